@@ -1,0 +1,71 @@
+# GROUP chooses the locked requirements: cpu (default) or gpu.
+GROUP ?= cpu
+PYTHON ?= python3
+VENV := .venv
+PORT ?= 5000
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# The project's own virtual environment and nothing around it.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+export DVC_NO_ANALYTICS := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev repro tables ui test test-fast lint types imports check format lock readme
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.installed-$(GROUP) ## install into .venv (GROUP=cpu or GROUP=gpu)
+
+setup-dev: $(VENV)/.installed-dev
+
+$(VENV)/.installed-cpu $(VENV)/.installed-gpu: $(VENV)/.installed-%: requirements/%.txt pyproject.toml
+	@PYTHON="$(PYTHON)" sh scripts/install "$(VENV)" requirements/$*.txt
+	@rm -f $(VENV)/.installed-* && touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed-$(GROUP) requirements/dev.txt
+	@PYTHON="$(PYTHON)" sh scripts/install "$(VENV)" requirements/$(GROUP).txt requirements/dev.txt
+	@touch $@
+
+repro: setup ## rebuild everything: phantom cohort, features, both tables
+	@sh scripts/prepare-dvc
+	dvc repro
+	@echo
+	@datspect tables
+	@echo
+	@echo "Runs, curves and models: make ui, then open http://127.0.0.1:$(PORT)"
+
+tables: setup ## print Table 1 and Table 2 beside the paper's
+	@datspect tables
+
+ui: setup ## open MLflow on the runs (PORT=5000)
+	@sh scripts/mlflow-ui $(PORT)
+
+test: setup-dev ## run all tests
+	pytest
+
+test-fast: setup-dev ## run the tests that take seconds
+	pytest -m "not slow"
+
+lint: setup-dev ## ruff
+	ruff check .
+	ruff format --check .
+
+types: setup-dev ## mypy
+	mypy
+
+imports: setup-dev ## import contracts
+	lint-imports
+
+check: lint types imports ## lint, types, import contracts
+
+format: setup-dev ## format the code
+	ruff check --fix .
+	ruff format .
+
+readme: setup ## renew the tables in README.md from reports/
+	datspect tables --into README.md
+
+lock: setup-dev ## renew requirements/*.txt (hashes, all platforms, no index address)
+	sh scripts/lock

@@ -1,0 +1,25 @@
+"""The `datspect` program: commands that a person starts."""
+
+import typer
+
+from datspect.commands.tables import tables
+from datspect.launch import with_clear_errors
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def datspect() -> None:
+    """DaTscan SPECT classification for Parkinson's disease, tracked. The pipeline itself is run by `dvc repro`."""
+
+
+app.command()(tables)
+
+
+def main() -> None:
+    """Run the program."""
+    with_clear_errors(app)
+
+
+if __name__ == "__main__":
+    main()

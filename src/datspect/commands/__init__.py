@@ -1,0 +1,1 @@
+"""Commands that a person starts, outside the graph."""

@@ -1,0 +1,38 @@
+"""Command `tables`: the paper's two tables with this working tree's results beside them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from datspect.errors import CohortError
+
+BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
+
+
+def tables(
+    reports: Annotated[Path, typer.Option(help="where the stages wrote their reports")] = Path("reports"),
+    into: Annotated[Path | None, typer.Option(help="replace the marked part of this Markdown file instead")] = None,
+) -> None:
+    """Print Table 1 and Table 2 beside the paper's."""
+    # Here, so that `datspect --help` does not wait for pandas.
+    from datspect.evaluation.tables import both_tables
+    from datspect.io.tables import read_json, read_table
+
+    text = both_tables(
+        read_table(reports / "cv" / "table1.csv"),
+        read_json(reports / "cv" / "metrics.json"),
+        read_json(reports / "final" / "metrics.json"),
+    )
+    if into is None:
+        print(text)
+    else:
+        into.write_text(_replaced(into.read_text(encoding="utf-8"), text, into), encoding="utf-8")
+
+
+def _replaced(document: str, text: str, path: Path) -> str:
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise CohortError(f"{path}: the marks {BEGIN} and {END} were not found; add them where the tables belong")
+    return f"{before}{BEGIN}\n{text}\n{END}{after}"

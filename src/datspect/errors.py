@@ -1,0 +1,25 @@
+"""What can go wrong, by subject. A message says which scan or key, what was expected, what came, what to do."""
+
+
+class DatspectError(Exception):
+    """Base of every error that is the user's to mend; shown without a traceback."""
+
+
+class ParamsError(DatspectError):
+    """params.yaml holds an unknown, missing or impossible value."""
+
+
+class CohortError(DatspectError):
+    """A cohort folder or one of the tables made from it is not as it must be."""
+
+
+class ScanError(DatspectError):
+    """One scan cannot be used."""
+
+
+class EmptyRegionError(ScanError):
+    """A region of interest holds no voxel of the scan, or no signal to divide by."""
+
+
+class WeightsError(DatspectError):
+    """Backbone weights could not be had, or are not what they claim to be."""

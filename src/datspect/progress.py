@@ -1,0 +1,30 @@
+"""Progress of long work: what, how far, how long still."""
+
+import sys
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+
+_BAR = "{desc}: {percentage:3.0f} % ({n_fmt}/{total_fmt} {unit}), {elapsed} gone, {remaining} left"
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+def progress(work: Iterable[T] | None, *, total: int, what: str, unit: str) -> "tqdm[T]":
+    """A tqdm bar on a terminal, a line every ten seconds in a log file.
+
+    With `work=None` the caller moves it with `.update(n)` and uses it as a context manager.
+    """
+    on_terminal = sys.stderr.isatty()
+    options: dict[str, Any] = {"mininterval": 0.2} if on_terminal else {"mininterval": _SECONDS_BETWEEN_LINES}
+    return tqdm(  # type: ignore[return-value]
+        work,
+        total=total,
+        desc=what,
+        unit=unit,
+        bar_format=_BAR if on_terminal else _BAR + "\n",
+        maxinterval=_SECONDS_BETWEEN_LINES,
+        **options,
+    )

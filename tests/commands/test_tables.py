@@ -1,0 +1,23 @@
+"""The tables command."""
+
+from pathlib import Path
+
+import pytest
+
+from datspect.commands.tables import BEGIN, END, _replaced, tables
+from datspect.errors import CohortError
+
+
+def test_only_the_marked_part_of_a_document_changes() -> None:
+    document = f"# Title\n{BEGIN}\nold\n{END}\nrest\n"
+    assert _replaced(document, "new", Path("README.md")) == f"# Title\n{BEGIN}\nnew\n{END}\nrest\n"
+
+
+def test_a_document_without_marks_is_left_alone_with_a_word(tmp_path: Path) -> None:
+    with pytest.raises(CohortError, match="add them where the tables belong"):
+        _replaced("# Title\n", "new", Path("README.md"))
+
+
+def test_missing_results_name_the_command_that_makes_them(tmp_path: Path) -> None:
+    with pytest.raises(CohortError, match="dvc repro"):
+        tables(reports=tmp_path)

@@ -1,0 +1,180 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+
+from datspect.errors import ParamsError
+from datspect.params import PHANTOM_COHORT_PATH, load_params
+
+PARAMS = Path(__file__).parents[1] / "params.yaml"
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Load the project's params.yaml after changes: {"split.n_folds": 5}, or a YAML text for the value."""
+
+    def load_changed(changes=(), *, text=None):
+        path = tmp_path / "params.yaml"
+        if text is None:
+            raw = YAML(typ="safe", pure=True).load(PARAMS.read_text(encoding="utf-8"))
+            for key, value in dict(changes).items():
+                *sections, last = key.split(".")
+                section = raw
+                for name in sections:
+                    section = section[name]
+                if value is MISSING:
+                    del section[last]
+                else:
+                    section[last] = value
+            YAML().dump(raw, path)
+        else:
+            path.write_text(text, encoding="utf-8")
+        return load_params(path)
+
+    return load_changed
+
+
+MISSING = object()
+
+
+def test_the_projects_own_params_hold_the_papers_protocol():
+    params = load_params(PARAMS)
+    assert (params.phantom.n_pd, params.phantom.n_control) == (449, 210)
+    assert params.preprocess.slices == [40, 41, 42]
+    assert (params.split.n_folds, params.split.test_fraction) == (10, 0.2)
+    assert (params.training.epochs, params.training.batch_size) == (500, 16)
+    assert (params.training.learning_rate.initial, params.training.learning_rate.final) == (1e-3, 1e-6)
+
+
+def test_values_are_read_as_dvc_reads_them(load):
+    text = PARAMS.read_text(encoding="utf-8")
+    assert load(text=text.replace("initial: 1.0e-3", "initial: 1e-4")).training.learning_rate.initial == 0.0001
+    assert load(text=text.replace("seed: 2019", "seed: 010")).split.seed == 10
+    with pytest.raises(ParamsError, match=r"augment\.horizontal_flip = 'no': input should be a valid boolean"):
+        load(text=text.replace("horizontal_flip: true", "horizontal_flip: no"))
+
+
+def test_params_do_not_change_after_loading(load):
+    with pytest.raises(ValidationError, match="frozen"):
+        load().split.n_folds = 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"split.n_foldz": 10}, "split.n_foldz = 10: unknown key; remove it or mend its spelling"),
+        ({"tune": {"trials": 3}}, "tune = {'trials': 3}: unknown key"),
+        ({"split.n_folds": MISSING}, "split.n_folds: missing; add it"),
+        ({"training": MISSING}, "training: missing; add it"),
+        ({"split.n_folds": "ten"}, "split.n_folds = 'ten': input should be a valid integer"),
+        ({"split.n_folds": 10.5}, "split.n_folds = 10.5: input should be a valid integer"),
+        ({"split.n_folds": True}, "split.n_folds = True: input should be a valid integer"),
+        ({"split.n_folds": 1}, "split.n_folds = 1: input should be greater than or equal to 2"),
+        ({"split.seed": -1}, "split.seed = -1: input should be greater than or equal to 0"),
+        ({"split.test_fraction": 1.0}, "split.test_fraction = 1.0: input should be less than 1"),
+        ({"split.test_per_class": {"pd": 3}}, "split.test_per_class.control: missing"),
+        ({"preprocess.slices": [40, 41]}, "preprocess.slices = [40, 41]: list should have at least 3 items"),
+        ({"preprocess.slices": [40, 41, 91]}, "preprocess.slices.2 = 91: input should be less than or equal to 90"),
+        ({"preprocess.intensity": "log"}, "preprocess.intensity = 'log': input should be 'image_max' or 'nonspecific"),
+        ({"preprocess.z_offset_voxels": float("nan")}, "preprocess.z_offset_voxels = nan: "),
+        ({"backbone.architecture": "VGG"}, "backbone.architecture = 'VGG': input should be 'InceptionV3', "),
+        ({"backbone.weights": 3}, "backbone.weights = 3: input should be a valid string"),
+        ({"classifier.dropout": 1}, "classifier.dropout = 1: input should be less than 1"),
+        ({"cohort.path": ""}, "cohort.path = '': string should have at least 1 character"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_key_and_what_is_allowed(load, changes, message):
+    with pytest.raises(ParamsError) as caught:
+        load(changes)
+    assert message in str(caught.value)
+    assert "1 problem(s)" in str(caught.value)
+
+
+@pytest.mark.parametrize("size", ["big", 300, [300], [300, 300, 3], [300.5, 300], [31, 300], [True, 300], None])
+def test_a_wrong_input_size_is_one_problem_with_all_that_is_allowed(load, size):
+    with pytest.raises(ParamsError) as caught:
+        load({"preprocess.input_size": size})
+    expected = f"preprocess.input_size = {size!r}: expected native or [height, width], whole pixels from 32 to 1024"
+    assert expected in str(caught.value)
+    assert "1 problem(s)" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "smallest"),
+    [("InceptionV3", 75), ("Xception", 71), ("InceptionResNetV2", 75), ("MobileNetV2", 32), ("ResNet50V2", 32)],
+)
+def test_images_must_be_large_enough_for_the_architecture(load, architecture, smallest):
+    load({"backbone.architecture": architecture, "preprocess.input_size": [smallest, 300]})
+    load({"backbone.architecture": architecture, "preprocess.input_size": "native"})
+    with pytest.raises(ParamsError, match=r"preprocess\.input_size = .*") as caught:
+        load({"backbone.architecture": architecture, "preprocess.input_size": [300, smallest - 1]})
+    if smallest > 32:
+        assert f"each side at least {smallest}, which backbone.architecture = {architecture} needs" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"split.n_folds": 211},
+            "split.n_folds = 211: at most 210, the smaller class (phantom.n_pd, phantom.n_control)",
+        ),
+        ({"phantom.n_pd": 9, "split.n_dev_folds": 5}, "split.n_folds = 10: at most 9"),
+        ({"split.n_dev_folds": 169}, "split.n_dev_folds = 169: at most 168, what the test set leaves of the smaller"),
+        (
+            {"split.test_per_class": {"control": 43, "pd": 449}},
+            "split.test_per_class.pd = 449: at most 448, so that one subject of phantom.n_pd = 449 is left to train on",
+        ),
+        (
+            {"split.test_per_class": {"control": 201, "pd": 100}},
+            "split.n_dev_folds = 10: at most 9, what the test set leaves",
+        ),
+        (
+            {"training.learning_rate.initial": 1e-8},
+            "training.learning_rate.final = 1e-06: at most initial (1e-08)",
+        ),
+        ({"training.epochs": 3}, "training.learning_rate.drops = 3: must be below training.epochs (3)"),
+    ],
+)
+def test_an_impossible_combination_is_named_with_its_key_and_what_is_allowed(load, changes, message):
+    with pytest.raises(ParamsError) as caught:
+        load(changes)
+    assert message in str(caught.value)
+    assert "1 problem(s)" in str(caught.value)
+
+
+def test_the_phantoms_size_does_not_bind_another_cohort(load):
+    small = {"phantom.n_pd": 5, "phantom.n_control": 5}
+    load(small | {"cohort.path": "data/other"})
+    with pytest.raises(ParamsError, match=r"split\.n_folds"):
+        load(small | {"cohort.path": PHANTOM_COHORT_PATH + "/"})
+
+
+def test_all_problems_are_listed_at_once(load):
+    with pytest.raises(ParamsError) as caught:
+        load({"split.n_folds": 1, "augment.draws": 0, "phantom.sede": 3})
+    assert "3 problem(s)" in str(caught.value)
+    for key in ("split.n_folds", "augment.draws", "phantom.sede"):
+        assert f"\n  {key} = " in str(caught.value)
+    with pytest.raises(ParamsError) as caught:
+        load({"split.n_folds": 300, "split.n_dev_folds": 300})
+    for key in ("split.n_folds", "split.n_dev_folds"):
+        assert f"\n  {key} = " in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "a", "- 1"])
+def test_a_file_without_sections_says_which_are_expected(load, text):
+    with pytest.raises(ParamsError, match="no sections; expected cohort, phantom, preprocess, split"):
+        load(text=text)
+
+
+@pytest.mark.parametrize("text", ["a: [", "split: 1\nsplit: 2\n", "\ta: 1"])
+def test_a_file_that_is_not_yaml_says_so(load, text):
+    with pytest.raises(ParamsError, match="not valid YAML"):
+        load(text=text)
+
+
+def test_a_missing_file_says_where_to_run(tmp_path):
+    with pytest.raises(ParamsError, match=r"cannot be read .*; run from the repository root"):
+        load_params(tmp_path / "absent.yaml")
