@@ -1,0 +1,1 @@
+"""Where scans come from; every source ends in the same cohort folder."""

@@ -1,0 +1,179 @@
+"""Which scans can be used: each one checked by itself, then against the others."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from datspect.cohort.table import Cohort, file_sha256
+from datspect.errors import ScanError
+from datspect.imaging.intensity import image_max, nonspecific_ratio
+from datspect.imaging.orientation import mni_ras_affine, reorient
+from datspect.imaging.quantification import measure_binding, peak_slice
+from datspect.imaging.regions import Regions, striatal_regions
+from datspect.imaging.slices import axial_slices, resize
+from datspect.imaging.volume import MNI_SHAPE, Volume
+from datspect.io.volumes import read_volume
+from datspect.params import PreprocessParams
+
+AFFINE_TOLERANCE_MM = 0.01
+LOW_CONTRAST = 5.0
+"""Striatal contrast below which a scan is flagged; simulated scans of advanced disease stay above 10. [assumed]"""
+QUALITY_FLAGS = ("peak_outside_slices", "low_contrast", "negative_values")
+
+_STRIATUM = ("caudate_left", "caudate_right", "putamen_left", "putamen_right")
+
+
+@dataclass(frozen=True)
+class ScreenedScan:
+    """What one scan gave: an image (H, W, 3) in [0, 1] and its quality, or the reason why it cannot be used."""
+
+    scan_id: str
+    reason: str = ""
+    image: NDArray[np.float32] | None = None
+    quality: dict[str, float | int | str] = field(default_factory=dict)
+    content_sha256: str = ""
+
+
+def mni_regions(params: PreprocessParams) -> Regions:
+    """The measuring regions on the reoriented MNI grid, placed for this cohort."""
+    return striatal_regions(MNI_SHAPE, mni_ras_affine(), params.z_offset_voxels)
+
+
+def screen_scan(cohort: Cohort, row: int, params: PreprocessParams, regions: Regions) -> ScreenedScan:
+    """Check the scan in `row` of the cohort's table, measure it and make its image; a bad scan gives its reason."""
+    scan = cohort.scans.iloc[row]
+    try:
+        volume = reorient(read_volume(cohort.folder / scan["path"]))
+        check_volume(volume)
+        if file_sha256(cohort.folder / scan["path"]) != scan["sha256"].lower():
+            raise ScanError("the file is not the one in participants.tsv (sha256 differs); import the cohort anew")
+        image = network_image(volume, params, regions)
+        quality = measure_quality(volume, params, regions)
+    except ScanError as error:
+        return ScreenedScan(scan["scan_id"], reason=str(error))
+    return ScreenedScan(scan["scan_id"], "", image, quality, voxel_sha256(volume))
+
+
+def check_volume(volume: Volume) -> None:
+    """See that an RAS+ volume holds finite, varying voxels on the MNI grid.
+
+    Raises
+    ------
+    ScanError : it does not.
+    """
+    if volume.data.shape != MNI_SHAPE:
+        raise ScanError(f"expected shape {MNI_SHAPE} on the 2 mm MNI grid, got {volume.data.shape}; normalise it first")
+    if not np.allclose(volume.affine, mni_ras_affine(), rtol=0, atol=AFFINE_TOLERANCE_MM):
+        corner = ", ".join(f"{mm:g}" for mm in volume.affine[:3, 3])
+        sizes = ", ".join(f"{mm:g}" for mm in np.diag(volume.affine)[:3])
+        raise ScanError(
+            f"expected the 2 mm MNI grid (first voxel at -90, -126, -72 mm, steps 2, 2, 2 mm, no rotation), got first "
+            f"voxel at {corner} mm, steps {sizes} mm; normalise it first"
+        )
+    if np.issubdtype(volume.data.dtype, np.floating) and not np.isfinite(volume.data).all():
+        raise ScanError(f"{int((~np.isfinite(volume.data)).sum())} voxels are NaN or infinite; convert the scan anew")
+    if volume.data.min() == volume.data.max():
+        raise ScanError(f"every voxel is {volume.data.flat[0]:g}; the volume is empty")
+
+
+def network_image(volume: Volume, params: PreprocessParams, regions: Regions) -> NDArray[np.float32]:
+    """The image that the network sees, shape (H, W, 3), values in [0, 1]; `volume` is RAS+.
+
+    Raises
+    ------
+    ScanError : the slices or the reference region hold no signal.
+    """
+    slices = axial_slices(volume, params.slices)
+    if params.intensity == "image_max":
+        image = image_max(slices)
+    else:
+        image = nonspecific_ratio(slices, float(volume.data[regions.reference].mean(dtype=np.float64)))
+    if params.input_size == "native":
+        return image
+    height, width = params.input_size
+    return resize(image, height, width).astype(np.float32)
+
+
+def measure_quality(volume: Volume, params: PreprocessParams, regions: Regions) -> dict[str, float | int | str]:
+    """Peak slice, intensity range (file units), striatal contrast, specific binding ratios and flags of a scan.
+
+    The striatal contrast is (mean of caudates and putamina - reference mean) / sd of the reference; dimensionless.
+
+    Raises
+    ------
+    ScanError : the reference region holds no signal.
+    """
+    binding = measure_binding(volume.data, regions)
+    reference = volume.data[regions.reference].astype(np.float64)
+    striatal_excess = float(np.mean([binding[name] for name in _STRIATUM]) * reference.mean())
+    quality: dict[str, float | int | str] = {
+        "peak_slice": peak_slice(volume.data, regions),
+        "intensity_min": float(volume.data.min()),
+        "intensity_max": float(volume.data.max()),
+        "striatal_contrast": striatal_excess / max(float(reference.std()), 1e-6 * float(reference.mean())),
+        **{f"sbr_{name}": value for name, value in binding.items()},
+    }
+    return quality | {"flags": " ".join(_flags(quality, params.slices))}
+
+
+def voxel_sha256(volume: Volume) -> str:
+    """Digest of the voxels as float32: the same for one volume in files of different type or axis order."""
+    return hashlib.sha256(np.ascontiguousarray(volume.data.T, dtype="<f4").data).hexdigest()
+
+
+def bad_scans(scans: pd.DataFrame, screened: list[ScreenedScan]) -> dict[str, str]:
+    """Every scan that cannot be used, with all its reasons, sorted by scan_id.
+
+    Bad are: a scan that screening refused; of scans with the same voxels all but the first, and every one where they
+    belong to several subjects, since nobody can tell whose they are; of a subject's scans all but the first, and
+    every one where the labels differ. First is a scan without another fault, then by visit, then by scan_id, as text.
+
+    Parameters
+    ----------
+    scans
+        Columns scan_id, subject_id, label, visit.
+    screened
+        What became of them, one for each.
+    """
+    bad = {scan.scan_id: scan.reason for scan in screened if scan.reason}
+    scans = scans.assign(content=scans["scan_id"].map({scan.scan_id: scan.content_sha256 for scan in screened}))
+    for find in (_repeated_volumes, _repeated_subjects):
+        ordered = scans.assign(bad=scans["scan_id"].isin(bad)).sort_values(["bad", "visit", "scan_id"])
+        for scan_id, reason in find(ordered).items():
+            bad[scan_id] = f"{bad[scan_id]}; {reason}" if scan_id in bad else reason
+    return dict(sorted(bad.items()))
+
+
+def _flags(quality: dict[str, float | int | str], slices: list[int]) -> list[str]:
+    raised = (
+        not min(slices) <= int(quality["peak_slice"]) <= max(slices),
+        float(quality["striatal_contrast"]) < LOW_CONTRAST,
+        float(quality["intensity_min"]) < 0,
+    )
+    return [flag for flag, up in zip(QUALITY_FLAGS, raised, strict=True) if up]
+
+
+def _repeated_volumes(scans: pd.DataFrame) -> dict[str, str]:
+    bad: dict[str, str] = {}
+    repeated = scans[(scans["content"] != "") & scans["content"].duplicated(keep=False)]
+    for _, group in repeated.groupby("content"):
+        ids = list(group["scan_id"])
+        one_subject = len(group[["subject_id", "label"]].drop_duplicates()) == 1
+        doubtful, advice = (ids[1:], "keep one") if one_subject else (ids, "find out whose they are")
+        for scan_id in doubtful:
+            bad[scan_id] = f"same voxels as {', '.join(sorted(set(ids) - {scan_id}))}: {advice}"
+    return bad
+
+
+def _repeated_subjects(scans: pd.DataFrame) -> dict[str, str]:
+    bad: dict[str, str] = {}
+    for subject_id, group in scans[scans["subject_id"].duplicated(keep=False)].groupby("subject_id"):
+        ids = list(group["scan_id"])
+        if len(set(group["label"])) > 1:
+            bad |= dict.fromkeys(ids, f"subject {subject_id} has two labels: a subject has one diagnosis")
+        else:
+            bad |= dict.fromkeys(ids[1:], f"subject {subject_id} has {len(ids)} scans: one is used, here {ids[0]}")
+    return bad

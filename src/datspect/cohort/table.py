@@ -1,0 +1,111 @@
+"""The cohort folder: the one format that the graph knows.
+
+`participants.tsv` has a row a scan; `cohort.json` says of what kind the cohort is; the volumes lie beside them.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from datspect.errors import CohortError
+from datspect.io.atomic import replacing
+from datspect.io.tables import read_json, write_json
+
+CohortKind = Literal["phantom", "real"]
+LABELS = ("control", "pd")
+"""Class names in the order of their numbers; 1, Parkinson's disease, is the positive class."""
+
+COLUMNS = ("scan_id", "subject_id", "label", "sex", "age", "site", "visit", "path", "sha256")
+_TEXT_COLUMNS = {column: str for column in COLUMNS if column != "age"}
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A cohort folder: its kind and its table (columns `COLUMNS`, age in years, `path` relative to `folder`)."""
+
+    folder: Path
+    kind: CohortKind
+    scans: pd.DataFrame
+
+
+def read_cohort(folder: Path) -> Cohort:
+    """Read and check a cohort folder's tables; the volumes are not opened.
+
+    Raises
+    ------
+    CohortError : a file or column is missing or unreadable, or a row is not as it must be; all problems at once.
+    """
+    table_path, kind_path = folder / "participants.tsv", folder / "cohort.json"
+    for path in (table_path, kind_path):
+        if not path.is_file():
+            raise CohortError(f"{path}: not found; cohort.path must name a cohort folder (phantom or imported)")
+    return Cohort(folder, _read_kind(kind_path), _read_scans(table_path))
+
+
+def write_cohort(cohort: Cohort) -> None:
+    """Write `participants.tsv` and `cohort.json` of a cohort whose volumes are in place."""
+    with replacing(cohort.folder / "participants.tsv") as unfinished:
+        cohort.scans[list(COLUMNS)].to_csv(unfinished, sep="\t", index=False, lineterminator="\n")
+    write_json(cohort.folder / "cohort.json", {"kind": cohort.kind})
+
+
+def scans_digest(scans: pd.DataFrame) -> str:
+    """Names the data in use: changes with any scan, label or subject, not with the order of the rows; hexadecimal."""
+    named = scans[["scan_id", "subject_id", "label", "sha256"]].sort_values("scan_id")
+    return hashlib.sha256(named.to_csv(index=False, lineterminator="\n").encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Digest of a file's bytes, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_kind(path: Path) -> CohortKind:
+    record = read_json(path)
+    kind = record.get("kind") if isinstance(record, dict) else None
+    if kind == "phantom":
+        return "phantom"
+    if kind == "real":
+        return "real"
+    raise CohortError(f'{path}: kind is {kind!r}; expected {{"kind": "phantom"}} or {{"kind": "real"}}')
+
+
+def _read_scans(path: Path) -> pd.DataFrame:
+    try:
+        scans: pd.DataFrame = pd.read_csv(
+            path, sep="\t", dtype=_TEXT_COLUMNS, keep_default_na=False, na_values={"age": ["", "n/a"]}, encoding="utf-8"
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise CohortError(f"{path}: not a readable table of tab-separated values ({type(error).__name__})") from error
+    missing = [column for column in COLUMNS if column not in scans.columns]
+    if missing:
+        raise CohortError(f"{path}: column(s) missing: {', '.join(missing)}; expected {', '.join(COLUMNS)}")
+    problems = _row_problems(scans)
+    if problems:
+        raise CohortError("\n  ".join([f"{path}: {len(problems)} problem(s)", *problems]))
+    return scans
+
+
+def _row_problems(scans: pd.DataFrame) -> list[str]:
+    ids = scans["scan_id"]
+    ages = pd.to_numeric(scans["age"], errors="coerce")
+    checks = {
+        "scan_id repeated; each scan needs an id of its own": ids.duplicated(),
+        "scan_id empty": ids == "",
+        "subject_id empty": scans["subject_id"] == "",
+        f"label unknown; expected {' or '.join(LABELS)}": ~scans["label"].isin(LABELS),
+        "age is no number of years": (ages.isna() & scans["age"].notna()) | np.isinf(ages),
+        "path leaves the cohort folder": pd.Series([_leaves_folder(path) for path in scans["path"]], scans.index),
+    }
+    problems = [] if len(scans) else ["no scan in the table"]
+    return problems + [f"{what}: {', '.join(sorted(set(ids[bad])))}" for what, bad in checks.items() if bad.any()]
+
+
+def _leaves_folder(path: str) -> bool:
+    # DVC watches the cohort folder: a volume outside it could change unseen.
+    return PurePath(path).is_absolute() or ".." in PurePath(path).parts

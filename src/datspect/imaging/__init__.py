@@ -1,0 +1,1 @@
+"""Volumes, grids, slices, intensities and regions; nothing here opens a file."""

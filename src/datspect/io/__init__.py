@@ -1,0 +1,1 @@
+"""File to object and back, no arithmetic."""

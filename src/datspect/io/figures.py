@@ -1,0 +1,15 @@
+"""Figures as PNG files whose bytes repeat."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from datspect.io.atomic import replacing
+
+DOTS_PER_INCH = 120
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    """Write `figure` as PNG without software name and time, so that equal figures are equal bytes."""
+    with replacing(path) as unfinished:
+        figure.savefig(unfinished, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})

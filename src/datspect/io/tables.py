@@ -1,0 +1,85 @@
+"""Tables as CSV and records as JSON: text that repeats byte for byte and gives every number back."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from datspect.errors import CohortError
+from datspect.io.atomic import replacing
+
+TEXT_COLUMNS = ("scan_id", "subject_id", "label", "sex", "site", "visit", "role", "flags", "reason", "sha256")
+"""Columns that stay text when they are read, whatever they look like: 007 is an id, NA a site."""
+
+
+def read_table(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame:
+    """Read a CSV file; `TEXT_COLUMNS` stay text (empty is ""), an empty field elsewhere is NaN.
+
+    Raises
+    ------
+    CohortError : the file is missing or no table, or lacks one of `columns`.
+    """
+    try:
+        table: pd.DataFrame = pd.read_csv(path, **_reading(pd.read_csv(path, nrows=0, encoding="utf-8").columns))
+    except FileNotFoundError:
+        raise CohortError(f"{path}: not found; run the stage that writes it (dvc repro)") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise CohortError(f"{path}: not a readable CSV table ({type(error).__name__})") from error
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise CohortError(f"{path}: column(s) missing: {', '.join(missing)}; found {', '.join(table.columns)}")
+    return table
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a CSV file in UTF-8 without the index; numbers have the fewest digits that give them back."""
+    with replacing(path) as unfinished:
+        table.to_csv(unfinished, index=False, encoding="utf-8", lineterminator="\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    CohortError : the file is missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CohortError(f"{path}: not found; run the stage that writes it (dvc repro)") from None
+    except ValueError as error:
+        raise CohortError(f"{path}: not readable JSON ({error})") from error
+
+
+def write_json(path: Path, record: Any) -> None:
+    """Write a JSON file with sorted keys; NumPy scalars and arrays are allowed, NaN and infinity are not.
+
+    Raises
+    ------
+    ValueError : the record holds NaN or infinity, which JSON does not know.
+    """
+    text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False, default=_plain)
+    with replacing(path) as unfinished:
+        unfinished.write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
+def _reading(columns: Iterable[str]) -> dict[str, Any]:
+    # An empty field is "no value" in a number column, but an empty text in a text column.
+    return {
+        "dtype": dict.fromkeys(TEXT_COLUMNS, str),
+        "keep_default_na": False,
+        "na_values": {column: [""] for column in columns if column not in TEXT_COLUMNS},
+        "encoding": "utf-8",
+    }
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} does not fit into JSON")

@@ -1,0 +1,96 @@
+"""Stage `preprocess`: from volumes to one image a subject, with a quality table and a contact sheet."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+
+from datspect.cohort.screening import ScreenedScan, bad_scans, mni_regions, screen_scan
+from datspect.cohort.table import LABELS, Cohort, read_cohort, scans_digest
+from datspect.errors import CohortError
+from datspect.evaluation.figures import contact_sheet
+from datspect.io.arrays import write_array
+from datspect.io.figures import write_figure
+from datspect.io.tables import write_json, write_table
+from datspect.launch import launch
+from datspect.params import PARAMS_PATH, PreprocessParams, load_params
+from datspect.progress import progress
+
+SUBJECT_COLUMNS = ["scan_id", "subject_id", "label", "sex", "age", "site", "visit"]
+TILES_PER_LABEL = 30
+"""Images of each label on the contact sheet."""
+
+log = logging.getLogger("datspect.preprocess")
+
+
+def main(cohort_folder: Path, images_folder: Path, params_path: Path = PARAMS_PATH) -> None:
+    """Screen every scan of the cohort; write images.npy and the tables beside it, all sorted by scan_id."""
+    params = load_params(params_path).preprocess
+    cohort = read_cohort(cohort_folder)
+    screened = _screen(cohort, params)
+    bad = bad_scans(cohort.scans, screened)
+    _refuse(bad, params, len(screened))
+    _write(images_folder, cohort, [scan for scan in screened if scan.scan_id not in bad], bad, params)
+    log.info("%d scans made into images, %d excluded", len(screened) - len(bad), len(bad))
+
+
+def _screen(cohort: Cohort, params: PreprocessParams) -> list[ScreenedScan]:
+    regions = mni_regions(params)
+    # Threads: the work is reading, hashing and NumPy, which let go of the interpreter, and nothing has to be copied.
+    pool = Parallel(n_jobs=-1, prefer="threads", return_as="generator")
+    rows = range(len(cohort.scans))
+    work = pool(delayed(screen_scan)(cohort, row, params, regions) for row in rows)
+    return sorted(progress(work, total=len(rows), what="preprocess", unit="scan"), key=lambda scan: scan.scan_id)
+
+
+def _refuse(bad: dict[str, str], params: PreprocessParams, n_scans: int) -> None:
+    listed = "\n  ".join(f"scan {scan_id}: {reason}" for scan_id, reason in bad.items())
+    if bad and params.on_bad_scan == "stop":
+        raise CohortError(
+            f"{len(bad)} of {n_scans} scans cannot be used; mend them, or set preprocess.on_bad_scan: exclude\n"
+            f"  {listed}"
+        )
+    if len(bad) == n_scans:
+        raise CohortError(f"none of {n_scans} scans can be used\n  {listed}")
+
+
+def _write(
+    folder: Path, cohort: Cohort, usable: list[ScreenedScan], bad: dict[str, str], params: PreprocessParams
+) -> None:
+    images = np.stack([scan.image for scan in usable if scan.image is not None])
+    scans = cohort.scans[~cohort.scans["scan_id"].isin(bad)].sort_values("scan_id", ignore_index=True)
+    quality = pd.DataFrame([{"scan_id": scan.scan_id, **scan.quality} for scan in usable])
+    write_array(folder / "images.npy", images)
+    write_table(folder / "subjects.csv", scans[SUBJECT_COLUMNS])
+    write_table(folder / "quality.csv", quality)
+    write_table(folder / "excluded.csv", pd.DataFrame(list(bad.items()), columns=["scan_id", "reason"]))
+    record = {"kind": cohort.kind, "n": len(usable), "n_excluded": len(bad), "digest": scans_digest(scans)}
+    write_json(folder / "cohort.json", record)
+    _write_contact_sheet(folder / "contact_sheet.png", images, scans, quality, params.slices[1])
+
+
+def _write_contact_sheet(
+    path: Path, images: NDArray[np.float32], scans: pd.DataFrame, quality: pd.DataFrame, slice_index: int
+) -> None:
+    putamen = quality[["sbr_putamen_left", "sbr_putamen_right"]].min(axis=1)
+    order = [row for label in LABELS for row in _spread(putamen[(scans["label"] == label).to_numpy()])]
+    titles = [f"{scans['scan_id'][row]}\n{scans['label'][row]} {putamen[row]:.2f}" for row in order]
+    caption = (
+        f"slice {slice_index}, the patient's left on the left; up to {TILES_PER_LABEL} of each label from high to low "
+        "binding ratio of the worse putamen (the number)"
+    )
+    write_figure(path, contact_sheet(images[order, :, :, 1], titles, caption))
+
+
+def _spread(values: "pd.Series[float]") -> list[int]:
+    """Index labels of up to `TILES_PER_LABEL` values, evenly spread from the highest to the lowest."""
+    ordered = values.sort_values(ascending=False, kind="stable").index
+    picks = np.linspace(0, len(ordered) - 1, min(TILES_PER_LABEL, len(ordered))).round().astype(int)
+    return [int(row) for row in ordered[picks]]
+
+
+if __name__ == "__main__":
+    launch(main)

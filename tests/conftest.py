@@ -1,0 +1,62 @@
+"""Fixtures that several test packages share."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from datspect.cohort.table import COLUMNS, Cohort, file_sha256, write_cohort
+from datspect.imaging.volume import MNI_SHAPE, Volume, mni_affine
+from datspect.io.volumes import write_volume
+
+MakeVolume = Callable[..., Volume]
+
+STRIATUM_MM = {"caudate": (13.0, 12.0, 4.0), "putamen": (27.0, 0.0, 0.0)}
+"""Centres in MNI space, mirrored in x; the stored volumes lie 4 voxels (8 mm) higher."""
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+@pytest.fixture
+def make_volume(rng: np.random.Generator) -> MakeVolume:
+    """A cheap volume on the stored MNI grid (LAS): a warm brain with four hot balls for the striatum."""
+
+    def make(*, caudate: float = 3.0, putamen: float = 2.0, shift_mm: float = 8.0) -> Volume:
+        affine = mni_affine()
+        x, y, z = (
+            (affine[axis, axis] * np.arange(size) + affine[axis, 3]).reshape([-1 if a == axis else 1 for a in range(3)])
+            for axis, size in enumerate(MNI_SHAPE)
+        )
+        z = z - shift_mm
+        data = np.where((x / 68) ** 2 + ((y + 18) / 88) ** 2 + ((z - 5) / 70) ** 2 < 1, 1000.0, 20.0)
+        for name, ratio in (("caudate", caudate), ("putamen", putamen)):
+            x0, y0, z0 = STRIATUM_MM[name]
+            ball = (np.abs(x) - x0) ** 2 + (y - y0) ** 2 + (z - z0) ** 2 < 8.0**2
+            data[ball] = 1000.0 * (ratio + 1)
+        data += rng.integers(0, 20, MNI_SHAPE)
+        return Volume(data, affine)
+
+    return make
+
+
+@pytest.fixture
+def tiny_cohort(tmp_path: Path, make_volume: MakeVolume) -> Path:
+    """A cohort folder of three controls and three people with Parkinson's disease."""
+    folder = tmp_path / "cohort"
+    (folder / "volumes").mkdir(parents=True)
+    rows = []
+    for number in range(6):
+        label = ("control", "pd")[number % 2]
+        path = folder / "volumes" / f"S{number:02d}.nii"
+        strength = 1.0 if label == "control" else 0.4
+        write_volume(path, make_volume(caudate=3 * strength, putamen=2 * strength**2))
+        demographics = ("female" if number < 3 else "male", 55.5 + number, "site1", "BL")
+        relative = path.relative_to(folder).as_posix()
+        rows.append((f"S{number:02d}", f"P{number:02d}", label, *demographics, relative, file_sha256(path)))
+    write_cohort(Cohort(folder, "phantom", pd.DataFrame(rows, columns=list(COLUMNS))))
+    return folder

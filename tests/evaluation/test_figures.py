@@ -1,0 +1,57 @@
+import io
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from datspect.evaluation.figures import TILES_PER_ROW, contact_sheet
+
+
+@pytest.mark.parametrize("n", [1, 3, TILES_PER_ROW, TILES_PER_ROW + 1])
+def test_a_contact_sheet_has_a_titled_tile_for_each_image(rng, n):
+    images, titles = rng.random((n, 109, 91)), [f"S{number:04d}" for number in range(n)]
+    figure = contact_sheet(images, titles, "all of them")
+    assert [axes.get_title() for axes in figure.axes] == titles
+    for axes, image in zip(figure.axes, images, strict=True):
+        np.testing.assert_array_equal(axes.images[0].get_array(), image)
+        assert axes.images[0].get_clim() == (0, 1)
+        assert axes.images[0].origin == "upper"  # first row, the anterior one, on top
+    assert [text.get_text() for text in figure.texts] == ["all of them"]
+
+
+def test_tiles_neither_overlap_nor_leave_the_page(rng):
+    figure = contact_sheet(rng.random((25, 109, 91)), ["title"] * 25, "caption")
+    boxes = [axes.get_position() for axes in figure.axes]
+    assert all(0 <= box.x0 < box.x1 <= 1 and 0 <= box.y0 < box.y1 <= 1 for box in boxes)
+    assert boxes[0].x1 < boxes[1].x0
+    assert boxes[0].y0 > boxes[TILES_PER_ROW].y1
+
+
+@pytest.mark.parametrize("title", ["S0001", "phantom-e5cd267f64-SC\ncontrol 3.63", "a long name " * 3])
+def test_titles_stay_above_their_own_tile(rng, title):
+    figure = contact_sheet(rng.random((12, 109, 91)), [title] * 12, "caption")
+    figure.draw_without_rendering()
+    tiles = [axes.get_window_extent() for axes in figure.axes]
+    titles = [axes.title.get_window_extent() for axes in figure.axes]
+    pitch = tiles[1].x0 - tiles[0].x0
+    assert all(box.width <= pitch for box in titles)
+    assert titles[TILES_PER_ROW].y1 <= tiles[0].y0
+    assert titles[0].y1 <= figure.texts[0].get_window_extent().y0
+
+
+def test_white_is_one_and_black_is_zero():
+    figure = contact_sheet(np.stack([np.zeros((20, 20)), np.ones((20, 20))]), ["", ""], "")
+    png = io.BytesIO()
+    figure.savefig(png, format="png")
+    png.seek(0)
+    pixels = matplotlib.image.imread(png)
+    height, width = pixels.shape[:2]
+    for axes, value in zip(figure.axes, (0.0, 1.0), strict=True):
+        box = axes.get_position()
+        row, column = int(height * (1 - (box.y0 + box.y1) / 2)), int(width * (box.x0 + box.x1) / 2)
+        assert pixels[row, column, 0] == value
+
+
+def test_every_image_needs_a_title(rng):
+    with pytest.raises(ValueError, match="a title for each of 2 images, got 1"):
+        contact_sheet(rng.random((2, 9, 9)), ["one"], "")

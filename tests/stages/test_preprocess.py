@@ -1,0 +1,124 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from datspect.cohort.table import Cohort, file_sha256, read_cohort, write_cohort
+from datspect.errors import CohortError
+from datspect.io.arrays import read_array
+from datspect.io.tables import read_json, read_table
+from datspect.stages import preprocess
+
+OUTPUTS = {"images.npy", "subjects.csv", "cohort.json", "quality.csv", "excluded.csv", "contact_sheet.png"}
+
+
+def _outputs(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_every_scan_becomes_an_image_in_the_order_of_the_tables(tiny_cohort, tmp_path, write_params):
+    cohort = read_cohort(tiny_cohort)
+    write_cohort(Cohort(tiny_cohort, "phantom", cohort.scans.iloc[[3, 0, 5, 1, 4, 2]]))
+    preprocess.main(tiny_cohort, tmp_path / "images", write_params())
+    images, subjects = read_array(tmp_path / "images/images.npy"), read_table(tmp_path / "images/subjects.csv")
+    quality = read_table(tmp_path / "images/quality.csv")
+    assert images.shape == (6, 109, 91, 3)
+    assert images.dtype == np.float32
+    assert 0 <= images.min() < images.max() <= 1
+    assert list(subjects.columns) == ["scan_id", "subject_id", "label", "sex", "age", "site", "visit"]
+    assert list(subjects["scan_id"]) == list(quality["scan_id"]) == [f"S{number:02d}" for number in range(6)]
+    # The nonspecific brain is grey against a hot striatum in controls, and nearer to white in PD.
+    brain = np.median(images[:, 70:80, 40:50], axis=(1, 2, 3))
+    assert brain[subjects["label"] == "control"].max() < brain[subjects["label"] == "pd"].min()
+    putamen = quality["sbr_putamen_left"]
+    assert putamen[subjects["label"] == "control"].min() > 2 * putamen[subjects["label"] == "pd"].max() > 0
+    assert read_table(tmp_path / "images/excluded.csv").empty
+
+
+def test_outputs_repeat_byte_for_byte_whatever_the_order_of_the_cohort(tiny_cohort, tmp_path, write_params):
+    params_path = write_params()
+    preprocess.main(tiny_cohort, tmp_path / "a", params_path)
+    cohort = read_cohort(tiny_cohort)
+    write_cohort(Cohort(tiny_cohort, "phantom", cohort.scans[::-1]))
+    preprocess.main(tiny_cohort, tmp_path / "b", params_path)
+    assert set(_outputs(tmp_path / "a")) == OUTPUTS
+    assert _outputs(tmp_path / "a") == _outputs(tmp_path / "b")
+
+
+@pytest.fixture
+def faulty_cohort(tiny_cohort):
+    """S00 cut short, S01 a copy of S03, S04 a second scan of the subject of S02."""
+    cohort = read_cohort(tiny_cohort)
+    first, copy = (tiny_cohort / cohort.scans["path"][row] for row in (0, 1))
+    first.write_bytes(first.read_bytes()[:5000])
+    copy.write_bytes((tiny_cohort / cohort.scans["path"][3]).read_bytes())
+    cohort.scans.loc[1, "sha256"] = file_sha256(copy)
+    cohort.scans.loc[4, "subject_id"] = "P02"
+    write_cohort(cohort)
+    return tiny_cohort
+
+
+REASONS = {
+    "S00": "not a readable NIfTI file",
+    "S01": "same voxels as S03",
+    "S03": "same voxels as S01",
+    "S04": "subject P02 has 2 scans: one is used, here S02",
+}
+
+
+def test_bad_scans_stop_the_stage_all_at_once_and_without_paths(faulty_cohort, tmp_path, write_params):
+    with pytest.raises(CohortError, match="4 of 6 scans cannot be used") as caught:
+        preprocess.main(faulty_cohort, tmp_path / "images", write_params())
+    lines = str(caught.value).splitlines()[1:]
+    assert [line.split(":")[0].strip() for line in lines] == [f"scan {scan_id}" for scan_id in REASONS]
+    assert all(reason in line for reason, line in zip(REASONS.values(), lines, strict=True))
+    assert str(faulty_cohort) not in str(caught.value)
+    assert ".nii" not in str(caught.value)
+    assert not (tmp_path / "images").exists()
+
+
+def test_bad_scans_can_be_excluded_with_their_reasons(faulty_cohort, tmp_path, write_params):
+    preprocess.main(faulty_cohort, tmp_path / "images", write_params(preprocess={"on_bad_scan": "exclude"}))
+    excluded = read_table(tmp_path / "images/excluded.csv")
+    assert list(excluded["scan_id"]) == list(REASONS)
+    assert all(reason in found for reason, found in zip(REASONS.values(), excluded["reason"], strict=True))
+    assert list(read_table(tmp_path / "images/subjects.csv")["scan_id"]) == ["S02", "S05"]
+    assert len(read_array(tmp_path / "images/images.npy")) == 2
+    record = read_json(tmp_path / "images/cohort.json")
+    assert {key: record[key] for key in ("kind", "n", "n_excluded")} == {"kind": "phantom", "n": 2, "n_excluded": 4}
+
+
+def test_a_cohort_without_a_usable_scan_stops_even_so(tiny_cohort, tmp_path, write_params):
+    for path in (tiny_cohort / "volumes").iterdir():
+        path.unlink()
+    with pytest.raises(CohortError, match="none of 6 scans can be used"):
+        preprocess.main(tiny_cohort, tmp_path / "images", write_params(preprocess={"on_bad_scan": "exclude"}))
+
+
+def test_the_data_digest_follows_the_scans_in_use_alone(tiny_cohort, tmp_path, write_params):
+    def digest(**changes):
+        preprocess.main(tiny_cohort, tmp_path / "images", write_params(preprocess=changes))
+        return read_json(tmp_path / "images/cohort.json")["digest"]
+
+    before = digest()
+    assert digest(intensity="nonspecific_ratio", input_size=[80, 80]) == before
+    (tiny_cohort / "volumes/S05.nii").unlink()
+    assert digest(on_bad_scan="exclude") != before
+
+
+def test_size_and_intensity_follow_the_params(tiny_cohort, tmp_path, write_params):
+    changes = {"intensity": "nonspecific_ratio", "input_size": [120, 96]}
+    preprocess.main(tiny_cohort, tmp_path / "images", write_params(preprocess=changes))
+    images = read_array(tmp_path / "images/images.npy")
+    assert images.shape == (6, 120, 96, 3)
+    assert np.median(images[:, 80:90, 42:53]) == pytest.approx(1 / 8, rel=0.03)
+
+
+def test_neither_this_stage_nor_split_imports_keras_or_mlflow():
+    code = (
+        "import sys, datspect.stages.preprocess, datspect.stages.split;"
+        "print({'keras', 'tensorflow', 'jax', 'mlflow'} & set(sys.modules))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "set()\n"
