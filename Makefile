@@ -1,7 +1,7 @@
-# GROUP chooses the locked requirements: cpu (default) or gpu.
-GROUP ?= cpu
 PYTHON ?= python3
 VENV := .venv
+# The locked requirements: cpu or gpu; by default what is installed, else cpu.
+GROUP ?= $(if $(wildcard $(VENV)/.installed-gpu),gpu,cpu)
 PORT ?= 5000
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # The project's own virtual environment and nothing around it.
@@ -21,8 +21,9 @@ setup: $(VENV)/.installed-$(GROUP) ## install into .venv (GROUP=cpu or GROUP=gpu
 setup-dev: $(VENV)/.installed-dev
 
 $(VENV)/.installed-cpu $(VENV)/.installed-gpu: $(VENV)/.installed-%: requirements/%.txt pyproject.toml
+	@for other in $(filter-out $@,$(wildcard $(VENV)/.installed-[cg]pu)); do rm -rf $(VENV); done
 	@PYTHON="$(PYTHON)" sh scripts/install "$(VENV)" requirements/$*.txt
-	@rm -f $(VENV)/.installed-* && touch $@
+	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed-$(GROUP) requirements/dev.txt
 	@PYTHON="$(PYTHON)" sh scripts/install "$(VENV)" requirements/$(GROUP).txt requirements/dev.txt
@@ -34,7 +35,7 @@ repro: setup ## rebuild everything: phantom cohort, features, both tables
 	@echo
 	@datspect tables
 	@echo
-	@echo "Runs, curves and models: make ui, then open http://127.0.0.1:$(PORT)"
+	@echo "Runs, curves and models: make ui"
 
 tables: setup ## print Table 1 and Table 2 beside the paper's
 	@datspect tables

@@ -1,0 +1,102 @@
+"""The way to the tracking store: once broken it stays broken, is said once, and costs nothing but the record."""
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from datspect.tracking import environment, store
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Packages whose errors come from the store or the way to it, object stores included.
+_STORE_PACKAGES = {"mlflow", "requests", "urllib3", "sqlalchemy", "alembic", "botocore", "boto3", "google", "azure"}
+
+
+class Connection:
+    """A client of one experiment, alive until the first error of the store."""
+
+    def __init__(self, client: Any = None, experiment_id: str = "") -> None:
+        self.client = client
+        self.experiment_id = experiment_id
+        self.alive = True
+        self._worth_a_last_word = True
+
+    @classmethod
+    def open(cls, experiment: str) -> "Connection":
+        """Connect; without a store the connection is broken from the start."""
+        connection = cls()
+        with connection.protected():
+            connection.client, connection.experiment_id = store.connect(experiment)
+        return connection
+
+    @contextmanager
+    def protected(self) -> Iterator[None]:
+        """Let an error of the store break the connection instead of the caller; other errors pass."""
+        try:
+            yield
+        except Exception as error:
+            if not _is_of_the_store(error):
+                raise
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        if self.alive:
+            self.alive = False
+            uri = store.tracking_uri(store.repository_root())
+            message = (
+                f"MLflow at {uri} failed ({_first_line(error)}); this run is not recorded any further. "
+                "Results are not affected: the stage writes its outputs itself."
+            )
+            log.warning("%s", re.sub(r"//[^/@\s]*@", "//", message))  # without user and password
+
+    def end_run(self, run_id: str, status: str) -> None:
+        """Close a run; FINISHED only if everything arrived, so a broken connection makes it FAILED at best."""
+        if self.alive:
+            with self.protected():
+                self.client.set_terminated(run_id, status)
+        elif self._worth_a_last_word:
+            self._worth_a_last_word = False  # until one arrives: each may take seconds
+            with environment.single_attempt(), suppress(Exception):  # said before; the stage's next run closes it
+                self.client.set_terminated(run_id, "FAILED" if status == "FINISHED" else status)
+                self._worth_a_last_word = True
+
+
+class Connected(Protocol):
+    """What has a connection."""
+
+    @property
+    def connection(self) -> Connection:
+        """The way to the store."""
+        ...
+
+
+C = TypeVar("C", bound=Connected)
+
+
+def while_connected(method: Callable[Concatenate[C, P], T]) -> Callable[Concatenate[C, P], T | None]:
+    """Make a method do nothing, and return None, once the connection is broken or breaks in it."""
+
+    @wraps(method)
+    def guarded(self: C, /, *args: P.args, **kwargs: P.kwargs) -> T | None:
+        if self.connection.alive:
+            with self.connection.protected():
+                return method(self, *args, **kwargs)
+        return None
+
+    return guarded
+
+
+def _is_of_the_store(error: Exception) -> bool:
+    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _STORE_PACKAGES
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    line = text.splitlines()[0]
+    return line if len(line) <= 200 else line[:200] + "..."

@@ -1,0 +1,241 @@
+"""A run: opened for one execution of a stage, filled from what is already on disk, closed with its true state."""
+
+import json
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from datspect.tracking.connection import Connection, while_connected
+from datspect.tracking.environment import drop_launching_run, mute_thread, patient_uploads, quiet_mlflow
+from datspect.tracking.labels import Nested, Tags, columns, common_tags, flat_params
+from datspect.tracking.models import Array, write_keras_model
+from datspect.tracking.ownership import close_orphans
+from datspect.tracking.signals import Stopped, stopping_signals_raised
+
+_METRICS_PER_BATCH = 1000  # MLflow's limit
+_SYSTEM_METRICS_SECONDS = 5.0
+_DIGEST_LENGTH = 36  # MLflow's limit
+
+
+@contextmanager
+def open_run(
+    name: str, *, stage: str, experiment: str, params: Nested | None = None, tags: Tags | None = None
+) -> Iterator["Run"]:
+    """Open a run of `stage` and close it as FINISHED, FAILED (an error) or KILLED (Ctrl-C, SIGTERM, SIGHUP).
+
+    Runs that a killed process of this host left open are closed first. Errors of MLflow or the way to it cost one
+    warning and the rest of the record, never the caller: a run is FINISHED only if all of it arrived.
+
+    Parameters
+    ----------
+    params : nested sections become dotted keys, values are written as in YAML (null, true, [1, 2])
+    tags : kept beside the run's own: stage, git commit, host and process
+    """
+    launcher = drop_launching_run()
+    with stopping_signals_raised(), quiet_mlflow():
+        connection = Connection.open(experiment)
+        if connection.alive:
+            with connection.protected():
+                close_orphans(connection.client, connection.experiment_id, stage)
+        common = common_tags(stage, launcher)
+        with _opened(connection, name, common, params, tags) as run, run._system_metrics():
+            yield run
+
+
+class Run:
+    """One run in MLflow, or nothing at all once the store cannot be reached: every method may always be called."""
+
+    def __init__(self, connection: Connection, common_tags: Mapping[str, str]) -> None:
+        self.connection = connection
+        self._common_tags = common_tags
+        self._run_id: str | None = None
+        self._summary: list[Any] = []  # metrics of the run as a whole, repeated on its models
+
+    @property
+    def run_id(self) -> str | None:
+        """The id in MLflow; None if the run could not be created."""
+        return self._run_id
+
+    @contextmanager
+    def child(self, name: str, *, params: Nested | None = None, tags: Tags | None = None) -> Iterator["Run"]:
+        """Open a run below this one; it ends as `open_run` says."""
+        common = {**self._common_tags, "mlflow.parentRunId": str(self.run_id)}
+        with _opened(self.connection, name, common, params, tags) as run:
+            yield run
+
+    @while_connected
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Log one value per metric; NaN is kept, an infinity becomes the largest double."""
+        now = _now_ms()
+        self._summary += (batch := [_metric(key, value, now, step) for key, value in metrics.items()])
+        self._log_metrics(batch)
+
+    @while_connected
+    def log_history(self, history: Mapping[str, Array]) -> None:
+        """Log curves, each of shape (epochs,), at steps 1, 2, ..., in batches.
+
+        NaN is kept, an infinity becomes the largest double. All points carry the time of logging.
+        """
+        now = _now_ms()
+        self._log_metrics(
+            [_metric(key, value, now, step) for key, curve in history.items() for step, value in enumerate(curve, 1)]
+        )
+
+    @while_connected
+    def log_dataset(self, frame: pd.DataFrame, *, name: str, digest: str, context: str) -> None:
+        """List a dataset as an input: columns, types and number of rows of `frame`, none of its values.
+
+        `digest` is cut to the 36 characters that MLflow keeps.
+        """
+        from mlflow.data.code_dataset_source import CodeDatasetSource
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        source = CodeDatasetSource({key: self._common_tags[key] for key in ("mlflow.source.name", "datspect.stage")})
+        dataset = Dataset(
+            name=name,
+            digest=digest[:_DIGEST_LENGTH],
+            source_type="code",
+            source=source.to_json(),
+            schema=json.dumps({"mlflow_colspec": columns(frame)}),
+            profile=json.dumps({"num_rows": len(frame), "num_elements": int(frame.size)}),
+        )
+        tag = InputTag("mlflow.data.context", context)
+        self.connection.client.log_inputs(self.run_id, datasets=[DatasetInput(dataset, [tag])])
+
+    def log_files(self, paths: Iterable[Path], folder: str | None = None) -> None:
+        """Copy files into the run's artifacts, under `folder`.
+
+        Raises
+        ------
+        FileNotFoundError : a path names no file.
+        """
+        files = list(paths)
+        if missing := [str(path) for path in files if not path.is_file()]:
+            raise FileNotFoundError(f"cannot log {', '.join(missing)}: no such file")
+        self._upload_files(files, folder)
+
+    def log_keras_model(self, model: Any, *, name: str, example: Array, prediction: Array | None = None) -> str | None:
+        """Log a Keras model, or the .keras file that a path names, as an MLflow model of this run; give its id.
+
+        Metrics logged before by `log_metrics` are shown with the model too.
+
+        Parameters
+        ----------
+        example : shape (n, ...), what the model takes; for the signature only, it is not stored
+        prediction : shape (n, ...), what it then gives; asked of the model when None
+        """
+        logged = self._create_model(name)
+        if logged is None:
+            return None
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) / "model"
+            description = _description(logged, self.run_id)
+            write_keras_model(model, folder, mlflow_model=description, example=example, prediction=prediction)
+            return self._upload_model(logged.model_id, folder)
+
+    @while_connected
+    def _create(self, name: str, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
+        from mlflow.entities import Param
+
+        client = self.connection.client
+        self._run_id = client.create_run(self.connection.experiment_id, tags=dict(tags), run_name=name).info.run_id
+        client.log_batch(self._run_id, params=[Param(key, value) for key, value in params.items()])
+
+    def _log_metrics(self, metrics: list[Any]) -> None:
+        for start in range(0, len(metrics), _METRICS_PER_BATCH):
+            self.connection.client.log_batch(self.run_id, metrics=metrics[start : start + _METRICS_PER_BATCH])
+
+    @while_connected
+    def _upload_files(self, paths: list[Path], folder: str | None) -> None:
+        with patient_uploads():
+            for path in paths:
+                self.connection.client.log_artifact(self.run_id, str(path), folder)
+
+    @while_connected
+    def _create_model(self, name: str) -> Any:
+        from mlflow.entities import LoggedModelOutput
+
+        client, experiment_id = self.connection.client, self.connection.experiment_id
+        tags = {key: value for key, value in self._common_tags.items() if key.startswith("mlflow.source.")}
+        logged = client.create_logged_model(experiment_id, name=name, source_run_id=self.run_id, tags=tags)
+        client.log_outputs(self.run_id, [LoggedModelOutput(logged.model_id, step=0)])
+        return logged
+
+    @while_connected
+    def _upload_model(self, model_id: str, folder: Path) -> str:
+        client = self.connection.client
+        with patient_uploads():
+            client.log_model_artifacts(model_id, str(folder))
+        client.finalize_logged_model(model_id, "READY")
+        self._log_metrics([_metric(m.key, m.value, m.timestamp, m.step, model_id) for m in self._summary])
+        return model_id
+
+    @contextmanager
+    def _system_metrics(self) -> Iterator[None]:
+        """Sample load, memory, disk and network in the background."""
+        monitor = self._start_monitor()
+        try:
+            yield
+        finally:
+            if monitor is not None:
+                self._stop_monitor(monitor)
+
+    @while_connected
+    def _start_monitor(self) -> Any:
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        uri = self.connection.client.tracking_uri
+        monitor = SystemMetricsMonitor(self.run_id, sampling_interval=_SYSTEM_METRICS_SECONDS, tracking_uri=uri)
+        monitor.start()
+        return monitor
+
+    def _stop_monitor(self, monitor: Any) -> None:
+        if self.connection.alive:
+            with self.connection.protected():
+                monitor.finish()
+        else:
+            monitor._shutdown_event.set()  # finish() would wait, and send the last samples to a store that is gone
+            mute_thread("SystemMetricsMonitor")
+
+
+@contextmanager
+def _opened(
+    connection: Connection, name: str, common: Mapping[str, str], params: Nested | None, tags: Tags | None
+) -> Iterator[Run]:
+    run = Run(connection, common)
+    status = "FAILED"
+    try:
+        run._create(
+            name, flat_params(params or {}), {**common, **{key: str(value) for key, value in (tags or {}).items()}}
+        )
+        yield run
+        status = "FINISHED"
+    except (KeyboardInterrupt, Stopped):
+        status = "KILLED"
+        raise
+    finally:
+        if run.run_id:
+            connection.end_run(run.run_id, status)
+
+
+def _metric(key: str, value: float, timestamp_ms: int, step: int, model_id: str | None = None) -> Any:
+    from mlflow.entities import Metric
+
+    return Metric(key, float(value), timestamp_ms, step, model_id=model_id)
+
+
+def _description(logged: Any, run_id: str | None) -> Any:
+    from mlflow.models import Model
+
+    return Model(
+        artifact_path=logged.artifact_location, model_uuid=logged.model_id, run_id=run_id, model_id=logged.model_id
+    )
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,51 @@
+"""Signals that end the process, as exceptions: what is open gets closed, then the signal takes its usual course."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NoReturn
+
+Handler = Callable[[int, FrameType | None], Any] | int | None
+
+
+class Stopped(SystemExit):
+    """A signal asked the process to end."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(128 + signum)
+        self.signum = signum
+
+
+@contextmanager
+def stopping_signals_raised() -> Iterator[None]:
+    """Raise `Stopped` on SIGTERM and SIGHUP inside the block; afterwards the signal takes its usual course."""
+    before = {signum: signal.getsignal(signum) for signum in _stopping_signals()}
+    for signum in before:
+        signal.signal(signum, _raise_stopped)
+    try:
+        yield
+    except Stopped as stopped:
+        _restore(before)
+        signal.raise_signal(stopped.signum)
+        raise  # the earlier handler let the process live: as an exit code then
+    finally:
+        _restore(before)
+
+
+def _stopping_signals() -> list[int]:
+    """Those with an effect that can be put back; none outside the main thread, which alone may set handlers."""
+    if threading.current_thread() is not threading.main_thread():
+        return []
+    signals = [signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)]
+    return [signum for signum in signals if signal.getsignal(signum) not in (signal.SIG_IGN, None)]
+
+
+def _raise_stopped(signum: int, _frame: FrameType | None) -> NoReturn:
+    raise Stopped(signum)
+
+
+def _restore(handlers: dict[int, Handler]) -> None:
+    for signum, handler in handlers.items():
+        signal.signal(signum, handler)
