@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from datspect.cohort.table import COLUMNS, Cohort, file_sha256, write_cohort
+from datspect.cohort.table import COLUMNS, Cohort, write_cohort
+from datspect.digests import file_digest
 from datspect.imaging.volume import MNI_SHAPE, Volume, mni_affine
 from datspect.io.volumes import write_volume
 
@@ -57,6 +58,6 @@ def tiny_cohort(tmp_path: Path, make_volume: MakeVolume) -> Path:
         write_volume(path, make_volume(caudate=3 * strength, putamen=2 * strength**2))
         demographics = ("female" if number < 3 else "male", 55.5 + number, "site1", "BL")
         relative = path.relative_to(folder).as_posix()
-        rows.append((f"S{number:02d}", f"P{number:02d}", label, *demographics, relative, file_sha256(path)))
+        rows.append((f"S{number:02d}", f"P{number:02d}", label, *demographics, relative, file_digest(path)))
     write_cohort(Cohort(folder, "phantom", pd.DataFrame(rows, columns=list(COLUMNS))))
     return folder

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from datspect.params import ClassifierParams
-from datspect.provenance import file_sha256, provenance
+from datspect.provenance import provenance
 
 SECTIONS = {"classifier": ClassifierParams(width=8, dropout=0.5)}
 
@@ -26,9 +26,3 @@ def test_the_place_of_the_data_does_not_matter(tmp_path: Path) -> None:
         (tmp_path / name / "bank.npy").write_bytes(b"abc")
     here, there = (provenance("cv", SECTIONS, [tmp_path / name / "bank.npy"]) for name in ("a", "b"))
     assert here.result_id == there.result_id
-
-
-def test_the_digest_of_a_file_is_its_sha256(tmp_path: Path) -> None:
-    path = tmp_path / "empty"
-    path.write_bytes(b"")
-    assert file_sha256(path) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from datspect.digests import file_digest
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -33,18 +35,8 @@ def provenance(stage: str, sections: Mapping[str, BaseModel], inputs: Sequence[P
     )
 
 
-def file_sha256(path: Path) -> str:
-    """Digest of one file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _files_digest(paths: Sequence[Path]) -> str:
-    whole = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            whole.update(hashlib.file_digest(file, "sha256").digest())
-    return whole.hexdigest()
+    return _digest("".join(file_digest(path) for path in paths).encode())
 
 
 def _digest(content: bytes) -> str:

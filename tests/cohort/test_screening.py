@@ -13,7 +13,8 @@ from datspect.cohort.screening import (
     screen_scan,
     voxel_sha256,
 )
-from datspect.cohort.table import file_sha256, read_cohort, write_cohort
+from datspect.cohort.table import read_cohort, write_cohort
+from datspect.digests import file_digest
 from datspect.errors import ScanError
 from datspect.imaging.intensity import RATIO_AT_WHITE
 from datspect.imaging.orientation import mni_ras_affine, reorient
@@ -38,7 +39,7 @@ def regions():
 def _screen_first(folder, params, regions, *, renew_digest=True):
     cohort = read_cohort(folder)
     if renew_digest:
-        cohort.scans.loc[0, "sha256"] = file_sha256(folder / cohort.scans["path"][0])
+        cohort.scans.loc[0, "sha256"] = file_digest(folder / cohort.scans["path"][0])
         write_cohort(cohort)
     return screen_scan(read_cohort(folder), 0, params, regions)
 

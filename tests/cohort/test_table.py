@@ -3,7 +3,7 @@ import json
 import pandas as pd
 import pytest
 
-from datspect.cohort.table import COLUMNS, Cohort, file_sha256, read_cohort, scans_digest, write_cohort
+from datspect.cohort.table import COLUMNS, Cohort, read_cohort, scans_digest, write_cohort
 from datspect.errors import CohortError
 
 
@@ -93,8 +93,3 @@ def test_the_digest_names_what_is_used_whatever_its_order(scans):
     assert scans_digest(scans) == scans_digest(scans.assign(site="elsewhere", path="moved.nii"))
     for column in ("scan_id", "subject_id", "label", "sha256"):
         assert scans_digest(scans) != scans_digest(scans.assign(**{column: ["x", "y"]}))
-
-
-def test_the_digest_of_a_file_is_that_of_its_bytes(tmp_path):
-    (tmp_path / "file").write_bytes(b"abc")
-    assert file_sha256(tmp_path / "file") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

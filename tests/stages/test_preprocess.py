@@ -4,7 +4,8 @@ import sys
 import numpy as np
 import pytest
 
-from datspect.cohort.table import Cohort, file_sha256, read_cohort, write_cohort
+from datspect.cohort.table import Cohort, read_cohort, write_cohort
+from datspect.digests import file_digest
 from datspect.errors import CohortError
 from datspect.io.arrays import read_array
 from datspect.io.tables import read_json, read_table
@@ -53,7 +54,7 @@ def faulty_cohort(tiny_cohort):
     first, copy = (tiny_cohort / cohort.scans["path"][row] for row in (0, 1))
     first.write_bytes(first.read_bytes()[:5000])
     copy.write_bytes((tiny_cohort / cohort.scans["path"][3]).read_bytes())
-    cohort.scans.loc[1, "sha256"] = file_sha256(copy)
+    cohort.scans.loc[1, "sha256"] = file_digest(copy)
     cohort.scans.loc[4, "subject_id"] = "P02"
     write_cohort(cohort)
     return tiny_cohort

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from datspect.cohort.table import Cohort, file_sha256
+from datspect.cohort.table import Cohort
+from datspect.digests import file_digest
 from datspect.errors import ScanError
 from datspect.imaging.intensity import image_max, nonspecific_ratio
 from datspect.imaging.orientation import mni_ras_affine, reorient
@@ -48,7 +49,7 @@ def screen_scan(cohort: Cohort, row: int, params: PreprocessParams, regions: Reg
     try:
         volume = reorient(read_volume(cohort.folder / scan["path"]))
         check_volume(volume)
-        if file_sha256(cohort.folder / scan["path"]) != scan["sha256"].lower():
+        if file_digest(cohort.folder / scan["path"]) != scan["sha256"].lower():
             raise ScanError("the file is not the one in participants.tsv (sha256 differs); import the cohort anew")
         image = network_image(volume, params, regions)
         quality = measure_quality(volume, params, regions)

@@ -32,6 +32,11 @@ class Cohort:
     scans: pd.DataFrame
 
 
+def cohort_title(kind: CohortKind) -> str:
+    """What every figure and report of a cohort is headed with: a phantom is called a phantom."""
+    return "PHANTOM cohort, simulated" if kind == "phantom" else "cohort of real scans"
+
+
 def read_cohort(folder: Path) -> Cohort:
     """Read and check a cohort folder's tables; the volumes are not opened.
 
@@ -57,12 +62,6 @@ def scans_digest(scans: pd.DataFrame) -> str:
     """Names the data in use: changes with any scan, label or subject, not with the order of the rows; hexadecimal."""
     named = scans[["scan_id", "subject_id", "label", "sha256"]].sort_values("scan_id")
     return hashlib.sha256(named.to_csv(index=False, lineterminator="\n").encode()).hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """Digest of a file's bytes, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_kind(path: Path) -> CohortKind:

@@ -7,8 +7,8 @@ from datspect.errors import EmptyRegionError, ScanError
 from datspect.imaging.regions import Regions, VoxelIndices
 from datspect.imaging.volume import Mask, Voxels
 
-PEAK_SMOOTHING_SLICES = 2.0
-"""Standard deviation of the smoothing along z before the peak is taken."""
+PEAK_SMOOTHING_SLICES = 3.0
+"""Standard deviation of the smoothing along z before the peak is taken: about half a striatum's height."""
 
 
 def specific_binding_ratio(data: Voxels, target: Mask | VoxelIndices, reference: Mask | VoxelIndices) -> float:

@@ -33,11 +33,6 @@ class Ellipsoid:
     semi_axes_mm: Vector
     axes: tuple[Vector, Vector, Vector]
 
-    @property
-    def volume_mm3(self) -> float:
-        """4/3 pi a b c."""
-        return float(4 / 3 * np.pi * np.prod(self.semi_axes_mm))
-
     def mirrored(self) -> "Ellipsoid":
         """The same ellipsoid on the other side of the midsagittal plane, x = 0."""
         first, second, third = (_mirrored(axis) for axis in self.axes)
@@ -165,7 +160,11 @@ def structure_fractions(structure: Structure, shape: tuple[int, int, int], affin
 
 
 def ellipsoid_fractions(ellipsoid: Ellipsoid, shape: tuple[int, int, int], affine: Affine) -> Fractions:
-    """Share of each voxel inside `ellipsoid`: a linear ramp one voxel wide across its surface."""
+    """Share of each voxel inside `ellipsoid`: a linear ramp one voxel wide across its surface.
+
+    The ramp takes the surface for flat: the volume comes out 1 + h^2 / (4 r^2) times too large for voxels of h and
+    a radius of r, 2 % for the striatal nuclei at 2 mm.
+    """
     semi_axes = np.asarray(ellipsoid.semi_axes_mm)
     to_unit_sphere = np.asarray(ellipsoid.axes) / semi_axes[:, np.newaxis] @ affine[:3]
     to_unit_sphere[:, 3] -= np.asarray(ellipsoid.axes) @ np.asarray(ellipsoid.centre_mm) / semi_axes
@@ -218,13 +217,6 @@ def structure_mask(structure: Structure, shape: tuple[int, int, int], affine: Af
 def occipital_mask(shape: tuple[int, int, int], affine: Affine) -> Mask:
     """The occipital reference region, both sides."""
     return structure_mask(Structure((_OCCIPITAL, _OCCIPITAL.mirrored())), shape, affine)
-
-
-def striatal_box_mask(shape: tuple[int, int, int], affine: Affine) -> Mask:
-    """The box `STRIATAL_BOX_MM`."""
-    inside = np.zeros(shape, dtype=np.bool_)
-    inside[striatal_box_slices(shape, affine)] = True
-    return inside
 
 
 def striatal_box_slices(

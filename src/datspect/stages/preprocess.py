@@ -9,7 +9,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from datspect.cohort.screening import ScreenedScan, bad_scans, mni_regions, screen_scan
-from datspect.cohort.table import LABELS, Cohort, read_cohort, scans_digest
+from datspect.cohort.table import LABELS, Cohort, cohort_title, read_cohort, scans_digest
 from datspect.errors import CohortError
 from datspect.evaluation.figures import contact_sheet
 from datspect.io.arrays import write_array
@@ -69,17 +69,18 @@ def _write(
     write_table(folder / "excluded.csv", pd.DataFrame(list(bad.items()), columns=["scan_id", "reason"]))
     record = {"kind": cohort.kind, "n": len(usable), "n_excluded": len(bad), "digest": scans_digest(scans)}
     write_json(folder / "cohort.json", record)
-    _write_contact_sheet(folder / "contact_sheet.png", images, scans, quality, params.slices[1])
+    title = f"{cohort_title(cohort.kind)}, slice {params.slices[1]}"
+    _write_contact_sheet(folder / "contact_sheet.png", images, scans, quality, title)
 
 
 def _write_contact_sheet(
-    path: Path, images: NDArray[np.float32], scans: pd.DataFrame, quality: pd.DataFrame, slice_index: int
+    path: Path, images: NDArray[np.float32], scans: pd.DataFrame, quality: pd.DataFrame, title: str
 ) -> None:
     putamen = quality[["sbr_putamen_left", "sbr_putamen_right"]].min(axis=1)
     order = [row for label in LABELS for row in _spread(putamen[(scans["label"] == label).to_numpy()])]
     titles = [f"{scans['scan_id'][row]}\n{scans['label'][row]} {putamen[row]:.2f}" for row in order]
     caption = (
-        f"slice {slice_index}, the patient's left on the left; up to {TILES_PER_LABEL} of each label from high to low "
+        f"{title}, the patient's left on the left; up to {TILES_PER_LABEL} of each label from high to low "
         "binding ratio of the worse putamen (the number)"
     )
     write_figure(path, contact_sheet(images[order, :, :, 1], titles, caption))

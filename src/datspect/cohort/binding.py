@@ -1,0 +1,185 @@
+"""Who the simulated subjects are and how much tracer their striata bind: the laws that binding ratios are drawn from.
+
+Binding ratios here are the ones that a scan would measure, partial volume included.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Side = Literal["left", "right"]
+Vector = NDArray[np.float64]
+
+MEASURED = tuple(
+    f"{nucleus}_{side}"
+    for nucleus in ("caudate", "putamen_anterior", "putamen_posterior")
+    for side in ("left", "right")
+)
+"""Order of the regional values in arrays of shape (6,)."""
+
+
+@dataclass(frozen=True)
+class Demographics:
+    """Age (years) and share of men of a group; ages are drawn anew until they lie in the range."""
+
+    mean_age: float
+    sd_age: float
+    age_range: tuple[float, float]
+    men: float
+
+
+@dataclass(frozen=True)
+class BindingLaw:
+    """Log-normal law of (caudate on the better-putamen side, caudate on the worse side, better, worse putamen).
+
+    log_means, log_sds : shape (4,)
+    correlations : of the logarithms, the pairs (0,1), (0,2), (0,3), (1,2), (1,3), (2,3)
+    per_decade, for_men : change of the binding ratio of (caudate, putamen), included in the sds above
+    """
+
+    log_means: tuple[float, ...]
+    log_sds: tuple[float, ...]
+    correlations: tuple[float, ...]
+    per_decade: tuple[float, float]
+    for_men: tuple[float, float]
+    left_is_worse: float
+    demographics: Demographics
+
+
+# Fitted to the published regional values of PPMI; age and sex effects from the same cohort.
+LAWS: dict[str, BindingLaw] = {
+    "control": BindingLaw(
+        log_means=(1.068, 1.080, 0.782, 0.663),
+        log_sds=(0.213, 0.212, 0.274, 0.300),
+        correlations=(0.89, 0.83, 0.83, 0.82, 0.79, 0.95),
+        per_decade=(-0.157, -0.143),
+        for_men=(-0.189, -0.159),
+        left_is_worse=0.5,
+        demographics=Demographics(60.8, 11.3, (31, 84), 0.65),
+    ),
+    "pd": BindingLaw(
+        log_means=(0.710, 0.561, -0.077, -0.453),
+        log_sds=(0.318, 0.331, 0.386, 0.401),
+        correlations=(0.84, 0.75, 0.67, 0.66, 0.75, 0.77),
+        per_decade=(-0.094, -0.038),
+        for_men=(-0.069, -0.041),
+        left_is_worse=0.54,
+        demographics=Demographics(61.6, 9.8, (33, 85), 0.64),
+    ),
+}
+_OTHER = {"control": "pd", "pd": "control"}
+
+# Anatomy, registration and scanners add scatter and asymmetry of their own to what is drawn here; with these two
+# factors the measured values have the published ones (benchmarks/phantom.py).
+SPREAD = 0.92
+"""Factor on the sds that age and sex leave."""
+SIDE_DIFFERENCE = 0.9
+"""Factor on the difference between the logarithms of the two sides."""
+
+# Ratio of posterior to anterior putamen: a sigmoid of that putamen's own binding ratio, one law for everyone,
+# from about 0.5 where little is left to about 0.9 in full health. [assumed]
+_RATIO_LOWEST, _RATIO_RISE = 0.45, 0.48
+_RATIO_MIDDLE, _RATIO_WIDTH = 1.1, 0.35
+_RATIO_LIMITS = (0.1, 1.3)
+ANTERIOR_SHARE = 0.6
+"""Share of the putamen's voxels that lie in its anterior half (imaging/regions.py)."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """A simulated subject, before any image."""
+
+    label: str
+    age: float
+    is_man: bool
+    is_discordant: bool
+    worse_side: Side
+    binding: Vector
+    """Binding ratios that an average scan of this person would measure, in the order of `MEASURED`."""
+
+
+def draw_person(label: str, is_discordant: bool, ratio_scatter: float, rng: np.random.Generator) -> Person:
+    """A subject of class `label`; a discordant one has the binding of the other class.
+
+    Parameters
+    ----------
+    label
+        `control` or `pd`.
+    is_discordant
+        Whether the binding ratios follow the law of the other class.
+    ratio_scatter
+        Standard deviation of the posterior/anterior ratio around its law.
+    rng
+        The subject's own generator.
+    """
+    law = LAWS[_OTHER[label] if is_discordant else label]
+    age, is_man = _draw_age_and_sex(LAWS[label].demographics, rng)
+    better_caudate, worse_caudate, better, worse = _draw_binding(law, age, is_man, rng)
+    worse_side: Side = "left" if rng.random() < law.left_is_worse else "right"
+    halves = [_split_putamen(whole, posterior_ratio(whole, ratio_scatter, rng)) for whole in (better, worse)]
+    better_values, worse_values = (better_caudate, *halves[0]), (worse_caudate, *halves[1])
+    left, right = (worse_values, better_values) if worse_side == "left" else (better_values, worse_values)
+    return Person(label, age, is_man, is_discordant, worse_side, np.column_stack([left, right]).ravel())
+
+
+def residual_covariance(law: BindingLaw) -> Vector:
+    """Covariance (4, 4) of the log values that age and sex leave unexplained: the law's own minus theirs."""
+    return _total_covariance(law) - _explained_covariance(law)
+
+
+def posterior_ratio(putamen: float, scatter: float, rng: np.random.Generator) -> float:
+    """Posterior over anterior binding ratio of a putamen whose binding ratio as a whole is `putamen`."""
+    expected = _RATIO_LOWEST + _RATIO_RISE / (1 + np.exp((_RATIO_MIDDLE - putamen) / _RATIO_WIDTH))
+    return float(np.clip(expected + scatter * rng.standard_normal(), *_RATIO_LIMITS))
+
+
+def _split_putamen(whole: float, ratio: float) -> tuple[float, float]:
+    """Anterior and posterior binding ratio with mean `whole` over the voxels and the given ratio."""
+    anterior = whole / (ANTERIOR_SHARE + (1 - ANTERIOR_SHARE) * ratio)
+    return anterior, ratio * anterior
+
+
+def _draw_age_and_sex(demographics: Demographics, rng: np.random.Generator) -> tuple[float, bool]:
+    youngest, oldest = demographics.age_range
+    while not youngest <= (age := rng.normal(demographics.mean_age, demographics.sd_age)) <= oldest:
+        pass
+    return round(float(age), 1), bool(rng.random() < demographics.men)
+
+
+def _draw_binding(law: BindingLaw, age: float, is_man: bool, rng: np.random.Generator) -> list[float]:
+    """(better-side caudate, worse-side caudate, better putamen, worse putamen)."""
+    covariance = residual_covariance(law)
+    noise = SPREAD * np.linalg.cholesky(covariance) @ rng.standard_normal(4)
+    # A narrower log-normal law of the same mean has its median higher.
+    recentred = np.asarray(law.log_means) + (1 - SPREAD**2) * np.diag(covariance) / 2
+    per_decade, for_men = _log_effects(law)
+    explained = per_decade * (age - law.demographics.mean_age) / 10 + for_men * (is_man - law.demographics.men)
+    logs = recentred + explained + noise
+    side_means = (logs + logs[[1, 0, 3, 2]]) / 2
+    values = np.exp(side_means + SIDE_DIFFERENCE * (logs - side_means))
+    if values[2] < values[3]:
+        values = values[[1, 0, 3, 2]]  # the other side is the better one
+    return [float(value) for value in values]
+
+
+def _log_effects(law: BindingLaw) -> tuple[Vector, Vector]:
+    """Change of the log values (4,) per decade of age and for men: the change in units, over the mean."""
+    means = np.exp(np.asarray(law.log_means) + np.square(law.log_sds) / 2)
+    spread_out = [0, 0, 1, 1]  # caudate, caudate, putamen, putamen
+    return np.asarray(law.per_decade)[spread_out] / means, np.asarray(law.for_men)[spread_out] / means
+
+
+def _explained_covariance(law: BindingLaw) -> Vector:
+    people = law.demographics
+    per_decade, for_men = _log_effects(law)
+    by_age = (people.sd_age / 10) ** 2 * np.outer(per_decade, per_decade)
+    return np.asarray(by_age + people.men * (1 - people.men) * np.outer(for_men, for_men))
+
+
+def _total_covariance(law: BindingLaw) -> Vector:
+    correlation = np.eye(4)
+    correlation[np.triu_indices(4, 1)] = law.correlations
+    correlation = np.maximum(correlation, correlation.T)
+    return np.asarray(correlation * np.outer(law.log_sds, law.log_sds))
