@@ -1,0 +1,1 @@
+"""Networks: the frozen backbone, its features, the classifier heads and their training."""

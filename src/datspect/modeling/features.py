@@ -1,0 +1,78 @@
+"""The bank of features: the clean image and every augmented one through the frozen network, once for everyone."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from datspect.errors import WeightsError
+from datspect.imaging.augmentation import Augmentations
+from datspect.modeling.augmentation import Augment, augmentation_parameters, no_change
+from datspect.modeling.backbone import FloatArray
+
+BATCH_SIZE = 64
+"""Images in one forward pass: every pass has this many, so that one compiled program serves all."""
+
+
+def build_extractor(backbone: keras.Model) -> keras.Model:
+    """Augmentation with the backbone behind it: images and their augmentation parameters in, features out."""
+    image = keras.Input(backbone.input_shape[1:], name="image", dtype="float32")
+    parameters = keras.Input((4,), name="augmentation", dtype="float32")
+    extractor = keras.Model([image, parameters], backbone(Augment()(image, parameters)), name="extractor")
+    # XLA halves TensorFlow's speed on CPUs; JAX has nothing else.
+    extractor.compile(jit_compile=keras.config.backend() == "jax")
+    return extractor
+
+
+def bank_blocks(
+    extractor: keras.Model, images: FloatArray, augmentations: Augmentations, batch_size: int = BATCH_SIZE
+) -> Iterator[NDArray[np.float16]]:
+    """The rows of the bank, shape (draws + 1, subjects, features), in order and in blocks of (images, features).
+
+    Parameters
+    ----------
+    extractor : as from `build_extractor`
+    images : shape (N, rows, columns, 3), in [0, 1]; may be memory-mapped
+    augmentations : shape (draws, N); before them comes the clean image as draw 0
+
+    Raises
+    ------
+    WeightsError : a feature is not finite, or too large for float16.
+    """
+    n_subjects, n_images = len(images), n_bank_images(augmentations)
+    for start in range(0, n_images, batch_size):
+        rows = np.arange(start, min(start + batch_size, n_images))
+        draws, subjects = np.divmod(rows, n_subjects)
+        batch = _padded(np.asarray(images[subjects], np.float32), batch_size)
+        parameters = _padded(_parameters(augmentations, draws, subjects), batch_size)
+        yield _stored(extractor.predict_on_batch([batch, parameters])[: len(rows)])
+
+
+def n_bank_images(augmentations: Augmentations) -> int:
+    """How many images the bank of these augmentations takes, the clean ones included."""
+    n_draws, n_subjects = augmentations.flip.shape
+    return int((n_draws + 1) * n_subjects)
+
+
+def _parameters(augmentations: Augmentations, draws: NDArray[Any], subjects: NDArray[Any]) -> FloatArray:
+    parameters = no_change(len(draws))
+    augmented = draws > 0
+    parameters[augmented] = augmentation_parameters(augmentations[draws[augmented] - 1, subjects[augmented]])
+    return parameters
+
+
+def _padded(values: FloatArray, n_rows: int) -> FloatArray:
+    """`values` with its last row repeated up to `n_rows` rows."""
+    return np.concatenate([values, np.repeat(values[-1:], n_rows - len(values), axis=0)])
+
+
+def _stored(features: FloatArray) -> NDArray[np.float16]:
+    largest = np.abs(features).max()
+    if not largest <= np.finfo(np.float16).max:  # NaN is caught as well
+        raise WeightsError(
+            f"a feature of the backbone is {largest:g}: not a finite number within float16; its weights do not fit "
+            "images in [0, 1], or are damaged"
+        )
+    return features.astype(np.float16)

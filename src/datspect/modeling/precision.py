@@ -1,0 +1,56 @@
+"""Which number format the network computes in, and the one place that sets it."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import keras
+
+Precision = Literal["float32", "bfloat16"]
+
+_CPU_INFO = Path("/proc/cpuinfo")
+
+log = logging.getLogger(__name__)
+
+
+def choose_precision(wanted: Literal["auto", "float32", "bfloat16"], cpu_info: Path = _CPU_INFO) -> Precision:
+    """The precision to compute in; `auto` is bfloat16 where the processor is faster in it. Says why."""
+    if wanted != "auto":
+        log.info("precision: %s, as backbone.precision asks", wanted)
+        return wanted
+    precision, reason = _faster_precision(cpu_info)
+    log.info("precision: %s, since %s", precision, reason)
+    return precision
+
+
+def _faster_precision(cpu_info: Path) -> tuple[Precision, str]:
+    """By instruction set, not by a stopwatch: the same machine must choose the same every time.
+
+    With AVX512-BF16 alone, InceptionV3 in bfloat16 was measured at 1.6 times the speed of float32 on an AMD Zen 4 and
+    at 0.7 times on an Intel Xeon whose AMX is off.
+    """
+    if not sys.platform.startswith("linux") or not cpu_info.is_file():
+        return "float32", "what the processor can do is not known"
+    text = cpu_info.read_text(encoding="utf-8")
+    words = set(text.split())
+    if "amx_bf16" in words:
+        return "bfloat16", "the processor has amx_bf16"
+    if "avx512_bf16" in words and "AuthenticAMD" in words:
+        return "bfloat16", "the processor is an AMD one with avx512_bf16"
+    if "avx512_bf16" in words:
+        return "float32", "the processor has avx512_bf16 but not amx_bf16, and is slower that way"
+    return "float32", "the processor has neither amx_bf16 nor avx512_bf16"
+
+
+@contextmanager
+def computing_in(precision: Precision) -> Iterator[None]:
+    """Models built inside compute in `precision`; weights stay float32 and the policy is restored after."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -1,0 +1,26 @@
+"""Stage `backbone`: the weights of the frozen network, and where they came from."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from datspect.io.models import write_weights
+from datspect.io.tables import write_json
+from datspect.launch import launch
+from datspect.modeling.backbone import build_backbone
+from datspect.modeling.weights import set_weights
+from datspect.params import PARAMS_PATH, load_params
+
+_ANY_IMAGE_SHAPE = (109, 91)  # weights of a convolutional base do not depend on it
+
+
+def main(backbone_folder: Path, params_path: Path = PARAMS_PATH) -> None:
+    """Fetch the weights and write them with their origin."""
+    params = load_params(params_path).backbone
+    backbone = build_backbone(params.architecture, _ANY_IMAGE_SHAPE)
+    origin = set_weights(backbone, params)
+    write_weights(backbone_folder / "backbone.weights.h5", backbone)
+    write_json(backbone_folder / "backbone.json", asdict(origin))
+
+
+if __name__ == "__main__":
+    launch(main)
