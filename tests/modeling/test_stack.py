@@ -1,0 +1,186 @@
+"""A stack of heads trains each head as if alone, and as Keras would."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from datspect.imaging.augmentation import draw_order
+from datspect.modeling.heads import FittedHead, Head, HeadWeights, build_head, initial_weights, logits
+from datspect.modeling.stack import fit_heads
+
+N_SUBJECTS, N_FEATURES, N_DRAWS, BATCH = 83, 40, 5, 16
+
+
+@pytest.fixture(scope="module")
+def labels() -> NDArray[np.int64]:
+    return (np.arange(N_SUBJECTS) % 3 > 0).astype(np.int64)
+
+
+@pytest.fixture(scope="module")
+def bank(labels: NDArray[np.int64]) -> NDArray[np.float16]:
+    rng = np.random.default_rng(1)
+    features = np.maximum(rng.normal(size=(N_DRAWS + 1, N_SUBJECTS, N_FEATURES)), 0)
+    features[:, :, :5] += 0.6 * labels[None, :, None]
+    return features.astype(np.float16)
+
+
+def head(
+    seed: int, n_train: int = 64, width: int = 12, dropout: float = 0.5, n_epochs: int = 20, initial: float = 1e-3
+) -> Head:
+    order = np.random.default_rng(seed).permutation(N_SUBJECTS)
+    rates = initial * 0.9 ** np.arange(n_epochs)
+    return Head(f"head-{seed}", order[:n_train], order[n_train:], width, dropout, rates, seed)
+
+
+def assert_same(first: FittedHead, second: FittedHead, tolerance: float = 1e-4) -> None:
+    assert first.name == second.name
+    for name in ("kernel", "bias", "output_kernel", "output_bias"):
+        np.testing.assert_allclose(
+            getattr(first.weights, name), getattr(second.weights, name), atol=tolerance, err_msg=name
+        )
+    for name, curve in first.history.items():
+        np.testing.assert_allclose(curve, second.history[name], atol=tolerance, err_msg=name)
+
+
+# 64 rows: 4 full steps; 65: a fifth step of one row; 79: 5 steps; 30: 2 steps, so frozen in the surplus.
+MIXED = [head(1), head(2, n_train=65), head(3, n_train=79, width=7), head(4, n_train=30, dropout=0.2, initial=5e-3)]
+
+
+def test_stacked_heads_equal_heads_trained_alone(bank: NDArray[np.float16], labels: NDArray[np.int64]) -> None:
+    together = fit_heads(MIXED, bank, labels, batch_size=BATCH)
+    for one, stacked in zip(MIXED, together, strict=True):
+        assert_same(fit_heads([one], bank, labels, batch_size=BATCH)[0], stacked)
+
+
+@pytest.mark.parametrize("order", [(1, 0), (3, 1), (2, 3, 0), (3, 2, 1, 0)])
+def test_pairs_and_other_orders_give_the_same_heads(
+    order: tuple[int, ...], bank: NDArray[np.float16], labels: NDArray[np.int64]
+) -> None:
+    together = fit_heads(MIXED, bank, labels, batch_size=BATCH)
+    for index, stacked in zip(order, fit_heads([MIXED[i] for i in order], bank, labels, batch_size=BATCH), strict=True):
+        assert_same(together[index], stacked)
+
+
+def test_a_head_equals_keras_with_the_same_batches(bank: NDArray[np.float16], labels: NDArray[np.int64]) -> None:
+    one = head(5, n_train=65, dropout=0.0, n_epochs=6)
+    ours = fit_heads([one, head(6, n_train=79, n_epochs=6)], bank, labels, batch_size=BATCH)[0]
+    model = build_head(initial_weights(one, N_FEATURES), 0.0)
+    model.compile(keras.optimizers.Adam(1e-3), keras.losses.BinaryCrossentropy(), metrics=["accuracy"])
+    draws = draw_order(one.seed, N_SUBJECTS, 6, N_DRAWS)
+    for epoch, rate in enumerate(one.learning_rates):
+        model.optimizer.learning_rate = rate
+        rows = np.random.default_rng([one.seed, 1, epoch]).permutation(one.train_rows)
+        features = bank[draws[epoch, rows] + 1, rows].astype(np.float32)
+        curves = model.fit(features, labels[rows], batch_size=BATCH, shuffle=False, verbose=0).history
+        assert ours.history["train_loss"][epoch] == pytest.approx(curves["loss"][0], abs=1e-4)
+        assert ours.history["train_accuracy"][epoch] == pytest.approx(curves["accuracy"][0], abs=1e-6)
+        loss, accuracy = model.evaluate(
+            bank[0, one.validation_rows].astype(np.float32), labels[one.validation_rows], verbose=0
+        )
+        assert ours.history["validation_loss"][epoch] == pytest.approx(loss, abs=1e-4)
+        assert ours.history["validation_accuracy"][epoch] == pytest.approx(accuracy, abs=1e-6)
+    for ours_array, keras_array in zip(build_head(ours.weights, 0.0).get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(ours_array, keras_array, atol=1e-5)
+
+
+def test_dropout_keeps_the_expected_share_and_is_off_in_prediction(
+    bank: NDArray[np.float16], labels: NDArray[np.int64]
+) -> None:
+    with_dropout, without = head(7, dropout=0.5), head(7, dropout=0.0)
+    assert not np.allclose(
+        fit_heads([with_dropout], bank, labels, batch_size=BATCH)[0].weights.kernel,
+        fit_heads([without], bank, labels, batch_size=BATCH)[0].weights.kernel,
+    )
+    # A learning rate of nearly nothing leaves the weights at their start: the mean loss under dropout is then that
+    # of a head whose hidden units are each kept with probability one half and doubled.
+    still = replace(with_dropout, learning_rates=np.full(200, 1e-12))
+    fitted = fit_heads([still], bank, labels, batch_size=BATCH)[0]
+    start = initial_weights(still, N_FEATURES)
+    rng = np.random.default_rng(0)
+    features, target = bank[1:, still.train_rows].astype(np.float32), labels[still.train_rows]
+    hidden = np.maximum(features @ start.kernel, 0)
+    losses = []
+    for _ in range(200):
+        scores = (hidden * (rng.random(hidden.shape) < 0.5) * 2) @ start.output_kernel
+        losses.append(np.mean(np.logaddexp(0, scores) - scores * target))
+    assert fitted.history["train_loss"].mean() == pytest.approx(np.mean(losses), rel=0.01)
+
+
+def test_the_clean_images_never_train(bank: NDArray[np.float16], labels: NDArray[np.int64]) -> None:
+    one = head(8, n_epochs=3)
+    spoiled = bank.copy()
+    spoiled[0] = np.nan
+    np.testing.assert_array_equal(
+        fit_heads([one], bank, labels, batch_size=BATCH)[0].weights.kernel,
+        fit_heads([one], spoiled, labels, batch_size=BATCH)[0].weights.kernel,
+    )
+
+
+def test_rows_outside_a_head_do_not_touch_it(bank: NDArray[np.float16], labels: NDArray[np.int64]) -> None:
+    one = head(9, n_epochs=3)
+    spoiled, wrong = bank.copy(), labels.copy()
+    spoiled[:, one.validation_rows] = np.nan
+    wrong[one.validation_rows] = 7
+    np.testing.assert_array_equal(
+        fit_heads([one], bank, labels, batch_size=BATCH)[0].weights.kernel,
+        fit_heads([one], spoiled, wrong, batch_size=BATCH)[0].weights.kernel,
+    )
+
+
+def test_training_twice_gives_the_same_bytes(bank: NDArray[np.float16], labels: NDArray[np.int64]) -> None:
+    first, second = (fit_heads(MIXED, bank, labels, batch_size=BATCH) for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        assert one.weights.kernel.tobytes() == other.weights.kernel.tobytes()
+        assert one.history["train_loss"].tobytes() == other.history["train_loss"].tobytes()
+
+
+def test_training_learns_and_validation_follows(bank: NDArray[np.float16], labels: NDArray[np.int64]) -> None:
+    one = head(10, dropout=0.2, n_epochs=80, initial=2e-2)
+    fitted = fit_heads([one], bank, labels, batch_size=BATCH)[0]
+    assert fitted.history["train_loss"][-1] < 0.5 * fitted.history["train_loss"][0]
+    clean = bank[0, one.validation_rows].astype(np.float32)
+    right = np.mean((logits(fitted.weights, clean) > 0) == (labels[one.validation_rows] == 1))
+    assert fitted.history["validation_accuracy"][-1] == pytest.approx(right)
+
+
+def test_a_head_without_validation_rows_has_no_validation_curve(
+    bank: NDArray[np.float16], labels: NDArray[np.int64]
+) -> None:
+    alone = replace(head(11, n_epochs=2), validation_rows=np.array([], np.int64))
+    fitted = fit_heads([alone, head(12, n_epochs=2)], bank, labels, batch_size=BATCH)
+    assert np.isnan(fitted[0].history["validation_loss"]).all()
+    assert np.isfinite(fitted[1].history["validation_loss"]).all()
+
+
+def test_progress_is_reported_after_every_epoch(bank: NDArray[np.float16], labels: NDArray[np.int64]) -> None:
+    seen: list[int] = []
+    fit_heads([head(13, n_epochs=4)], bank, labels, batch_size=BATCH, report=seen.append)
+    assert seen == [1, 2, 3, 4]
+
+
+def test_initial_weights_are_glorot_uniform_and_depend_on_the_seed_alone() -> None:
+    one = initial_weights(head(14, width=200), 300)
+    limit = np.sqrt(6 / 500)
+    assert np.abs(one.kernel).max() <= limit
+    assert one.kernel.std() == pytest.approx(limit / np.sqrt(3), rel=0.01)
+    assert np.all(one.bias == 0)
+    np.testing.assert_array_equal(one.kernel, initial_weights(head(14, width=200, n_train=30), 300).kernel)
+    assert not np.allclose(one.kernel, initial_weights(head(15, width=200), 300).kernel)
+
+
+def test_the_keras_head_predicts_what_the_logits_say() -> None:
+    rng = np.random.default_rng(3)
+    weights = HeadWeights(
+        rng.normal(size=(6, 4)).astype(np.float32),
+        rng.normal(size=4).astype(np.float32),
+        rng.normal(size=4).astype(np.float32),
+        0.3,
+    )
+    features = rng.normal(size=(9, 6)).astype(np.float32)
+    expected = 1 / (1 + np.exp(-logits(weights, features)))
+    predicted = build_head(weights, 0.5).predict(features, verbose=0)
+    assert predicted.shape == (9, 1)
+    np.testing.assert_allclose(predicted[:, 0], expected, atol=1e-6)

@@ -1,0 +1,134 @@
+"""Stages `cv` and `final` on a made-up bank: what they leave, that it repeats, and what they refuse."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from datspect.errors import CohortError
+from datspect.io.arrays import write_array
+from datspect.io.models import read_model, write_weights
+from datspect.io.tables import write_json, write_table
+from datspect.modeling.backbone import build_backbone
+from datspect.stages import cv, final
+
+N = 24
+WriteParams = Callable[..., Path]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Folders as the stages before would have left them."""
+
+    root: Path
+    params: Path
+
+    def cv(self, name: str) -> Path:
+        reports = self.root / name
+        cv.main(
+            self.root / "images", self.root / "features", self.root / "splits.csv", self.root / "models" / name,
+            reports, self.params,
+        )  # fmt: skip
+        return reports
+
+    def final(self, name: str) -> Path:
+        reports = self.root / name
+        final.main(
+            self.root / "images", self.root / "features", self.root / "backbone", self.root / "splits.csv",
+            self.root / "models" / name, reports, self.params,
+        )  # fmt: skip
+        return reports
+
+
+@pytest.fixture
+def inputs(
+    tmp_path: Path, write_params: WriteParams, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> Inputs:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    params = write_params(
+        backbone={"architecture": "MobileNetV2"},
+        classifier={"width": 8},
+        training={
+            "epochs": 3,
+            "learning_rate": {"initial": 1e-2, "final": 1e-3, "schedule": "step", "drops": 1},
+        },
+    )
+    scan_ids = [f"S{k:02d}" for k in range(N)]
+    labels = ["pd" if k % 3 else "control" for k in range(N)]
+    subjects = pd.DataFrame({"scan_id": scan_ids, "subject_id": [f"P{k:02d}" for k in range(N)], "label": labels})
+    splits = subjects.assign(
+        fold=np.arange(N) // 3 % 4 + 1,
+        role=["test" if k < 6 else "train" for k in range(N)],
+        dev_fold=[0 if k < 6 else (k // 3) % 2 + 1 for k in range(N)],
+    )
+    quality = subjects[["scan_id"]].assign(
+        sbr_putamen_left=[0.8 if k % 3 else 2.1 for k in range(N)], sbr_putamen_right=2.2
+    )
+    backbone = build_backbone("MobileNetV2", (75, 75))
+    images = rng.random((N, 75, 75, 3)).astype(np.float32)
+    clean = backbone.predict(images, verbose=0)
+    write_weights(tmp_path / "backbone" / "backbone.weights.h5", backbone)
+    write_array(tmp_path / "images" / "images.npy", images)
+    write_table(tmp_path / "images" / "subjects.csv", subjects)
+    write_table(tmp_path / "images" / "quality.csv", quality.sample(frac=1, random_state=1))
+    write_json(tmp_path / "images" / "cohort.json", {"kind": "phantom", "n_scans": N, "digest": "d" * 64})
+    write_table(tmp_path / "splits.csv", splits.iloc[::-1])
+    (tmp_path / "features").mkdir()
+    bank = np.stack([clean, clean * 0.98, clean * 1.02]).astype(np.float16)
+    np.save(tmp_path / "features" / "bank.npy", bank)
+    record = {"backbone_source": "random", "backbone_tensor_digest": "e" * 64, "precision": "float32", "draws": 2}
+    write_json(tmp_path / "features" / "features.json", record)
+    return Inputs(tmp_path, params)
+
+
+def test_cv_repeats_byte_for_byte_and_its_heads_give_its_predictions(inputs: Inputs) -> None:
+    first, second = inputs.cv("first"), inputs.cv("second")
+    for name in ("metrics.json", "predictions.csv", "history.csv", "table1.csv", "roc.csv", "training.png"):
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+    predictions = pd.read_csv(first / "predictions.csv")
+    bank = np.load(inputs.root / "features" / "bank.npy")
+    for fold in range(1, 5):
+        head = read_model(inputs.root / "models" / "first" / f"fold-{fold:02d}.keras")
+        rows = predictions.index[predictions["fold"] == fold]
+        expected = head.predict(bank[0, rows].astype(np.float32), verbose=0)[:, 0]
+        np.testing.assert_allclose(predictions.loc[rows, "probability"], expected, atol=1e-5)
+    metrics = json.loads((first / "metrics.json").read_text("utf-8"))
+    assert metrics["putamen_sbr_threshold"]["accuracy"] == 1.0  # quality rows were shuffled, and found again by id
+    assert predictions["scan_id"].tolist() == [f"S{k:02d}" for k in range(N)]
+    run = json.loads((first / "run.json").read_text("utf-8"))
+    assert run["result_id"] == json.loads((second / "run.json").read_text("utf-8"))["result_id"]
+
+
+def test_final_predicts_the_test_set_with_the_saved_model(inputs: Inputs) -> None:
+    reports = inputs.final("final")
+    predictions = pd.read_csv(reports / "predictions.csv")
+    assert predictions["scan_id"].tolist() == [f"S{k:02d}" for k in range(6)]
+    model = read_model(inputs.root / "models" / "final" / "model.keras")
+    images = np.load(inputs.root / "images" / "images.npy")[:6]
+    np.testing.assert_allclose(predictions["probability"], model.predict(images, verbose=0)[:, 0], atol=1e-6)
+    assert all(layer.__module__.startswith("keras.") for layer in model.layers)  # nothing of ours to load or unpickle
+    assert isinstance(model.get_layer("head"), keras.Sequential)
+    metrics = json.loads((reports / "metrics.json").read_text("utf-8"))
+    assert metrics["bank_difference_max"] < 5e-3
+    development = pd.read_csv(reports / "dev_predictions.csv")
+    assert development["scan_id"].tolist() == [f"S{k:02d}" for k in range(6, N)]
+    assert metrics["dev_out_of_fold"]["n"] == N - 6
+    assert sorted(path.name for path in (inputs.root / "models" / "final").iterdir()) == [
+        "dev-01.keras",
+        "dev-02.keras",
+        "model.keras",
+    ]
+
+
+def test_splits_of_another_cohort_are_refused(inputs: Inputs) -> None:
+    splits = pd.read_csv(inputs.root / "splits.csv")
+    splits.iloc[0, splits.columns.get_loc("scan_id")] = "S99"
+    write_table(inputs.root / "splits.csv", splits)
+    with pytest.raises(CohortError, match="not of one cohort"):
+        inputs.cv("refused")
