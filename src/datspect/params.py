@@ -76,6 +76,13 @@ class PhantomParams(Section):
     nucleus_shift_sd_mm: float = Field(ge=0, le=3)
     nucleus_size_sd: float = Field(ge=0, le=0.2)
 
+    @model_validator(mode="after")
+    def _site_counts_rise(self) -> Self:
+        lowest, highest = self.site_counts
+        if lowest > highest:
+            raise ValueError(f"site_counts = {self.site_counts}: the first, the lowest, must not exceed the second")
+        return self
+
 
 class PreprocessParams(Section):
     """From a volume to the image that the network sees."""
