@@ -1,5 +1,8 @@
 """A stack of heads trains each head as if alone, and as Keras would."""
 
+import os
+import signal
+import threading
 from dataclasses import replace
 
 import keras
@@ -8,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from datspect.imaging.augmentation import draw_order
+from datspect.modeling import stack
 from datspect.modeling.heads import FittedHead, Head, HeadWeights, build_head, initial_weights, logits
 from datspect.modeling.stack import fit_heads
 
@@ -159,6 +163,24 @@ def test_progress_is_reported_after_every_epoch(bank: NDArray[np.float16], label
     seen: list[int] = []
     fit_heads([head(13, n_epochs=4)], bank, labels, batch_size=BATCH, report=seen.append)
     assert seen == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("n_programs", [1, 2, 3, 4])
+def test_the_number_of_programs_does_not_change_what_is_learnt(
+    n_programs: int, bank: NDArray[np.float16], labels: NDArray[np.int64], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = fit_heads(MIXED, bank, labels, batch_size=BATCH)
+    monkeypatch.setattr(stack, "n_programs", lambda n_heads: n_programs)
+    for one, other in zip(expected, fit_heads(MIXED, bank, labels, batch_size=BATCH), strict=True):
+        assert_same(one, other)
+
+
+def test_an_interrupt_stops_training_within_an_epoch(bank: NDArray[np.float16], labels: NDArray[np.int64]) -> None:
+    endless = [head(16, n_epochs=100_000), head(17, n_epochs=100_000)]
+    timer = threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        fit_heads(endless, bank, labels, batch_size=BATCH)
 
 
 def test_initial_weights_are_glorot_uniform_and_depend_on_the_seed_alone() -> None:
