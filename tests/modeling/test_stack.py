@@ -2,8 +2,8 @@
 
 import os
 import signal
-import threading
 from dataclasses import replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -175,12 +175,30 @@ def test_the_number_of_programs_does_not_change_what_is_learnt(
         assert_same(one, other)
 
 
-def test_an_interrupt_stops_training_within_an_epoch(bank: NDArray[np.float16], labels: NDArray[np.int64]) -> None:
-    endless = [head(16, n_epochs=100_000), head(17, n_epochs=100_000)]
-    timer = threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+@pytest.mark.parametrize("n_epochs_done", [0, 3])
+def test_an_interrupt_stops_training_within_an_epoch(
+    n_epochs_done: int, bank: NDArray[np.float16], labels: NDArray[np.int64], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless = [head(16, n_epochs=20_000), head(17, n_epochs=20_000)]
+    if n_epochs_done == 0:  # while the second of two programs is being prepared, the first one already running
+        prepare = stack._Stack
+        prepared: list[object] = []
+
+        def prepare_and_interrupt(*arguments: Any) -> Any:
+            prepared.append(prepare(*arguments))
+            if len(prepared) == 2:
+                raise KeyboardInterrupt
+            return prepared[-1]
+
+        monkeypatch.setattr(stack, "n_programs", lambda n_heads: 2)
+        monkeypatch.setattr(stack, "_Stack", prepare_and_interrupt)
+
+    def interrupt(n_done: int) -> None:
+        if n_done == n_epochs_done:
+            os.kill(os.getpid(), signal.SIGINT)
+
     with pytest.raises(KeyboardInterrupt):
-        fit_heads(endless, bank, labels, batch_size=BATCH)
+        fit_heads(endless, bank, labels, batch_size=BATCH, report=interrupt)
 
 
 def test_initial_weights_are_glorot_uniform_and_depend_on_the_seed_alone() -> None:

@@ -48,11 +48,11 @@ def fit_heads(
     parts = [heads[rows[0] : rows[-1] + 1] for rows in np.array_split(np.arange(len(heads)), n_programs(len(heads)))]
     progress = _SlowestPart(len(parts), report)
     with ThreadPoolExecutor(len(parts)) as pool:
-        fitting = [
-            pool.submit(_fit_part, _Stack(part, bank, labels, batch_size), flat_bank, partial(progress.advance, number))
-            for number, part in enumerate(parts)
-        ]
         try:
+            fitting = [
+                pool.submit(_fit_part, _Stack(part, bank, labels, batch_size), flat_bank, partial(progress.advance, n))
+                for n, part in enumerate(parts)
+            ]
             return [head for part in fitting for head in part.result()]
         except BaseException:
             progress.stop()  # the pool waits for its threads: they end with the epoch at hand

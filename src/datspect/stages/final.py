@@ -83,7 +83,9 @@ def main(
             metrics["bank_difference_max"],
             caption,
         )
-        run.log_dataset(data.splits[~is_test], name=caption, digest=data.cohort["digest"], context="training")
+        run.log_dataset(
+            data.splits[~is_test], name=data.cohort["kind"], digest=data.cohort["digest"], context="training"
+        )
         run.log_metrics(results.flat_metrics(metrics))
         run.log_history({f"epoch/{name}": c for name, c in fitted[0].history.items() if np.isfinite(c).all()})
         run.log_files(sorted(path for path in reports_folder.iterdir() if path.is_file()), "reports")
