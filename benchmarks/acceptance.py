@@ -4,12 +4,12 @@ After `dvc repro`, out of fold and over all ten folds:
 
 - the pipeline's accuracy against a putamen-SBR threshold chosen on the training folds;
 - permuted labels, which must give a ROC AUC near 0.5;
-- random backbone weights, which must do clearly worse than ImageNet's;
+- random backbone weights, which should do clearly worse than ImageNet's;
 - features in float32 against bfloat16, and what that does to the out-of-fold probabilities.
 
     python benchmarks/acceptance.py [--epochs 500]
 
-Runs the heads four times and the backbone three times: about ten minutes on two cores.
+Runs the heads four times and the backbone three times: about fifteen minutes on two cores.
 """
 
 import argparse
