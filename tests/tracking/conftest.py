@@ -14,7 +14,12 @@ from datspect.tracking.store import connect
 
 Start = Callable[..., "Popen[str]"]
 
-_PROGRAM_START = "from datspect.tracking import open_run\nimport os, sys, time\n"
+# A shell that starts the tests in the background makes them ignore Ctrl-C, and the programs would inherit that.
+_PROGRAM_START = """
+import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from datspect.tracking import open_run
+"""
 
 
 @pytest.fixture
