@@ -64,6 +64,10 @@ class Graph:
     def repro(self) -> str:
         return self.run("dvc", "repro")
 
+    def prepare(self) -> None:
+        """What `make repro` does before it."""
+        subprocess.run(["sh", ROOT / "scripts/prepare-dvc"], cwd=self.folder, env=self.environment(), check=True)
+
     def metrics(self) -> dict[str, bytes]:
         return {stage: (self.folder / "reports" / stage / "metrics.json").read_bytes() for stage in ("cv", "final")}
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -139,10 +140,10 @@ def test_killing_any_stage_and_running_again_ends_in_the_same_metrics(tiny_graph
     graph = new_graph(tmp_path / "project", backbone={"weights": str(weights)})
     for number, stage in enumerate(STAGES):
         process = graph.start("dvc", "repro")
-        victim = _wait_for_stage(process.pid, stage)
+        victim = _wait_for_stage(process, stage)
         time.sleep(0.1 if stage == "split" else 1.5 + number / 2)
-        # In turn the stage alone, and the whole tree as a power cut would.
-        victims = [victim] if number % 2 else [*psutil.Process(process.pid).children(recursive=True), process]
+        # In turn the stage alone, and the whole tree as a power cut would: DVC first, before it hears of its stage.
+        victims = [victim] if number % 2 else [process, *psutil.Process(process.pid).children(recursive=True)]
         for one in victims:
             _kill(one.pid)
         process.communicate(timeout=60)
@@ -151,16 +152,30 @@ def test_killing_any_stage_and_running_again_ends_in_the_same_metrics(tiny_graph
     assert graph.metrics() == tiny_graph.metrics()
 
 
-def _wait_for_stage(dvc_pid: int, stage: str) -> psutil.Process:
+def test_a_lock_file_that_a_power_cut_left_half_written_is_removed(tiny_graph: Graph) -> None:
+    lock = tiny_graph.folder / ".dvc/tmp/rwlock"
+    lock.write_text('{"/some', encoding="utf-8")
+    tiny_graph.prepare()
+    assert not lock.exists()
+    assert stages_run(tiny_graph.repro()) == []
+    lock.write_text("{}", encoding="utf-8")
+    tiny_graph.prepare()
+    assert lock.exists()
+
+
+def _wait_for_stage(dvc: "subprocess.Popen[str]", stage: str) -> psutil.Process:
     for _ in range(2400):
-        for child in psutil.Process(dvc_pid).children(recursive=True):
+        if dvc.poll() is not None:
+            raise AssertionError(f"DVC ended before stage {stage} began:\n{dvc.communicate()[0]}")
+        for child in psutil.Process(dvc.pid).children(recursive=True):
             try:
                 if f"datspect.stages.{stage}" in child.cmdline():
                     return child
             except psutil.Error:
                 continue
         time.sleep(0.05)
-    raise AssertionError(f"stage {stage} did not start")
+    dvc.kill()
+    raise AssertionError(f"stage {stage} did not start:\n{dvc.communicate()[0]}")
 
 
 def _kill(pid: int) -> None:
