@@ -1,4 +1,4 @@
-"""How good probabilities are: the measures of the paper's tables and their building blocks."""
+"""How good probabilities and scores are: the measures of the paper's tables, their intervals and building blocks."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -7,13 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, confusion_matrix, log_loss, roc_auc_score
 
-from datspect.evaluation.intervals import delong_interval, wilson_interval
+from datspect.evaluation.intervals import (
+    delong_interval,
+    percentile_interval,
+    resampled_counts,
+    wilson_interval,
+    with_bounds,
+)
 
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]
 
 THRESHOLD = 0.5
 """At or above this probability a subject is called PD."""
+N_CALIBRATION_BINS = 10
 
 
 @dataclass(frozen=True)
@@ -38,12 +45,107 @@ def confusion_counts(labels: IntArray, predictions: IntArray) -> ConfusionCounts
 
 
 def binary_metrics(labels: IntArray, probabilities: FloatArray) -> dict[str, float]:
-    """The measures of Table 2 with 95 % intervals as `<name>_low` and `<name>_high`.
+    """The measures of Table 2, the Brier score and the calibration error, with their 95 % intervals.
 
-    Proportions carry Wilson's interval, ROC AUC DeLong's; all are conditional on the fitted model. PR AUC is average
-    precision. Measures that a one-class set does not have are left out.
+    Bounds are `<name>_low` and `<name>_high`: Wilson's for proportions, DeLong's for ROC AUC, and for PR AUC, loss,
+    Brier score and calibration error the percentile bootstrap over subjects, stratified by class. All are conditional
+    on the fitted model. PR AUC is average precision. Measures that a one-class set does not have are left out.
+
+    The bootstrap interval of the calibration error lies too high: a resample adds noise to every bin, and the error
+    counts noise of either sign. In small sets, or with a well calibrated model, the estimate may lie below it.
     """
-    counts = confusion_counts(labels, predicted_labels(probabilities))
+    counts = resampled_counts(labels)
+    metrics = _decision_metrics(labels, predicted_labels(probabilities))
+    metrics |= _ranking_metrics(labels, probabilities, counts)
+    losses, squares = log_losses(labels, probabilities), (probabilities - labels) ** 2
+    loss = float(log_loss(labels, probabilities, labels=[0, 1]))
+    metrics |= with_bounds("loss", loss, percentile_interval(weighted_means(losses, counts)))
+    metrics |= with_bounds("brier", float(squares.mean()), percentile_interval(weighted_means(squares, counts)))
+    error = float(calibration_errors(labels, probabilities, np.ones((1, len(labels)), np.int64))[0])
+    errors = calibration_errors(labels, probabilities, counts)
+    return metrics | with_bounds("calibration_error", error, percentile_interval(errors))
+
+
+def score_metrics(labels: IntArray, predictions: IntArray, scores: FloatArray) -> dict[str, float]:
+    """Of `binary_metrics` what a model without probabilities has: no loss, Brier score or calibration error.
+
+    `predictions`: 1 is PD; `scores`: higher means more like PD, on any scale. Both have shape (N,).
+    """
+    return _decision_metrics(labels, predictions) | _ranking_metrics(labels, scores, resampled_counts(labels))
+
+
+def fold_mean_auc(labels: IntArray, scores: FloatArray, folds: IntArray) -> dict[str, float]:
+    """Mean and standard deviation (ddof 0) over folds of the ROC AUC within each fold, every fold counting the same.
+
+    Pooled out-of-fold scores come from different models, whose scales may differ; this mean compares no subject across
+    folds. The folds share training subjects, so their spread is no interval. A fold of one class has no AUC and is left
+    out; with none left nothing is returned.
+    """
+    inside = [folds == fold for fold in np.unique(folds)]
+    areas = [roc_auc_score(labels[fold], scores[fold]) for fold in inside if _has_both_classes(labels[fold])]
+    if not areas:
+        return {}
+    return {"roc_auc_fold_mean": float(np.mean(areas)), "roc_auc_fold_sd": float(np.std(areas))}
+
+
+def weighted_mean_and_sd(values: FloatArray, weights: FloatArray) -> tuple[float, float]:
+    """Mean over folds weighted by their size, and the plain standard deviation over folds (ddof 0), as in Table 1."""
+    return float(np.average(values, weights=weights)), float(np.std(values))
+
+
+def log_losses(labels: IntArray, probabilities: FloatArray) -> FloatArray:
+    """Cross-entropy of each subject, natural logarithm; clipped by the machine epsilon as scikit-learn's `log_loss`."""
+    epsilon = np.finfo(probabilities.dtype).eps
+    of_truth = np.where(labels == 1, probabilities, 1 - probabilities)
+    return np.asarray(-np.log(np.clip(of_truth, epsilon, 1 - epsilon)))
+
+
+def weighted_means(values: FloatArray, counts: IntArray) -> FloatArray:
+    """Mean of `values`, shape (N,), over each resample of `counts`, shape (R, N). Returns shape (R,)."""
+    return np.asarray(counts @ values / counts.sum(axis=1))
+
+
+def roc_areas(labels: IntArray, scores: FloatArray, counts: IntArray) -> FloatArray:
+    """ROC AUC over each resample of `counts`, shape (R, N); both classes must be in each. Returns shape (R,)."""
+    true_positive, false_positive = _counts_above(labels, scores, counts)
+    heights = (true_positive[:, 1:] + true_positive[:, :-1]) / 2  # a tie counts half
+    area = np.sum(np.diff(false_positive, axis=1) * heights, axis=1)
+    return np.asarray(area / (true_positive[:, -1] * false_positive[:, -1]))
+
+
+def average_precisions(labels: IntArray, scores: FloatArray, counts: IntArray) -> FloatArray:
+    """Average precision over each resample of `counts`, shape (R, N); each must hold a positive. Returns shape (R,)."""
+    true_positive, false_positive = _counts_above(labels, scores, counts)
+    # A threshold with nobody above it adds no recall: its precision may be anything finite.
+    precision = true_positive / np.maximum(true_positive + false_positive, 1)
+    return np.asarray(np.sum(np.diff(true_positive, axis=1) * precision[:, 1:], axis=1) / true_positive[:, -1])
+
+
+def calibration_errors(labels: IntArray, probabilities: FloatArray, counts: IntArray) -> FloatArray:
+    """Expected calibration error over each resample of `counts`, shape (R, N). Returns shape (R,).
+
+    Subjects, sorted by probability, are cut into `N_CALIBRATION_BINS` bins of equal size (as np.array_split does). The
+    error is the mean over bins, weighted by size, of |mean probability - share of PD|. Equal probabilities that a cut
+    divides are shared between the bins in proportion, so the order of the rows does not matter.
+    Every row of `counts` must have the same sum.
+    """
+    order = np.argsort(probabilities, kind="stable")
+    ends = _last_of_ties(probabilities[order])
+    in_order = counts[:, order]
+    excess = (probabilities - labels)[order]
+    positions = _with_zero(np.cumsum(in_order, axis=1)[:, ends])
+    excesses = _with_zero(np.cumsum(in_order * excess, axis=1)[:, ends])
+    n = int(positions[0, -1])
+    sizes = [len(part) for part in np.array_split(np.arange(n), N_CALIBRATION_BINS)]
+    cuts = np.cumsum([0, *sizes])
+    # Bin size times |mean probability - share of PD| is the bin's |sum of excess|; within ties the sum grows evenly.
+    at_cuts = np.stack([np.interp(cuts, *row) for row in zip(positions, excesses, strict=True)])
+    return np.asarray(np.abs(np.diff(at_cuts, axis=1)).sum(axis=1) / n)
+
+
+def _decision_metrics(labels: IntArray, predictions: IntArray) -> dict[str, float]:
+    """n, the four counts, and the proportions that have a denominator."""
+    counts = confusion_counts(labels, predictions)
     tp, fp = counts.true_positive, counts.false_positive
     tn, fn = counts.true_negative, counts.false_negative
     proportions = {
@@ -55,20 +157,41 @@ def binary_metrics(labels: IntArray, probabilities: FloatArray) -> dict[str, flo
     metrics: dict[str, float] = {"n": len(labels), **asdict(counts)}
     for name, (successes, trials) in proportions.items():
         if trials:
-            metrics[name] = successes / trials
-            metrics |= _bounds(name, wilson_interval(successes, trials))
-    metrics["loss"] = float(log_loss(labels, probabilities, labels=[0, 1]))
-    if 0 < np.sum(labels) < len(labels):
-        metrics["roc_auc"] = float(roc_auc_score(labels, probabilities))
-        metrics |= _bounds("roc_auc", delong_interval(labels, probabilities))
-        metrics["pr_auc"] = float(average_precision_score(labels, probabilities))
+            metrics |= with_bounds(name, successes / trials, wilson_interval(successes, trials))
     return metrics
 
 
-def weighted_mean_and_sd(values: FloatArray, weights: FloatArray) -> tuple[float, float]:
-    """Mean over folds weighted by their size, and the plain standard deviation over folds (ddof 0), as in Table 1."""
-    return float(np.average(values, weights=weights)), float(np.std(values))
+def _ranking_metrics(labels: IntArray, scores: FloatArray, counts: IntArray) -> dict[str, float]:
+    """ROC AUC and PR AUC, or nothing for a set of one class."""
+    if not _has_both_classes(labels):
+        return {}
+    area, precision = float(roc_auc_score(labels, scores)), float(average_precision_score(labels, scores))
+    metrics = with_bounds("roc_auc", area, delong_interval(labels, scores))
+    precisions = average_precisions(labels, scores, counts)
+    return metrics | with_bounds("pr_auc", precision, percentile_interval(precisions))
 
 
-def _bounds(name: str, interval: tuple[float, float]) -> dict[str, float]:
-    return {f"{name}_low": interval[0], f"{name}_high": interval[1]}
+def _counts_above(labels: IntArray, scores: FloatArray, counts: IntArray) -> tuple[IntArray, IntArray]:
+    """True and false positives at each threshold from above all scores to the lowest, shapes (R, distinct scores + 1).
+
+    Ties are one threshold.
+    """
+    order = np.argsort(-scores, kind="stable")
+    ends = _last_of_ties(scores[order])
+    in_order = counts[:, order]
+    true_positive = np.cumsum(in_order * labels[order], axis=1)[:, ends]
+    called = np.cumsum(in_order, axis=1)[:, ends]
+    return _with_zero(true_positive), _with_zero(called - true_positive)
+
+
+def _last_of_ties(ordered: FloatArray) -> IntArray:
+    """Index of the last member of each run of equal values."""
+    return np.flatnonzero(np.append(np.diff(ordered) != 0, True))
+
+
+def _with_zero(cumulative: NDArray[Any]) -> NDArray[Any]:
+    return np.pad(cumulative, ((0, 0), (1, 0)))
+
+
+def _has_both_classes(labels: IntArray) -> bool:
+    return bool(0 < np.sum(labels) < len(labels))
