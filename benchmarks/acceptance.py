@@ -13,7 +13,6 @@ Runs the heads four times and the backbone three times: about fifteen minutes on
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from datspect.evaluation.metrics import binary_metrics
 from datspect.imaging.augmentation import draw_augmentations
 from datspect.io.arrays import read_array
 from datspect.io.models import read_weights
+from datspect.io.tables import read_json
 from datspect.io.training_data import TrainingData, TrainingInputs, read_training_data
 from datspect.modeling.backbone import build_backbone, set_random_weights
 from datspect.modeling.features import bank_blocks, build_extractor
@@ -51,21 +51,22 @@ def main() -> None:
 
 
 def compare_with_threshold() -> None:
-    """The stage's own figures."""
-    metrics = json.loads(Path("reports/cv/metrics.json").read_text(encoding="utf-8"))
-    pooled, threshold = metrics["out_of_fold"], metrics["putamen_sbr_threshold"]["accuracy"]
-    print(f"accuracy: network {pooled['accuracy']:.4f}, putamen-SBR threshold {threshold:.4f}")
+    """The stages' own figures."""
+    pooled = read_json(Path("reports/cv/metrics.json"))["out_of_fold"]
+    threshold = read_json(Path("reports/baselines/metrics.json"))["out_of_fold"]["putamen_sbr_threshold"]
+    print(f"accuracy: network {pooled['accuracy']:.4f}, putamen-SBR threshold {threshold['accuracy']:.4f}")
     print(f"ROC AUC: network {pooled['roc_auc']:.4f}")
 
 
 def compare_backbones(data: TrainingData, params: Params) -> None:
     """ImageNet's weights in both precisions, and random ones."""
     probabilities = {}
-    for name, precision, random in (
+    backbones: tuple[tuple[str, Precision, bool], ...] = (
         ("float32", "float32", False),
         ("bfloat16", "bfloat16", False),
         ("random weights", "float32", True),
-    ):
+    )
+    for name, precision, random in backbones:
         bank = feature_bank(params, precision, random=random)
         found = scores(data, bank, data.targets, params)
         probabilities[name] = crossval.probabilities(found)

@@ -1,20 +1,19 @@
-"""Speed and memory of the feature stage: images per second against `predict`, and peak memory as draws grow.
+"""Speed and memory of the feature stage.
 
-    python benchmarks/features.py speed
-    python benchmarks/features.py memory
+Speed, by precision: images a second of the bank (augmentation and writing included), of `predict` on clean images, and
+both against the machine's own peak, a large matrix product in TensorFlow on the same threads. All take turns in one
+process. Memory: the peak of a bank of 32 subjects at 4, 16 and 64 draws, each in a process of its own. Random weights:
+neither speed nor memory depends on them.
 
-`speed` interleaves the bank and `predict` on one resident batch in one process; `memory` runs the bank at 4, 16 and 64
-draws, each in a process of its own. Random weights: neither speed nor memory depends on them.
+    python benchmarks/features.py [--quick] [--json FILE]
 """
 
-import resource
+import argparse
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -25,78 +24,110 @@ from datspect.modeling.backbone import build_backbone, set_random_weights
 from datspect.modeling.features import BATCH_SIZE, bank_blocks, build_extractor
 from datspect.modeling.precision import Precision, choose_precision, computing_in
 from datspect.params import AugmentParams
+from measuring import alternating, benchmark_parser, peak_memory_of, write_result
+from projection import convolution_flop
 
 IMAGE_SHAPE = (109, 91)
-N_IMAGES = 12 * BATCH_SIZE
-N_ROUNDS = 5
+MATRIX_SIZE = 3072
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
+MEMORY_DRAWS = (4, 16, 64)
 
 
-def main(what: str = "speed", *options: str) -> None:
-    """Run one measurement."""
-    match what:
-        case "speed":
-            speed()
-        case "memory":
-            memory()
-        case "memory-of":
-            print(peak_megabytes(int(options[0])))
+def main() -> None:
+    parser = benchmark_parser(__doc__)
+    parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.memory_of:
+        run_bank(arguments.memory_of)
+        return
+    n_images, n_rounds = (2 * BATCH_SIZE, 2) if arguments.quick else (6 * BATCH_SIZE, 5)
+    memory_draws = MEMORY_DRAWS[:1] if arguments.quick else MEMORY_DRAWS
+    result = {
+        "n_images": n_images,
+        "n_rounds": n_rounds,
+        "matrix_size": MATRIX_SIZE,
+        "chosen_precision": choose_precision("auto"),
+        "speed": {precision: speed(precision, n_images, n_rounds) for precision in PRECISIONS},
+        "memory_mb": {str(d): peak_memory_of(__file__, "--memory-of", str(d)) for d in memory_draws},
+    }
+    print_tables(result)
+    write_result(arguments.json, result)
 
 
-def speed() -> None:
-    """Print a row for each precision."""
-    print(f"{N_IMAGES} images, median of {N_ROUNDS} interleaved rounds; auto is {choose_precision('auto')} here")
-    print(f"{'precision':<10} {'bank':>9} {'predict':>9} {'ratio':>7}   images/s")
-    precisions: tuple[Precision, ...] = ("float32", "bfloat16")
-    for precision in precisions:
-        bank, predict = images_per_second(precision)
-        print(f"{precision:<10} {bank:>9.0f} {predict:>9.0f} {bank / predict:>7.0%}", flush=True)
-
-
-def images_per_second(precision: Precision) -> tuple[float, float]:
-    """Medians for the bank, augmentation and writing included, and for `predict` on clean images."""
+def speed(precision: Precision, n_images: int, n_rounds: int) -> dict[str, float]:
+    """Images a second of bank and `predict`, GFLOP of an image, and GFLOP/s of the bank and of a matrix product."""
     backbone = random_backbone(precision)
-    backbone.compile(jit_compile=False)  # the faster way on CPUs: nothing is given away to the bank
-    draws = 3
-    images = random_images(N_IMAGES // (draws + 1))
-    resident = random_images(N_IMAGES)
-    augmentations = draw_augmentations(augment_params(draws), len(images), IMAGE_SHAPE)
-
-    def predict() -> None:
-        backbone.predict(resident, batch_size=BATCH_SIZE, verbose=0)
-
-    extractor = build_extractor(backbone)
-    next(bank_blocks(extractor, images, augmentations))  # compiles
-    backbone.predict(resident[:BATCH_SIZE], batch_size=BATCH_SIZE, verbose=0)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "bank.npy"
-
-        def bank() -> None:
-            write_bank(path, (draws + 1, len(images), 2048), bank_blocks(extractor, images, augmentations))
-
-        rounds = [(seconds(bank), seconds(predict)) for _ in range(N_ROUNDS)]
-    bank_seconds, predict_seconds = (statistics.median(column) for column in zip(*rounds, strict=True))
-    return N_IMAGES / bank_seconds, N_IMAGES / predict_seconds
-
-
-def memory() -> None:
-    """Print a row for each number of draws."""
-    print("draws   peak memory (MB), 32 subjects, float32")
-    for draws in (4, 16, 64):
-        answer = subprocess.run(
-            [sys.executable, __file__, "memory-of", str(draws)], check=True, capture_output=True, text=True
-        )
-        print(f"{draws:>5}   {int(answer.stdout.split()[-1]):>6}", flush=True)
+        works = {
+            "bank": bank_work(backbone, n_images, Path(folder)),
+            "predict": predict_work(backbone, n_images),
+            "matrix": matrix_work(precision),
+        }
+        alternating(works, 1)  # compiles and warms up
+        median = {name: statistics.median(times) for name, times in alternating(works, n_rounds).items()}
+    gflop = forward_gflop(backbone)
+    return {
+        "bank_images_per_second": n_images / median["bank"],
+        "predict_images_per_second": n_images / median["predict"],
+        "gflop_per_image": gflop,
+        "bank_gflop_per_second": gflop * n_images / median["bank"],
+        "predict_gflop_per_second": gflop * n_images / median["predict"],
+        "matrix_gflop_per_second": 2 * MATRIX_SIZE**3 / 1e9 / median["matrix"],
+    }
 
 
-def peak_megabytes(draws: int) -> int:
-    """Peak resident memory of this process after a bank of 32 subjects."""
+def bank_work(backbone: keras.Model, n_images: int, folder: Path) -> Callable[[], None]:
+    """Write a bank of `n_images` images, a quarter of them clean."""
+    draws = 3
+    images = random_images(n_images // (draws + 1))
+    augmentations = draw_augmentations(augment_params(draws), len(images), IMAGE_SHAPE)
+    extractor = build_extractor(backbone)
+    shape = (draws + 1, len(images), backbone.output_shape[-1])
+    return lambda: write_bank(folder / "bank.npy", shape, bank_blocks(extractor, images, augmentations))
+
+
+def predict_work(backbone: keras.Model, n_images: int) -> Callable[[], None]:
+    """`predict` on images that are in memory, the faster way on CPUs: nothing is given away to the bank."""
+    resident = random_images(n_images)
+    backbone.compile(jit_compile=False)
+    return lambda: backbone.predict(resident, batch_size=BATCH_SIZE, verbose=0)
+
+
+def matrix_work(precision: Precision) -> Callable[[], None]:
+    """A large square matrix product in TensorFlow, which is as fast as the machine gets there."""
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    left, right = (
+        tf.constant(rng.random((MATRIX_SIZE, MATRIX_SIZE), np.float32), dtype=getattr(tf, precision)) for _ in range(2)
+    )
+    product = tf.function(lambda: tf.reduce_sum(tf.cast(tf.matmul(left, right)[:1], tf.float32)))
+    return lambda: product().numpy()
+
+
+def forward_gflop(model: keras.Model) -> float:
+    """GFLOP (a multiplication and an addition are two) of the convolutions of one image; the rest is below 1 %.
+
+    Raises
+    ------
+    ValueError : a layer with another kind of kernel.
+    """
+    total = 0
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            total += convolution_flop(layer.output.shape[1:3], layer.kernel.shape)
+        elif hasattr(layer, "kernel"):
+            raise ValueError(f"layer {layer.name}: operations of {type(layer).__name__} are not counted here")
+    return total / 1e9
+
+
+def run_bank(draws: int) -> None:
+    """A bank of 32 subjects."""
     images = random_images(32)
     augmentations = draw_augmentations(augment_params(draws), len(images), IMAGE_SHAPE)
     with tempfile.TemporaryDirectory() as folder:
         blocks = bank_blocks(build_extractor(random_backbone("float32")), images, augmentations)
         write_bank(Path(folder) / "bank.npy", (draws + 1, len(images), 2048), blocks)
-    in_kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return in_kilobytes // (1 if sys.platform != "darwin" else 1024) // 1024
 
 
 def random_backbone(precision: Precision) -> keras.Model:
@@ -117,12 +148,19 @@ def augment_params(draws: int) -> AugmentParams:
     return AugmentParams(draws=draws, width_shift=0.05, height_shift=0.05, horizontal_flip=True, brightness=0.1, seed=0)
 
 
-def seconds(work: Callable[[], None]) -> float:
-    """Wall-clock time of `work`."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+def print_tables(result: dict[str, Any]) -> None:
+    """A row a precision, then the memory."""
+    print(f"{result['n_images']} images, median of {result['n_rounds']} rounds; auto is {result['chosen_precision']}")
+    print(f"{'precision':<10} {'bank':>6} {'predict':>8} {'ratio':>6}   images/s; GFLOP/s of bank and matrix product")
+    for precision, row in result["speed"].items():
+        bank, predict = row["bank_images_per_second"], row["predict_images_per_second"]
+        of_bank, of_matrix = row["bank_gflop_per_second"], row["matrix_gflop_per_second"]
+        print(
+            f"{precision:<10} {bank:>6.0f} {predict:>8.0f} {bank / predict:>6.0%}   {of_bank:.0f} of {of_matrix:.0f} "
+            f"({of_bank / of_matrix:.0%})"
+        )
+    print("peak memory, 32 subjects, MB: " + ", ".join(f"{d} draws {mb}" for d, mb in result["memory_mb"].items()))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

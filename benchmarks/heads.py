@@ -1,72 +1,111 @@
 """Seconds for ten heads (2048 -> 128 -> 1) over 500 epochs of the paper's folds: the stack, and plain `fit` calls.
 
-    python benchmarks/heads.py [--epochs 500] [--fit-epochs 5]
+    python benchmarks/heads.py [--epochs 100] [--fit-epochs 12] [--quick] [--json FILE]
 
-The stack runs all its epochs; `fit` is sampled on one fold and scaled to ten folds of as many epochs.
+Both are sampled and scaled: `--epochs` of the stack, and `--fit-epochs` of `fit` on one fold, half of them before the
+stack and half after it.
 """
 
-import argparse
-import statistics
 import time
+from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
+from clock import EpochClock
 from datspect.crossval import cv_heads
 from datspect.modeling.heads import Head, build_head, initial_weights
 from datspect.modeling.stack import fit_heads
 from datspect.params import load_params
 from datspect.splitting import assign_splits
+from measuring import benchmark_parser, write_result
+from projection import Race, fit_seconds, sample_summary, stack_seconds
 
 N_DRAWS, N_FEATURES = 16, 2048
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--epochs", type=int, default=500)
-    parser.add_argument("--fit-epochs", type=int, default=5)
+    parser = benchmark_parser(__doc__)
+    parser.add_argument("--epochs", type=int, default=100, help="epochs of the stack to run")
+    parser.add_argument("--fit-epochs", type=int, default=12, help="epochs of plain fit to run")
     arguments = parser.parse_args()
+    n_epochs, n_fit_epochs = (8, 2) if arguments.quick else (arguments.epochs, arguments.fit_epochs)
     rng = np.random.default_rng(0)
     labels = np.repeat([1, 0], [449, 210])
     bank = np.maximum(rng.normal(size=(N_DRAWS + 1, len(labels), N_FEATURES)), 0).astype(np.float16)
     params = load_params()
-    training = params.training.model_copy(update={"epochs": arguments.epochs})
+    training = params.training.model_copy(update={"epochs": n_epochs})
     heads = cv_heads(_folds(labels), params.classifier, training)
-    stacked = stack_seconds(heads, bank, labels, training.batch_size)
-    plain = plain_fit_seconds(heads[0], bank, labels, training.batch_size, arguments.fit_epochs)
-    projected = plain * len(heads) * arguments.epochs
-    print(f"stack of {len(heads)} heads, {arguments.epochs} epochs: {stacked:.0f} s")
-    print(f"{len(heads)} plain fit calls, projected from {arguments.fit_epochs} epochs of one: {projected:.0f} s")
-    print(f"ratio: {projected / stacked:.1f}")
+
+    plain = PlainFit(heads[0], bank, labels, training.batch_size)
+    plain.run(n_fit_epochs - n_fit_epochs // 2)
+    stack = stack_epochs(heads, bank, labels, training.batch_size)
+    plain.run(n_fit_epochs // 2)
+
+    result = comparison(Race(len(heads), params.training.epochs, len(labels)), stack, plain)
+    print(f"{len(heads)} heads, {params.training.epochs} epochs, projected from {n_epochs} and {n_fit_epochs}")
+    print(
+        f"stack {result['stack_seconds']:.0f} s, plain fit calls {result['fit_seconds']:.0f} s: {result['ratio']:.1f}"
+    )
+    write_result(arguments.json, result)
 
 
-def stack_seconds(heads: list[Head], bank: np.ndarray, labels: np.ndarray, batch_size: int) -> float:
-    """Wall-clock seconds, compilation included."""
-    started = time.perf_counter()
-    fit_heads(heads, bank, labels, batch_size=batch_size)
-    return time.perf_counter() - started
+def comparison(race: Race, stack: NDArray[np.float64], plain: "PlainFit") -> dict[str, Any]:
+    """The samples of both, and what they come to over the whole length."""
+    stack_epoch, fit_epoch = sample_summary(stack[1:]), sample_summary(plain.later_epochs)
+    stacked = stack_seconds(race, stack[0], stack_epoch["median"])
+    fitted = fit_seconds(race, plain.first_epoch, fit_epoch["median"])
+    return {
+        "n_heads": race.n_folds,
+        "n_epochs": race.n_epochs,
+        "stack_epoch": stack_epoch,
+        "fit_epoch": fit_epoch,
+        "stack_seconds": stacked,
+        "fit_seconds": fitted,
+        "ratio": fitted / stacked,
+    }
 
 
-def plain_fit_seconds(head: Head, bank: np.ndarray, labels: np.ndarray, batch_size: int, n_epochs: int) -> float:
-    """Median seconds an epoch of `fit` on one fold, validation included, the first epoch left out."""
-    model = build_head(initial_weights(head, bank.shape[2]), head.dropout)
-    model.compile(keras.optimizers.Adam(1e-3), "binary_crossentropy", metrics=["accuracy"])
-    train, validation = head.train_rows, head.validation_rows
-    clean = bank[0, validation].astype(np.float32)
-    seconds = []
-    for epoch in range(n_epochs + 1):
-        features = bank[1 + epoch % N_DRAWS, train].astype(np.float32)
-        started = time.perf_counter()
-        model.fit(
-            features, labels[train], batch_size=batch_size, validation_data=(clean, labels[validation]), verbose=0
+def stack_epochs(
+    heads: list[Head], bank: NDArray[np.float16], labels: NDArray[np.int64], batch_size: int
+) -> NDArray[np.float64]:
+    """Seconds of each epoch of the stack; the first holds the compilation."""
+    times = [time.perf_counter()]
+    fit_heads(heads, bank, labels, batch_size=batch_size, report=lambda _: times.append(time.perf_counter()))
+    return np.diff(times)
+
+
+class PlainFit:
+    """One head under Keras' own `fit`, validation included, on the features of one draw."""
+
+    def __init__(self, head: Head, bank: NDArray[np.float16], labels: NDArray[np.int64], batch_size: int) -> None:
+        self.first_epoch = float("nan")
+        self.later_epochs: list[float] = []
+        self._batch_size = batch_size
+        self._training = (bank[1, head.train_rows].astype(np.float32), labels[head.train_rows])
+        self._validation = (bank[0, head.validation_rows].astype(np.float32), labels[head.validation_rows])
+        self._model = build_head(initial_weights(head, bank.shape[2]), head.dropout)
+        self._model.compile(keras.optimizers.Adam(1e-3), "binary_crossentropy", metrics=["accuracy"])
+
+    def run(self, n_epochs: int) -> None:
+        """So many epochs in one call, after one that is not counted among them."""
+        clock = EpochClock()
+        self._model.fit(
+            *self._training,
+            batch_size=self._batch_size,
+            epochs=n_epochs + 1,
+            validation_data=self._validation,
+            callbacks=[clock],
+            verbose=0,
         )
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds[1:])
+        if np.isnan(self.first_epoch):
+            self.first_epoch = float(clock.epoch_seconds[0])
+        self.later_epochs.extend(clock.epoch_seconds[1:])
 
 
-def _folds(labels: np.ndarray) -> np.ndarray:
-    import pandas as pd
-
+def _folds(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     ids = [f"S{k:03d}" for k in range(len(labels))]
     subjects = pd.DataFrame({"scan_id": ids, "subject_id": ids, "label": np.where(labels == 1, "pd", "control")})
     return assign_splits(subjects, load_params().split)["fold"].to_numpy()

@@ -1,0 +1,56 @@
+"""Seconds that `dvc repro` takes when there is nothing to do.
+
+    python benchmarks/noop.py [--rounds 5] [--quick] [--json FILE]
+
+Stops if anything is out of date, so that it never starts a training.
+"""
+
+import json
+import subprocess
+import sys
+
+from measuring import BenchmarkError, benchmark_parser, seconds, write_result
+from projection import sample_summary
+
+
+def main() -> None:
+    parser = benchmark_parser(__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    refuse_work()
+    times = [seconds(lambda: dvc("repro")) for _ in range(2 if arguments.quick else arguments.rounds)]
+    result = sample_summary(times)
+    print(f"dvc repro with nothing to do: {result['median']:.1f} s, median of {len(times)}")
+    write_result(arguments.json, {"seconds": result})
+
+
+def refuse_work() -> None:
+    """Stop if `dvc repro` would do anything.
+
+    Raises
+    ------
+    BenchmarkError : it would.
+    """
+    changed = json.loads(dvc("status", "--json"))
+    if changed:
+        raise BenchmarkError(f"not up to date: {', '.join(sorted(changed))}; run `dvc repro` first")
+
+
+def dvc(*words: str) -> str:
+    """What a DVC command prints.
+
+    Raises
+    ------
+    BenchmarkError : it failed.
+    """
+    answer = subprocess.run([sys.executable, "-m", "dvc", *words], capture_output=True, text=True, check=False)
+    if answer.returncode:
+        raise BenchmarkError(f"dvc {' '.join(words)} failed: {answer.stderr.strip()}")
+    return answer.stdout
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BenchmarkError as error:
+        sys.exit(f"error: {error}")
