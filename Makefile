@@ -11,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev repro tables ui test test-fast lint types imports check format lock readme
+.PHONY: help setup setup-dev repro tables ui test test-fast bench sensitivity lint types imports check format lock readme
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,6 +35,7 @@ repro: setup ## rebuild everything: phantom cohort, features, both tables
 	@echo
 	@datspect tables
 	@echo
+	@echo "One page to show: reports/report.html"
 	@echo "Runs, curves and models: make ui"
 
 tables: setup ## print Table 1 and Table 2 beside the paper's
@@ -48,6 +49,12 @@ test: setup-dev ## run all tests
 
 test-fast: setup-dev ## run the tests that take seconds
 	pytest -m "not slow"
+
+bench: setup-dev ## measure everything that docs/benchmarks.md states, after make repro (under 40 minutes, quiet machine)
+	python benchmarks/run_all.py
+
+sensitivity: setup-dev ## try the paper's open choices and five seeds by DVC experiments, about 75 minutes
+	python benchmarks/sensitivity.py
 
 lint: setup-dev ## ruff
 	ruff check .

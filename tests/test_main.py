@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +21,7 @@ def test_help_imports_nothing_heavy() -> None:
         f"print('heavy:', [name for name in {HEAVY} if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "tables" in result.stdout
+    assert {"relog", "tables"} <= set(result.stdout.split())
     assert result.stdout.rstrip().endswith("heavy: []")
 
 
@@ -31,3 +32,12 @@ def test_an_error_of_the_users_is_a_message_and_exit_code_one() -> None:
     with pytest.raises(SystemExit) as stopped:
         with_clear_errors(fail)
     assert stopped.value.code == "error: split.n_folds = 1: at least 2"
+
+
+def test_a_command_that_fails_ends_with_one_line_and_exit_code_one(tmp_path: Path) -> None:
+    program = [sys.executable, "-m", "datspect", "relog", "--params", str(tmp_path / "absent.yaml")]
+    result = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("error: ")
+    assert "absent.yaml: cannot be read" in result.stderr
+    assert "Traceback" not in result.stderr

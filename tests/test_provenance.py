@@ -1,9 +1,14 @@
 """The result id follows code, parameters and data, and nothing else."""
 
+import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
+import pytest
+
 from datspect.params import ClassifierParams
-from datspect.provenance import provenance
+from datspect.provenance import GitState, git_state, provenance, releases
 
 SECTIONS = {"classifier": ClassifierParams(width=8, dropout=0.5)}
 
@@ -26,3 +31,61 @@ def test_the_place_of_the_data_does_not_matter(tmp_path: Path) -> None:
         (tmp_path / name / "bank.npy").write_bytes(b"abc")
     here, there = (provenance("cv", SECTIONS, [tmp_path / name / "bank.npy"]) for name in ("a", "b"))
     assert here.result_id == there.result_id
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with one commit, as the current folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("dvc.lock", "params.yaml", "reports/cv/metrics.json", "data/phantom/dvc.lock"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("first")
+    git("init", "--quiet")
+    git("add", ".")
+    git("-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "--quiet", "-m", "first")
+    return tmp_path
+
+
+def git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_the_commit_is_named_and_clean(repository: Path) -> None:
+    assert git_state() == GitState(git("rev-parse", "HEAD"), dirty=False)
+
+
+@pytest.mark.parametrize("name", ["dvc.lock", "data/phantom/dvc.lock", "reports/cv/metrics.json"])
+def test_what_dvc_writes_while_it_runs_makes_nothing_dirty(repository: Path, name: str) -> None:
+    (repository / name).write_text("second")
+    assert not git_state().dirty
+    (repository / name).unlink()
+    assert not git_state().dirty
+
+
+def test_a_changed_tracked_file_is_dirty_from_any_folder_and_a_new_one_is_not(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / "notes.txt").write_text("not tracked")
+    assert not git_state().dirty
+    (repository / "params.yaml").write_text("second")
+    assert git_state().dirty
+    monkeypatch.chdir(repository / "reports")
+    assert git_state().dirty
+
+
+def test_without_a_repository_a_commit_or_git_there_is_no_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert git_state() == GitState(None, dirty=False)
+    git("init", "--quiet")
+    assert git_state() == GitState(None, dirty=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert git_state() == GitState(None, dirty=False)
+
+
+def test_releases_are_those_installed() -> None:
+    found = releases()
+    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert found["numpy"] == version("numpy")
+    assert found["keras"] == version("keras")

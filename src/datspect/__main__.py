@@ -1,7 +1,11 @@
 """The `datspect` program: commands that a person starts."""
 
+import logging
+import sys
+
 import typer
 
+from datspect.commands.relog import relog
 from datspect.commands.tables import tables
 from datspect.launch import with_clear_errors
 
@@ -11,8 +15,11 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 @app.callback()
 def datspect() -> None:
     """DaTscan SPECT classification for Parkinson's disease, tracked. The pipeline itself is run by `dvc repro`."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("datspect").setLevel(logging.INFO)
 
 
+app.command()(relog)
 app.command()(tables)
 
 

@@ -23,3 +23,7 @@ class EmptyRegionError(ScanError):
 
 class WeightsError(DatspectError):
     """Backbone weights could not be had, or are not what they claim to be."""
+
+
+class LeakageError(DatspectError):
+    """A subject or an image lies on both sides of a split, or the label can be had in a way that is no diagnosis."""

@@ -170,10 +170,27 @@ class TrainingParams(Section):
         return self
 
 
+class BaselinesParams(Section):
+    """Models that need no network of their own; nothing here is tuned on the folds that are reported."""
+
+    logistic_c: float = Field(gt=0, description="inverse strength of the ridge of the logistic regressions")
+    svm_c: float = Field(gt=0, description="cost of the linear support vector machine")
+
+
+class ChecksParams(Section):
+    """Limits beyond which the leakage and chance checks stop the graph."""
+
+    permuted_epochs: int = Field(ge=1, description="epochs of the training on permuted labels")
+    site_auc: float = Field(ge=0.5, le=1, description="most that the site alone may separate the labels")
+    age_sex_auc: float = Field(ge=0.5, le=1, description="most that age and sex alone may separate the labels")
+    seed: int = Field(ge=0)
+
+
 class TrackingParams(Section):
-    """Where runs are filed in MLflow."""
+    """Where runs are filed in MLflow, and what may leave this machine."""
 
     experiment: str = Field(min_length=1)
+    share_subject_level: bool = Field(description="images and rows of real subjects may go to a remote server")
 
 
 class Params(Section):
@@ -187,6 +204,8 @@ class Params(Section):
     augment: AugmentParams
     classifier: ClassifierParams
     training: TrainingParams
+    baselines: BaselinesParams
+    checks: ChecksParams
     tracking: TrackingParams
 
     @model_validator(mode="after")

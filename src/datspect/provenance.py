@@ -1,14 +1,26 @@
-"""Where a result comes from: digests of code, parameters and data, and the id made of them."""
+"""Where a result comes from: digests of code, parameters and data, the id made of them, the commit, the releases."""
 
 import hashlib
 import json
+import platform
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from datspect.digests import file_digest
+
+PACKAGES = (
+    "datspect", "dvc", "jax", "keras", "mlflow", "numpy", "pandas", "scikit-learn", "scipy", "tensorflow",
+    "tensorflow-cpu", "torch",
+)  # fmt: skip
+"""What a number may depend on, or the way it is recorded."""
+
+# DVC rewrites these while it runs, before and after a stage: they say nothing of the code.
+_WRITTEN_BY_DVC = (":(top,exclude,glob)**/dvc.lock", ":(top,exclude)reports")
 
 
 @dataclass(frozen=True)
@@ -33,6 +45,45 @@ def provenance(stage: str, sections: Mapping[str, BaseModel], inputs: Sequence[P
         params_sha256=_digest(json.dumps({"stage": stage, "params": params}, sort_keys=True).encode()),
         data_sha256=_files_digest(inputs),
     )
+
+
+@dataclass(frozen=True)
+class GitState:
+    """The commit that is checked out, None without git, and whether tracked files differ from it."""
+
+    commit: str | None
+    dirty: bool
+
+
+def git_state() -> GitState:
+    """Commit of the current folder's repository; dvc.lock and what the stages report do not make it dirty."""
+    commit = _git("rev-parse", "--verify", "HEAD")
+    if commit is None:
+        return GitState(None, dirty=False)
+    # Without optional locks: a stage must not get in the way of a git command of the user.
+    changed = _git("--no-optional-locks", "status", "--porcelain", "--untracked-files=no", ":/", *_WRITTEN_BY_DVC)
+    return GitState(commit, dirty=changed != "")
+
+
+def releases() -> dict[str, str]:
+    """Versions of Python and of those `PACKAGES` that are installed."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _git(*arguments: str) -> str | None:
+    """What git answers; None without git, a repository or a commit."""
+    command = ["git", *arguments]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  (the user's git)
+    except OSError:
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None
 
 
 def _files_digest(paths: Sequence[Path]) -> str:

@@ -1,7 +1,8 @@
-"""What a training stage leaves on disk and says of itself to the tracker."""
+"""What a training stage leaves on disk: predictions, curves, and the record of how they came about."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from datspect.digests import file_digest
 from datspect.evaluation.curves import mean_curves, pr_points, roc_points
 from datspect.evaluation.metrics import predicted_labels
 from datspect.evaluation.plots import pr_figure, roc_figure, training_figure
 from datspect.io.figures import write_figure
 from datspect.io.tables import write_json, write_table
 from datspect.io.training_data import TrainingData
-from datspect.provenance import Provenance
+from datspect.modeling.heads import Head
+from datspect.params import Params
+from datspect.provenance import Provenance, git_state, provenance, releases
 
 _NAMES = np.array(["control", "pd"])
 
@@ -37,42 +41,81 @@ def write_curves(folder: Path, history: pd.DataFrame, caption: str) -> None:
     write_figure(folder / "training.png", training_figure(history, caption))
 
 
-def write_evaluation(
-    folder: Path, predictions: pd.DataFrame, metrics: Mapping[str, float], caption: str, suffix: str = ""
-) -> None:
+def write_evaluation(folder: Path, predictions: pd.DataFrame, metrics: Mapping[str, float], caption: str) -> None:
     """predictions.csv and, as tables and pictures, ROC, precision-recall and confusion."""
     targets = (predictions["label"] == "pd").to_numpy().astype(np.int64)
     roc = roc_points(targets, predictions["probability"].to_numpy())
     pr = pr_points(targets, predictions["probability"].to_numpy())
     roc_text = f"ROC AUC {metrics['roc_auc']:.4f} ({metrics['roc_auc_low']:.4f} to {metrics['roc_auc_high']:.4f})"
-    write_table(folder / f"predictions{suffix}.csv", predictions)
+    write_table(folder / "predictions.csv", predictions)
     write_table(folder / "roc.csv", roc)
     write_table(folder / "pr.csv", pr)
-    write_table(
-        folder / "confusion.csv", pd.DataFrame({"actual": predictions["label"], "predicted": predictions["prediction"]})
-    )
+    write_table(folder / "confusion.csv", _confusion_pairs(predictions))
     write_figure(folder / "roc.png", roc_figure(roc, roc_text, caption))
     write_figure(folder / "pr.png", pr_figure(pr, float(targets.mean()), f"PR AUC {metrics['pr_auc']:.4f}", caption))
 
 
+def _confusion_pairs(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Columns actual and predicted, a row a subject; sorted, so that a row says nothing of whose it is."""
+    pairs = pd.DataFrame({"actual": predictions["label"], "predicted": predictions["prediction"]})
+    return pairs.sort_values(["actual", "predicted"])
+
+
+def run_record(
+    stage: str, data: TrainingData, params: Params, inputs: Sequence[Path], splits: Path, requirements: Sequence[str]
+) -> dict[str, Any]:
+    """What is known of a run when it starts: the first part of run.json.
+
+    `requirements`: pinned packages that the models will need.
+    """
+    sections = {"classifier": params.classifier, "training": params.training}
+    made_of, splits_sha256 = provenance(stage, sections, inputs), file_digest(splits)
+    return {
+        "stage": stage,
+        "result_id": made_of.result_id,
+        **asdict(made_of),
+        "splits_sha256": splits_sha256,
+        "cohort": data.cohort,
+        "features": data.bank_record,
+        "params": {name: section.model_dump(mode="json") for name, section in sections.items()},
+        "git": asdict(git_state()),
+        "releases": releases(),
+        "requirements": list(requirements),
+        "tags": _tags(data, made_of, splits_sha256),
+        "mlflow": {"run_id": None, "experiment": params.tracking.experiment},
+        "started": _now(),
+    }
+
+
+def saved_model(path: Path, head: str, input_shape: Sequence[int]) -> dict[str, Any]:
+    """How run.json names a saved model: its file, the head in it, and the shape of one subject's input."""
+    return {"file": path.name, "head": head, "input_shape": list(input_shape), "sha256": file_digest(path)}
+
+
 def write_run_record(
-    path: Path, stage: str, data: TrainingData, made_of: Provenance, run_id: str | None, experiment: str
+    folder: Path,
+    record: Mapping[str, Any],
+    run_id: str | None,
+    heads: Sequence[Head],
+    models: Sequence[Mapping[str, Any]],
+    files: Sequence[str],
 ) -> None:
-    """run.json: what the result was made from and the MLflow run that was open then; never changed afterwards."""
-    write_json(
-        path,
-        {
-            "stage": stage,
-            "result_id": made_of.result_id,
-            **asdict(made_of),
-            "cohort": data.cohort,
-            "features": data.bank_record,
-            "mlflow": {"run_id": run_id, "experiment": experiment},
-        },
-    )
+    """run.json: what the result was made from, of what it consists, and the MLflow run that was open then.
+
+    Written after everything else that belongs to the result, and never changed. `record` is what `run_record` gave;
+    `models` come from `saved_model`; `files` lie in `folder`.
+    """
+    of_the_end = {
+        "mlflow": {**record["mlflow"], "run_id": run_id},
+        "heads": [{"name": head.name, "seed": head.seed, "n_train": len(head.train_rows)} for head in heads],
+        "models": list(models),
+        "files": {name: file_digest(folder / name) for name in files},
+        "written": _now(),
+    }
+    write_json(folder / "run.json", {**record, **of_the_end})
 
 
-def run_tags(data: TrainingData, made_of: Provenance, splits_sha256: str) -> dict[str, str]:
+def _tags(data: TrainingData, made_of: Provenance, splits_sha256: str) -> dict[str, str]:
     """Tags of a run: what the result was made from."""
     record = data.bank_record
     return {
@@ -88,12 +131,5 @@ def run_tags(data: TrainingData, made_of: Provenance, splits_sha256: str) -> dic
     }
 
 
-def flat_metrics(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """Nested metrics as `outer/inner` numbers, text left out."""
-    flat: dict[str, float] = {}
-    for name, value in metrics.items():
-        if isinstance(value, Mapping):
-            flat |= flat_metrics(value, f"{prefix}{name}/")
-        elif isinstance(value, int | float):
-            flat[f"{prefix}{name}"] = float(value)
-    return flat
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="milliseconds")

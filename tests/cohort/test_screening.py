@@ -11,11 +11,12 @@ from datspect.cohort.screening import (
     mni_regions,
     network_image,
     screen_scan,
+    striatal_voxels,
     voxel_sha256,
 )
 from datspect.cohort.table import read_cohort, write_cohort
 from datspect.digests import file_digest
-from datspect.errors import ScanError
+from datspect.errors import EmptyRegionError, ScanError
 from datspect.imaging.intensity import RATIO_AT_WHITE
 from datspect.imaging.orientation import mni_ras_affine, reorient
 from datspect.imaging.volume import Volume, mni_affine
@@ -63,6 +64,23 @@ def test_more_binding_is_measured_as_more(make_volume, params, regions):
     assert healthy["striatal_contrast"] > reduced["striatal_contrast"]
 
 
+def test_striatal_voxels_count_in_units_of_nonspecific_uptake_whatever_the_gain(make_volume, params, regions):
+    volume = reorient(make_volume(caudate=3.0, putamen=2.0))
+    voxels = striatal_voxels(volume, regions)
+    assert voxels.dtype == np.float32
+    assert voxels.shape == volume.data[regions.striatal_box].shape
+    assert np.median(voxels) == pytest.approx(1, rel=0.01)
+    assert voxels.max() == pytest.approx(3 + 1, rel=0.02)  # a caudate of binding ratio 3
+    louder = striatal_voxels(Volume(volume.data * 7, volume.affine), regions)
+    np.testing.assert_allclose(louder, voxels, rtol=1e-6)
+
+
+def test_without_signal_in_the_reference_there_are_no_striatal_voxels(make_volume, params, regions):
+    volume = reorient(make_volume())
+    with pytest.raises(EmptyRegionError, match="expected a positive value"):
+        striatal_voxels(Volume(-volume.data, volume.affine), regions)
+
+
 @pytest.mark.parametrize("codes", ["RAS", "PIR"])
 def test_files_of_any_axis_order_give_the_same_image_and_content(tiny_cohort, params, regions, codes):
     las = _screen_first(tiny_cohort, params, regions)
@@ -75,6 +93,7 @@ def test_files_of_any_axis_order_give_the_same_image_and_content(tiny_cohort, pa
     other = _screen_first(tiny_cohort, params, regions)
     assert other.reason == ""
     np.testing.assert_array_equal(other.image, las.image)
+    np.testing.assert_array_equal(other.striatum, las.striatum)
     assert other.quality == las.quality
     assert other.content_sha256 == las.content_sha256
 

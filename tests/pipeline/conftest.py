@@ -12,11 +12,13 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
-STAGES = ("phantom", "preprocess", "split", "backbone", "features", "cv", "final")
+STAGES = ("phantom", "preprocess", "split", "backbone", "features", "checks", "cv", "final", "baselines", "report")
+MEASURED = ("checks", "cv", "final", "baselines")
 TINY: dict[str, dict[str, Any]] = {
     "phantom": {"n_pd": 16, "n_control": 8},
     "split": {"n_folds": 3, "n_dev_folds": 3},
     "augment": {"draws": 2},
+    "checks": {"permuted_epochs": 2},
     "training": {
         "epochs": 3,
         "batch_size": 16,
@@ -69,7 +71,7 @@ class Graph:
         subprocess.run(["sh", ROOT / "scripts/prepare-dvc"], cwd=self.folder, env=self.environment(), check=True)
 
     def metrics(self) -> dict[str, bytes]:
-        return {stage: (self.folder / "reports" / stage / "metrics.json").read_bytes() for stage in ("cv", "final")}
+        return {stage: (self.folder / "reports" / stage / "metrics.json").read_bytes() for stage in MEASURED}
 
 
 def new_graph(folder: Path, **changes: dict[str, Any]) -> Graph:

@@ -13,7 +13,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from .conftest import STAGES, Graph, new_graph, stages_run
+from .conftest import MEASURED, STAGES, Graph, new_graph, stages_run
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +32,7 @@ def test_every_subject_is_predicted_once_and_called_a_phantom(tiny_graph: Graph)
     assert out_of_fold["probability"].between(0, 1).all()
     assert set(holdout["subject_id"]).isdisjoint(development["subject_id"])
     assert len(holdout) + len(development) == 24
-    for stage in ("cv", "final"):
+    for stage in MEASURED:
         assert read_metrics(tiny_graph, stage)["cohort_kind"] == "phantom"
 
 
@@ -63,6 +63,30 @@ def test_both_tables_are_printed(tiny_graph: Graph) -> None:
     assert "0.9848" in printed
 
 
+def test_the_report_is_one_page_that_calls_the_cohort_a_phantom(tiny_graph: Graph) -> None:
+    markdown = (tiny_graph.folder / "reports/report.md").read_text("utf-8")
+    page = (tiny_graph.folder / "reports/report.html").read_text("utf-8")
+    assert "PHANTOM" in markdown.splitlines()[0]
+    for stage, place in (("cv", "out_of_fold"), ("final", "holdout")):
+        metrics = read_metrics(tiny_graph, stage)[place]
+        shown = f"{metrics['roc_auc']:.4f} ({metrics['roc_auc_low']:.4f} to {metrics['roc_auc_high']:.4f})"
+        assert shown in markdown
+        assert shown in page
+        record = json.loads((tiny_graph.folder / "reports" / stage / "run.json").read_text("utf-8"))
+        assert record["mlflow"]["run_id"] in page
+    assert 'src="data:image/png' in page
+    assert "<script" not in page
+
+
+def test_dvc_shows_metrics_and_plots(tiny_graph: Graph) -> None:
+    shown = json.loads(tiny_graph.run("dvc", "metrics", "show", "--json"))[""]["data"]
+    assert set(shown) == {f"reports/{stage}/metrics.json" for stage in MEASURED if stage != "checks"}
+    tiny_graph.run("dvc", "plots", "show", "-o", "plots")
+    page = (tiny_graph.folder / "plots/index.html").read_text("utf-8")
+    assert "calibration" in page
+    assert "roc" in page
+
+
 def test_a_second_repro_does_nothing(tiny_graph: Graph) -> None:
     started = time.monotonic()
     output = tiny_graph.repro()
@@ -74,7 +98,7 @@ def test_a_second_repro_does_nothing(tiny_graph: Graph) -> None:
 def test_one_parameter_reruns_what_depends_on_it_and_going_back_restores(tiny_graph: Graph) -> None:
     before = tiny_graph.metrics()
     tiny_graph.set_params(classifier={"dropout": 0.1})
-    assert stages_run(tiny_graph.repro()) == ["cv", "final"]
+    assert stages_run(tiny_graph.repro()) == ["checks", "cv", "final", "baselines", "report"]
     assert tiny_graph.metrics() != before
     tiny_graph.set_params(classifier={"dropout": 0.5})
     assert stages_run(tiny_graph.repro()) == []

@@ -11,7 +11,15 @@ from datspect.io.arrays import read_array
 from datspect.io.tables import read_json, read_table
 from datspect.stages import preprocess
 
-OUTPUTS = {"images.npy", "subjects.csv", "cohort.json", "quality.csv", "excluded.csv", "contact_sheet.png"}
+OUTPUTS = {
+    "images.npy",
+    "striatum.npy",
+    "subjects.csv",
+    "cohort.json",
+    "quality.csv",
+    "excluded.csv",
+    "contact_sheet.png",
+}
 
 
 def _outputs(folder):
@@ -32,6 +40,11 @@ def test_every_scan_becomes_an_image_in_the_order_of_the_tables(tiny_cohort, tmp
     # The nonspecific brain is grey against a hot striatum in controls, and nearer to white in PD.
     brain = np.median(images[:, 70:80, 40:50], axis=(1, 2, 3))
     assert brain[subjects["label"] == "control"].max() < brain[subjects["label"] == "pd"].min()
+    # The voxels of the striatum follow the same order: hotter in controls.
+    striatum = read_array(tmp_path / "images/striatum.npy")
+    assert striatum.dtype == np.float32
+    hottest = striatum.max(axis=(1, 2, 3))
+    assert hottest[subjects["label"] == "control"].min() > hottest[subjects["label"] == "pd"].max() > 1
     putamen = quality["sbr_putamen_left"]
     assert putamen[subjects["label"] == "control"].min() > 2 * putamen[subjects["label"] == "pd"].max() > 0
     assert read_table(tmp_path / "images/excluded.csv").empty
@@ -85,7 +98,7 @@ def test_bad_scans_can_be_excluded_with_their_reasons(faulty_cohort, tmp_path, w
     assert list(excluded["scan_id"]) == list(REASONS)
     assert all(reason in found for reason, found in zip(REASONS.values(), excluded["reason"], strict=True))
     assert list(read_table(tmp_path / "images/subjects.csv")["scan_id"]) == ["S02", "S05"]
-    assert len(read_array(tmp_path / "images/images.npy")) == 2
+    assert len(read_array(tmp_path / "images/images.npy")) == len(read_array(tmp_path / "images/striatum.npy")) == 2
     record = read_json(tmp_path / "images/cohort.json")
     assert {key: record[key] for key in ("kind", "n", "n_excluded")} == {"kind": "phantom", "n": 2, "n_excluded": 4}
 

@@ -1,20 +1,25 @@
 """Stages `cv` and `final` on a made-up bank: what they leave, that it repeats, and what they refuse."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from datspect.errors import CohortError
 from datspect.io.arrays import write_array
 from datspect.io.models import read_model, write_weights
 from datspect.io.tables import write_json, write_table
 from datspect.modeling.backbone import build_backbone
+from datspect.recording import read_whole_record
 from datspect.stages import cv, final
 
 N = 24
@@ -67,16 +72,12 @@ def inputs(
         role=["test" if k < 6 else "train" for k in range(N)],
         dev_fold=[0 if k < 6 else (k // 3) % 2 + 1 for k in range(N)],
     )
-    quality = subjects[["scan_id"]].assign(
-        sbr_putamen_left=[0.8 if k % 3 else 2.1 for k in range(N)], sbr_putamen_right=2.2
-    )
     backbone = build_backbone("MobileNetV2", (75, 75))
     images = rng.random((N, 75, 75, 3)).astype(np.float32)
     clean = backbone.predict(images, verbose=0)
     write_weights(tmp_path / "backbone" / "backbone.weights.h5", backbone)
     write_array(tmp_path / "images" / "images.npy", images)
     write_table(tmp_path / "images" / "subjects.csv", subjects)
-    write_table(tmp_path / "images" / "quality.csv", quality.sample(frac=1, random_state=1))
     write_json(tmp_path / "images" / "cohort.json", {"kind": "phantom", "n_scans": N, "digest": "d" * 64})
     write_table(tmp_path / "splits.csv", splits.iloc[::-1])
     (tmp_path / "features").mkdir()
@@ -85,6 +86,14 @@ def inputs(
     record = {"backbone_source": "random", "backbone_tensor_digest": "e" * 64, "precision": "float32", "draws": 2}
     write_json(tmp_path / "features" / "features.json", record)
     return Inputs(tmp_path, params)
+
+
+def assert_recorded_as_written(run: dict[str, Any], reports: Path, models: Path) -> None:
+    """MLflow's complete run of it exists, and run.json names all files, as they are."""
+    recorded = mlflow.MlflowClient(os.environ["MLFLOW_TRACKING_URI"]).get_run(run["mlflow"]["run_id"])
+    assert recorded.info.status == "FINISHED"
+    assert recorded.data.tags["datspect.result_id"] == run["result_id"]
+    assert read_whole_record(reports, models) == run
 
 
 def test_cv_repeats_byte_for_byte_and_its_heads_give_its_predictions(inputs: Inputs) -> None:
@@ -99,10 +108,15 @@ def test_cv_repeats_byte_for_byte_and_its_heads_give_its_predictions(inputs: Inp
         expected = head.predict(bank[0, rows].astype(np.float32), verbose=0)[:, 0]
         np.testing.assert_allclose(predictions.loc[rows, "probability"], expected, atol=1e-5)
     metrics = json.loads((first / "metrics.json").read_text("utf-8"))
-    assert metrics["putamen_sbr_threshold"]["accuracy"] == 1.0  # quality rows were shuffled, and found again by id
+    areas = [roc_auc_score(fold["label"] == "pd", fold["probability"]) for _, fold in predictions.groupby("fold")]
+    assert metrics["cv"]["roc_auc_fold_mean"] == pytest.approx(np.mean(areas))
     assert predictions["scan_id"].tolist() == [f"S{k:02d}" for k in range(N)]
-    run = json.loads((first / "run.json").read_text("utf-8"))
-    assert run["result_id"] == json.loads((second / "run.json").read_text("utf-8"))["result_id"]
+    run, again = (json.loads((folder / "run.json").read_text("utf-8")) for folder in (first, second))
+    assert run["result_id"] == again["result_id"]
+    assert run["mlflow"]["run_id"] != again["mlflow"]["run_id"]
+    assert_recorded_as_written(run, first, inputs.root / "models" / "first")
+    assert [head["n_train"] for head in run["heads"]] == pd.read_csv(first / "table1.csv")["n_train"].tolist()
+    assert {tuple(model["input_shape"]) for model in run["models"]} == {bank.shape[2:]}
 
 
 def test_final_predicts_the_test_set_with_the_saved_model(inputs: Inputs) -> None:
@@ -116,6 +130,8 @@ def test_final_predicts_the_test_set_with_the_saved_model(inputs: Inputs) -> Non
     assert isinstance(model.get_layer("head"), keras.Sequential)
     metrics = json.loads((reports / "metrics.json").read_text("utf-8"))
     assert metrics["bank_difference_max"] < 5e-3
+    wrong = (predictions["probability"] >= 0.5) != (predictions["label"] == "pd")
+    assert metrics["holdout"]["accuracy"] == pytest.approx(1 - wrong.mean())
     development = pd.read_csv(reports / "dev_predictions.csv")
     assert development["scan_id"].tolist() == [f"S{k:02d}" for k in range(6, N)]
     assert metrics["dev_out_of_fold"]["n"] == N - 6
@@ -124,6 +140,10 @@ def test_final_predicts_the_test_set_with_the_saved_model(inputs: Inputs) -> Non
         "dev-02.keras",
         "model.keras",
     ]
+    run = json.loads((reports / "run.json").read_text("utf-8"))
+    assert_recorded_as_written(run, reports, inputs.root / "models" / "final")
+    assert run["models"][0]["input_shape"] == list(images.shape[1:])
+    assert [head["name"] for head in run["heads"]] == ["final", "dev-01", "dev-02"]
 
 
 def test_splits_of_another_cohort_are_refused(inputs: Inputs) -> None:

@@ -180,10 +180,11 @@ def test_without_a_store_there_is_one_warning_and_a_run_that_does_nothing(empty_
             one.log_history({"loss": np.ones(3)})
             one.log_files([empty_project / "dvc.yaml"])
             one.log_dataset(pd.DataFrame({"a": [1]}), name="phantom", digest="0", context="training")
-            assert one.log_keras_model(None, name="model", example=np.zeros((1, 2))) is None
+            assert one.log_keras_model(None, name="model", input_shape=(2,)) is None
             assert one.run_id is None
     (warning,) = caplog.records
     assert "not recorded any further" in warning.getMessage()
+    assert warning.getMessage().endswith("`datspect relog` sends it later")
     assert "secret" not in warning.getMessage()
 
 

@@ -1,67 +1,25 @@
 """A real tracking server on the loopback device that goes away in the middle of a run."""
 
-import os
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.tracking.servers import Server, free_port, tracking_server
 
 from datspect import tracking
 
 pytestmark = pytest.mark.slow
 
 
-class Server:
-    def __init__(self, process: subprocess.Popen, uri: str) -> None:
-        self.process = process
-        self.uri = uri
-
-    def send(self, signum: int) -> None:
-        os.killpg(self.process.pid, signum)  # the server and its workers, in a session of their own
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def _wait_until_up(uri: str) -> None:
-    for _ in range(720):
-        try:
-            urllib.request.urlopen(f"{uri}/health", timeout=1).close()
-        except OSError:
-            time.sleep(0.25)
-        else:
-            return
-    raise TimeoutError(f"{uri} does not answer")
-
-
 @pytest.fixture
 def server(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    port = _free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    store = ["--backend-store-uri", f"sqlite:///{project}/mlflow.db", "--artifacts-destination", str(project / "files")]
-    monkeypatch.setenv("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # no background workers: starts sooner
-    with (project / "server.log").open("wb") as output:
-        process = subprocess.Popen(command + store, stdout=output, stderr=output, start_new_session=True)
-    running = Server(process, f"http://127.0.0.1:{port}")
-    try:
-        _wait_until_up(running.uri)
+    with tracking_server(project, free_port()) as running:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", running.uri)
         yield running
-    finally:
-        running.send(signal.SIGKILL)
-        process.wait()
 
 
 def open_cv():

@@ -7,8 +7,10 @@ from datspect.tracking.environment import quiet_mlflow
 from datspect.tracking.store import connect, repository_root, tracking_uri
 
 
-def test_importing_tracking_does_not_import_mlflow():
-    program = "import sys, datspect.tracking; sys.exit('mlflow' in sys.modules)"
+def test_importing_tracking_and_recording_imports_neither_mlflow_nor_keras():
+    program = (
+        "import sys, datspect.tracking, datspect.recording; sys.exit(bool({'mlflow', 'keras'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 

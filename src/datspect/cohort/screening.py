@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from datspect.cohort.table import Cohort
 from datspect.digests import file_digest
-from datspect.errors import ScanError
+from datspect.errors import EmptyRegionError, ScanError
 from datspect.imaging.intensity import image_max, nonspecific_ratio
 from datspect.imaging.orientation import mni_ras_affine, reorient
 from datspect.imaging.quantification import measure_binding, peak_slice
@@ -29,11 +29,15 @@ _STRIATUM = ("caudate_left", "caudate_right", "putamen_left", "putamen_right")
 
 @dataclass(frozen=True)
 class ScreenedScan:
-    """What one scan gave: an image (H, W, 3) in [0, 1] and its quality, or the reason why it cannot be used."""
+    """What one scan gave: image, striatal voxels and quality, or the reason why it cannot be used.
+
+    `image`: shape (H, W, 3), in [0, 1]; `striatum`: see `striatal_voxels`.
+    """
 
     scan_id: str
     reason: str = ""
     image: NDArray[np.float32] | None = None
+    striatum: NDArray[np.float32] | None = None
     quality: dict[str, float | int | str] = field(default_factory=dict)
     content_sha256: str = ""
 
@@ -53,9 +57,10 @@ def screen_scan(cohort: Cohort, row: int, params: PreprocessParams, regions: Reg
             raise ScanError("the file is not the one in participants.tsv (sha256 differs); import the cohort anew")
         image = network_image(volume, params, regions)
         quality = measure_quality(volume, params, regions)
+        striatum = striatal_voxels(volume, regions)
     except ScanError as error:
         return ScreenedScan(scan["scan_id"], reason=str(error))
-    return ScreenedScan(scan["scan_id"], "", image, quality, voxel_sha256(volume))
+    return ScreenedScan(scan["scan_id"], "", image, striatum, quality, voxel_sha256(volume))
 
 
 def check_volume(volume: Volume) -> None:
@@ -96,6 +101,21 @@ def network_image(volume: Volume, params: PreprocessParams, regions: Regions) ->
         return image
     height, width = params.input_size
     return resize(image, height, width).astype(np.float32)
+
+
+def striatal_voxels(volume: Volume, regions: Regions) -> NDArray[np.float32]:
+    """The box around both striata over the mean of the occipital reference, so that a scan's gain cancels.
+
+    Shape (X, Y, Z) of the box, RAS+; 1 is nonspecific uptake.
+
+    Raises
+    ------
+    EmptyRegionError : the reference region holds no signal.
+    """
+    reference = float(volume.data[regions.reference].mean(dtype=np.float64))
+    if not reference > 0:
+        raise EmptyRegionError(f"the mean of the reference region is {reference:g}; expected a positive value")
+    return (volume.data[regions.striatal_box].astype(np.float64) / reference).astype(np.float32)
 
 
 def measure_quality(volume: Volume, params: PreprocessParams, regions: Regions) -> dict[str, float | int | str]:

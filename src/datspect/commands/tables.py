@@ -1,4 +1,4 @@
-"""Command `tables`: the paper's two tables with this working tree's results beside them."""
+"""Command `tables`: the paper's two tables with this working tree's results and the baselines beside them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,7 @@ def tables(
     reports: Annotated[Path, typer.Option(help="where the stages wrote their reports")] = Path("reports"),
     into: Annotated[Path | None, typer.Option(help="replace the marked part of this Markdown file instead")] = None,
 ) -> None:
-    """Print Table 1 and Table 2 beside the paper's."""
+    """Print Table 1 and Table 2 beside the paper's, and the baselines."""
     # Here, so that `datspect --help` does not wait for pandas.
     from datspect.evaluation.tables import both_tables
     from datspect.io.tables import read_json, read_table
@@ -23,6 +23,7 @@ def tables(
         read_table(reports / "cv" / "table1.csv"),
         read_json(reports / "cv" / "metrics.json"),
         read_json(reports / "final" / "metrics.json"),
+        read_json(reports / "baselines" / "metrics.json"),
     )
     if into is None:
         print(text)

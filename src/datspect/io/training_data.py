@@ -60,8 +60,13 @@ class TrainingData:
         return self.splits["target"].to_numpy(np.int64)
 
 
-def read_training_data(inputs: TrainingInputs) -> TrainingData:
+def read_training_data(inputs: TrainingInputs, *, memory_mapped: bool = False) -> TrainingData:
     """Read all of it and check that it belongs together.
+
+    Parameters
+    ----------
+    memory_mapped
+        Leave the bank on disk, for a reader of a part of it.
 
     Raises
     ------
@@ -69,7 +74,7 @@ def read_training_data(inputs: TrainingInputs) -> TrainingData:
     """
     subjects = read_table(inputs.subjects, _IDS)
     splits = read_table(inputs.splits, [*_IDS, "fold", "role", "dev_fold"])
-    bank = read_bank(inputs.bank)
+    bank = read_bank(inputs.bank, memory_mapped=memory_mapped)
     if set(subjects["scan_id"]) != set(splits["scan_id"]) or bank.shape[1] != len(subjects):
         raise CohortError(
             f"{inputs.splits} has {len(splits)} scans, {inputs.subjects} {len(subjects)} and the bank {bank.shape[1]}: "

@@ -1,28 +1,32 @@
 """Stage `cv`: the paper's ten-fold cross-validation, all folds trained as one stack (Table 1)."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from datspect import crossval, results, tracking
-from datspect.cohort.table import cohort_title
-from datspect.digests import file_digest
-from datspect.evaluation.baselines import threshold_predictions, worse_putamen_sbr
-from datspect.evaluation.intervals import wilson_interval
-from datspect.evaluation.metrics import binary_metrics
+from datspect import crossval, recording, results, tracking
+from datspect.cohort.table import CohortKind, cohort_title
+from datspect.evaluation.metrics import binary_metrics, fold_mean_auc
 from datspect.io.models import write_model
-from datspect.io.tables import read_table, write_json, write_table
+from datspect.io.tables import write_json, write_table
 from datspect.io.training_data import TrainingData, TrainingInputs, read_training_data
 from datspect.launch import launch
-from datspect.modeling.heads import FittedHead, Head, build_head, logits
-from datspect.params import PARAMS_PATH, Params, load_params
-from datspect.provenance import provenance
+from datspect.modeling.heads import FittedHead, Head, build_head
+from datspect.params import PARAMS_PATH, load_params
 
 log = logging.getLogger("datspect.cv")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the trained folds say: predictions out of fold, the last epoch of every fold, and the measures."""
+
+    predictions: pd.DataFrame
+    table_1: pd.DataFrame
+    metrics: dict[str, Any]
 
 
 def main(
@@ -37,101 +41,56 @@ def main(
     params = load_params(params_path)
     inputs = TrainingInputs.within(images_folder, features_folder, splits_path)
     data = read_training_data(inputs)
-    quality = read_table(images_folder / "quality.csv", ["scan_id", "sbr_putamen_left", "sbr_putamen_right"])
-    sections = {"classifier": params.classifier, "training": params.training}
-    made_of = provenance("cv", sections, [*inputs.paths(), images_folder / "quality.csv"])
-    with tracking.open_run(
-        "cv",
-        stage="cv",
-        experiment=params.tracking.experiment,
-        params={name: section.model_dump(mode="json") for name, section in sections.items()}
-        | {"features": data.bank_record},
-        tags=results.run_tags(data, made_of, file_digest(splits_path)),
-    ) as run:
+    record = results.run_record("cv", data, params, inputs.paths(), splits_path, tracking.pip_requirements())
+    with recording.open_stage_run(record) as run:
         heads = crossval.cv_heads(data.splits["fold"].to_numpy(), params.classifier, params.training)
         fitted = crossval.train(heads, data.bank, data.targets, params.training.batch_size, "cv")
-        metrics = _write_results(heads, fitted, data, quality, params, models_folder, reports_folder)
-        results.write_run_record(
-            reports_folder / "run.json", "cv", data, made_of, run.run_id, params.tracking.experiment
-        )
-        _log_results(run, heads, fitted, data, metrics, models_folder, reports_folder)
+        evaluation = evaluate(heads, fitted, data)
+        write_reports(evaluation, fitted, data.cohort["kind"], reports_folder)
+        models = _write_heads(fitted, params.classifier.dropout, models_folder)
+        results.write_run_record(reports_folder, record, run.run_id, heads, models, recording.CV_FILES)
+        _say(evaluation.metrics)
+        share = params.tracking.share_subject_level
+        recording.record_cv(run, reports_folder, models_folder, share_subject_level=share)
 
 
-def _write_results(
-    heads: list[Head],
-    fitted: list[FittedHead],
-    data: TrainingData,
-    quality: pd.DataFrame,
-    params: Params,
-    models_folder: Path,
-    reports_folder: Path,
-) -> dict[str, Any]:
-    """Everything to disk; gives the metrics."""
-    caption = f"{len(heads)}-fold cross-validation, {cohort_title(data.cohort['kind'])}"
-    results.write_curves(reports_folder, crossval.history_table(fitted), caption)
+def evaluate(heads: list[Head], fitted: list[FittedHead], data: TrainingData) -> Evaluation:
+    """Every subject judged by the fold that has not seen it."""
     scores = crossval.out_of_fold_logits(heads, fitted, data.bank[0])
     probabilities = crossval.probabilities(scores)
-    predictions = results.predictions_table(data.splits, "fold", scores, probabilities)
     table_1 = crossval.table_1(heads, fitted)
+    by_fold = fold_mean_auc(data.targets, probabilities, data.splits["fold"].to_numpy())
     metrics = {
         "cohort_kind": data.cohort["kind"],
-        "cv": crossval.table_1_summary(table_1),
+        "cv": crossval.table_1_summary(table_1) | by_fold,
         "out_of_fold": binary_metrics(data.targets, probabilities),
-        "putamen_sbr_threshold": _putamen_baseline(data, quality),
     }
-    results.write_evaluation(reports_folder, predictions, metrics["out_of_fold"], f"out of fold, {caption}")
-    write_table(reports_folder / "table1.csv", table_1)
-    write_json(reports_folder / "metrics.json", metrics)
+    return Evaluation(results.predictions_table(data.splits, "fold", scores, probabilities), table_1, metrics)
+
+
+def write_reports(evaluation: Evaluation, fitted: list[FittedHead], kind: CohortKind, folder: Path) -> None:
+    """Everything but the heads and run.json."""
+    caption = f"{len(fitted)}-fold cross-validation, {cohort_title(kind)}"
+    results.write_curves(folder, crossval.history_table(fitted), caption)
+    out_of_fold = evaluation.metrics["out_of_fold"]
+    results.write_evaluation(folder, evaluation.predictions, out_of_fold, f"out of fold, {caption}")
+    write_table(folder / "table1.csv", evaluation.table_1)
+    write_json(folder / "metrics.json", evaluation.metrics)
+
+
+def _write_heads(fitted: list[FittedHead], dropout: float, folder: Path) -> list[dict[str, Any]]:
+    """A .keras file for each fold; gives their entries for run.json."""
+    saved = []
     for head in fitted:
-        write_model(models_folder / f"{head.name}.keras", build_head(head.weights, params.classifier.dropout))
-    log.info(
-        "out of fold: accuracy %.4f, ROC AUC %.4f; putamen-SBR threshold on the same folds: accuracy %.4f (%s)",
-        metrics["out_of_fold"]["accuracy"],
-        metrics["out_of_fold"]["roc_auc"],
-        metrics["putamen_sbr_threshold"]["accuracy"],
-        cohort_title(data.cohort["kind"]),
-    )
-    return metrics
+        path = folder / f"{head.name}.keras"
+        write_model(path, build_head(head.weights, dropout))
+        saved.append(results.saved_model(path, head.name, [len(head.weights.kernel)]))
+    return saved
 
 
-def _putamen_baseline(data: TrainingData, quality: pd.DataFrame) -> dict[str, float]:
-    """Accuracy of a threshold on the worse putamen, chosen in each fold on the other folds."""
-    ordered = quality.set_index("scan_id").loc[data.splits["scan_id"]]
-    predictions = threshold_predictions(worse_putamen_sbr(ordered), data.targets, data.splits["fold"].to_numpy())
-    n_right = int(np.sum(predictions == data.targets))
-    low, high = wilson_interval(n_right, len(predictions))
-    return {"accuracy": n_right / len(predictions), "accuracy_low": low, "accuracy_high": high}
-
-
-def _log_results(
-    run: tracking.Run,
-    heads: list[Head],
-    fitted: list[FittedHead],
-    data: TrainingData,
-    metrics: dict[str, Any],
-    models_folder: Path,
-    reports_folder: Path,
-) -> None:
-    """The written results to MLflow: means on the parent run, each fold's curves and head on a child of its own."""
-    run.log_dataset(data.splits, name=data.cohort["kind"], digest=data.cohort["digest"], context="cross-validation")
-    run.log_metrics(results.flat_metrics(metrics))
-    run.log_files(sorted(path for path in reports_folder.iterdir() if path.is_file()), "reports")
-    clean = data.bank[0].astype(np.float32)
-    for head, result in zip(heads, fitted, strict=True):
-        with run.child(head.name, params={"seed": head.seed, "n_train": len(head.train_rows)}) as child:
-            child.log_metrics({f"fold/{name}": result.history[name][-1] for name in crossval.TABLE_1_MEASURES})
-            child.log_history({f"epoch/{name}": curve for name, curve in result.history.items()})
-            child.log_keras_model(
-                models_folder / f"{head.name}.keras",
-                name="head",
-                example=clean[head.validation_rows],
-                prediction=_as_model_output(result, clean[head.validation_rows]),
-            )
-
-
-def _as_model_output(result: FittedHead, features: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    scores = logits(result.weights, features)
-    return np.asarray(crossval.probabilities(scores)[:, None].astype(np.float32))
+def _say(metrics: dict[str, Any]) -> None:
+    out_of_fold, title = metrics["out_of_fold"], cohort_title(metrics["cohort_kind"])
+    log.info("out of fold: accuracy %.4f, ROC AUC %.4f (%s)", out_of_fold["accuracy"], out_of_fold["roc_auc"], title)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Stage `final`: the paper's single model on the 80:20 split (Table 2), and a head per development fold beside it."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from datspect import crossval, results, tracking
+from datspect import crossval, recording, results, tracking
 from datspect.cohort.table import cohort_title
-from datspect.digests import file_digest
 from datspect.evaluation.metrics import binary_metrics
 from datspect.evaluation.plots import misclassified_figure
 from datspect.io.arrays import read_array
@@ -22,12 +22,21 @@ from datspect.launch import launch
 from datspect.modeling.backbone import build_backbone
 from datspect.modeling.classifier import build_classifier
 from datspect.modeling.heads import FittedHead, Head, build_head, logits
-from datspect.params import PARAMS_PATH, Architecture, load_params
-from datspect.provenance import provenance
+from datspect.params import PARAMS_PATH, load_params
 
 log = logging.getLogger("datspect.final")
 
 FloatArray = NDArray[np.floating[Any]]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the trained heads say: of the test set, and, out of fold, of the training role; and the measures."""
+
+    holdout: pd.DataFrame
+    development: pd.DataFrame
+    metrics: dict[str, Any]
 
 
 def main(
@@ -44,100 +53,59 @@ def main(
     inputs = TrainingInputs.within(images_folder, features_folder, splits_path)
     data = read_training_data(inputs)
     images = read_array(images_folder / "images.npy", memory_mapped=True)
-    sections = {"classifier": params.classifier, "training": params.training}
-    made_of = provenance("final", sections, [*inputs.paths(), images_folder / "images.npy"])
-    with tracking.open_run(
-        "final",
-        stage="final",
-        experiment=params.tracking.experiment,
-        params={name: section.model_dump(mode="json") for name, section in sections.items()}
-        | {"features": data.bank_record},
-        tags=results.run_tags(data, made_of, file_digest(splits_path)),
-    ) as run:
-        is_test = (data.splits["role"] == "test").to_numpy()
+    is_test = (data.splits["role"] == "test").to_numpy()
+    made_from = [*inputs.paths(), images_folder / "images.npy"]
+    record = results.run_record("final", data, params, made_from, splits_path, tracking.pip_requirements())
+    with recording.open_stage_run(record) as run:
         heads = crossval.final_heads(is_test, data.splits["dev_fold"].to_numpy(), params.classifier, params.training)
         fitted = crossval.train(heads, data.bank, data.targets, params.training.batch_size, "final")
-        caption = cohort_title(data.cohort["kind"])
-        results.write_curves(reports_folder, crossval.history_table(fitted), f"final and development heads, {caption}")
-        _write_models(
-            fitted,
-            params.backbone.architecture,
-            backbone_folder,
-            images.shape[1:3],
-            params.classifier.dropout,
-            models_folder,
-        )
-        probabilities = _whole_model_probabilities(models_folder / "model.keras", np.asarray(images[is_test]))
-        metrics = _write_holdout(data, is_test, fitted[0], probabilities, reports_folder)
-        _write_misclassified(images, data, is_test, probabilities, reports_folder)
-        metrics["dev_out_of_fold"] = _write_development(data, is_test, heads[1:], fitted[1:], reports_folder)
-        write_json(reports_folder / "metrics.json", metrics)
-        results.write_run_record(
-            reports_folder / "run.json", "final", data, made_of, run.run_id, params.tracking.experiment
-        )
-        log.info(
-            "holdout of %d: accuracy %.4f, ROC AUC %.4f; the bank's probabilities differ by at most %.4f (%s)",
-            metrics["holdout"]["n"],
-            metrics["holdout"]["accuracy"],
-            metrics["holdout"]["roc_auc"],
-            metrics["bank_difference_max"],
-            caption,
-        )
-        run.log_dataset(
-            data.splits[~is_test], name=data.cohort["kind"], digest=data.cohort["digest"], context="training"
-        )
-        run.log_metrics(results.flat_metrics(metrics))
-        run.log_history({f"epoch/{name}": c for name, c in fitted[0].history.items() if np.isfinite(c).all()})
-        run.log_files(sorted(path for path in reports_folder.iterdir() if path.is_file()), "reports")
-        run.log_keras_model(
-            models_folder / "model.keras",
-            name="model",
-            example=np.asarray(images[is_test]),
-            prediction=probabilities[:, None],
-        )
+        backbone = build_backbone(params.backbone.architecture, images.shape[1:3])
+        read_weights(backbone_folder / "backbone.weights.h5", backbone)
+        models = _write_models(fitted, backbone, params.classifier.dropout, models_folder)
+        test_images = np.asarray(images[is_test])
+        probabilities = _whole_model_probabilities(models_folder / "model.keras", test_images)
+        evaluation = evaluate(heads, fitted, data, is_test, probabilities)
+        write_reports(evaluation, fitted, test_images, reports_folder)
+        results.write_run_record(reports_folder, record, run.run_id, heads, models, recording.FINAL_FILES)
+        _say(evaluation.metrics)
+        share = params.tracking.share_subject_level
+        recording.record_final(run, reports_folder, models_folder, share_subject_level=share)
 
 
-def _write_models(
-    fitted: list[FittedHead],
-    architecture: Architecture,
-    backbone_folder: Path,
-    image_shape: tuple[int, int],
-    dropout: float,
-    models_folder: Path,
-) -> None:
-    """model.keras, the whole final model, and the development heads on their own."""
-    backbone = build_backbone(architecture, image_shape)
-    read_weights(backbone_folder / "backbone.weights.h5", backbone)
-    write_model(models_folder / "model.keras", build_classifier(backbone, fitted[0].weights, dropout))
+def evaluate(
+    heads: list[Head], fitted: list[FittedHead], data: TrainingData, is_test: BoolArray, probabilities: FloatArray
+) -> Evaluation:
+    """Compare the whole model's `probabilities` of the test set, shape (n_test,), and the development heads' own."""
+    from_bank = crossval.probabilities(logits(fitted[0].weights, data.bank[0, is_test]))
+    difference = np.abs(from_bank - probabilities)
+    dev_scores = crossval.out_of_fold_logits(heads[1:], fitted[1:], data.bank[0])[~is_test]
+    dev_probabilities = crossval.probabilities(dev_scores)
+    metrics = {
+        "cohort_kind": data.cohort["kind"],
+        "holdout": binary_metrics(data.targets[is_test], probabilities),
+        "dev_out_of_fold": binary_metrics(data.targets[~is_test], dev_probabilities),
+        "bank_difference_max": float(difference.max()),
+        "bank_difference_median": float(np.median(difference)),
+    }
+    holdout, development = data.splits[is_test], data.splits[~is_test]
+    return Evaluation(
+        results.predictions_table(holdout, "role", _log_odds(probabilities), probabilities.astype(np.float64)),
+        results.predictions_table(development, "dev_fold", dev_scores, dev_probabilities),
+        metrics,
+    )
+
+
+def _write_models(fitted: list[FittedHead], backbone: Any, dropout: float, folder: Path) -> list[dict[str, Any]]:
+    """model.keras, the whole final model, and the development heads; gives the first one's entry for run.json."""
+    write_model(folder / "model.keras", build_classifier(backbone, fitted[0].weights, dropout))
     for head in fitted[1:]:
-        write_model(models_folder / f"{head.name}.keras", build_head(head.weights, dropout))
+        write_model(folder / f"{head.name}.keras", build_head(head.weights, dropout))
+    return [results.saved_model(folder / "model.keras", fitted[0].name, backbone.input_shape[1:])]
 
 
 def _whole_model_probabilities(path: Path, images: FloatArray) -> FloatArray:
     """Probabilities by the model as it was saved, read back, in float32; shape (N,)."""
     return np.asarray(read_model(path).predict(images, batch_size=64, verbose=0)[:, 0])
-
-
-def _write_holdout(
-    data: TrainingData, is_test: NDArray[np.bool_], final: FittedHead, probabilities: FloatArray, reports_folder: Path
-) -> dict[str, Any]:
-    """The test set's predictions, curves and Table 2; gives the metrics."""
-    from_bank = crossval.probabilities(logits(final.weights, data.bank[0, is_test]))
-    difference = np.abs(from_bank - probabilities)
-    predictions = results.predictions_table(
-        data.splits[is_test], "role", _log_odds(probabilities), probabilities.astype(np.float64)
-    )
-    metrics = {
-        "cohort_kind": data.cohort["kind"],
-        "holdout": binary_metrics(data.targets[is_test], probabilities),
-        "bank_difference_max": float(difference.max()),
-        "bank_difference_median": float(np.median(difference)),
-    }
-    title = f"holdout, {cohort_title(data.cohort['kind'])}"
-    results.write_evaluation(reports_folder, predictions, metrics["holdout"], title)
-    holdout = pd.Series(metrics["holdout"])
-    write_table(reports_folder / "table2.csv", holdout.rename_axis("measure").reset_index(name="value"))
-    return metrics
 
 
 def _log_odds(probabilities: FloatArray) -> FloatArray:
@@ -146,30 +114,35 @@ def _log_odds(probabilities: FloatArray) -> FloatArray:
     return np.asarray(np.log(cut) - np.log1p(-cut))
 
 
-def _write_misclassified(
-    images: FloatArray, data: TrainingData, is_test: NDArray[np.bool_], probabilities: FloatArray, folder: Path
-) -> None:
+def write_reports(evaluation: Evaluation, fitted: list[FittedHead], images: FloatArray, folder: Path) -> None:
+    """Everything but models and run.json; `images` are those of the test set."""
+    metrics, title = evaluation.metrics, cohort_title(evaluation.metrics["cohort_kind"])
+    results.write_curves(folder, crossval.history_table(fitted), f"final and development heads, {title}")
+    results.write_evaluation(folder, evaluation.holdout, metrics["holdout"], f"holdout, {title}")
+    table_2 = pd.Series(metrics["holdout"])
+    write_table(folder / "table2.csv", table_2.rename_axis("measure").reset_index(name="value"))
+    write_table(folder / "dev_predictions.csv", evaluation.development)
+    _write_misclassified(images, evaluation.holdout, title, folder)
+    write_json(folder / "metrics.json", metrics)
+
+
+def _write_misclassified(images: FloatArray, holdout: pd.DataFrame, title: str, folder: Path) -> None:
     """The images on the wrong side of the threshold, with label and probability (the paper's Figure 2)."""
-    rows = np.flatnonzero(is_test)
-    wrong = (probabilities >= 0.5) != (data.targets[rows] == 1)
-    labels, scan_ids = data.splits["label"].to_numpy(), data.splits["scan_id"].to_numpy()
-    titles = [
-        f"{scan_ids[row]}: {labels[row]}, P(PD) {probability:.3f}"
-        for row, probability in zip(rows[wrong], probabilities[wrong], strict=True)
-    ]
-    caption = f"misclassified in the holdout: {wrong.sum()} of {len(rows)}, {cohort_title(data.cohort['kind'])}"
-    write_figure(folder / "misclassified.png", misclassified_figure(np.asarray(images[rows[wrong]]), titles, caption))
+    wrong = (holdout["prediction"] != holdout["label"]).to_numpy()
+    titles = [f"{row.scan_id}: {row.label}, P(PD) {row.probability:.3f}" for row in holdout[wrong].itertuples()]
+    caption = f"misclassified in the holdout: {wrong.sum()} of {len(holdout)}, {title}"
+    write_figure(folder / "misclassified.png", misclassified_figure(images[wrong], titles, caption))
 
 
-def _write_development(
-    data: TrainingData, is_test: NDArray[np.bool_], heads: list[Head], fitted: list[FittedHead], reports_folder: Path
-) -> dict[str, float]:
-    """Out-of-fold predictions of the development heads on the training role; gives their metrics."""
-    scores = crossval.out_of_fold_logits(heads, fitted, data.bank[0])[~is_test]
-    probabilities = crossval.probabilities(scores)
-    table = results.predictions_table(data.splits[~is_test], "dev_fold", scores, probabilities)
-    write_table(reports_folder / "dev_predictions.csv", table)
-    return binary_metrics(data.targets[~is_test], probabilities)
+def _say(metrics: dict[str, Any]) -> None:
+    log.info(
+        "holdout of %d: accuracy %.4f, ROC AUC %.4f; the bank's probabilities differ by at most %.4f (%s)",
+        metrics["holdout"]["n"],
+        metrics["holdout"]["accuracy"],
+        metrics["holdout"]["roc_auc"],
+        metrics["bank_difference_max"],
+        cohort_title(metrics["cohort_kind"]),
+    )
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ log = logging.getLogger("datspect.preprocess")
 
 
 def main(cohort_folder: Path, images_folder: Path, params_path: Path = PARAMS_PATH) -> None:
-    """Screen every scan of the cohort; write images.npy and the tables beside it, all sorted by scan_id."""
+    """Screen every scan of the cohort; write images, striatal voxels and the tables, all sorted by scan_id."""
     params = load_params(params_path).preprocess
     cohort = read_cohort(cohort_folder)
     screened = _screen(cohort, params)
@@ -60,6 +60,8 @@ def _refuse(bad: dict[str, str], params: PreprocessParams, n_scans: int) -> None
 def _write(
     folder: Path, cohort: Cohort, usable: list[ScreenedScan], bad: dict[str, str], params: PreprocessParams
 ) -> None:
+    # The larger one first, and let go of before the other is put together.
+    write_array(folder / "striatum.npy", np.stack([scan.striatum for scan in usable if scan.striatum is not None]))
     images = np.stack([scan.image for scan in usable if scan.image is not None])
     scans = cohort.scans[~cohort.scans["scan_id"].isin(bad)].sort_values("scan_id", ignore_index=True)
     quality = pd.DataFrame([{"scan_id": scan.scan_id, **scan.quality} for scan in usable])

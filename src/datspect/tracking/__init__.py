@@ -1,5 +1,19 @@
 """Runs in MLflow: one per stage execution, with children for folds; nothing here can cost a finished training."""
 
-from datspect.tracking.run import Run, open_run
+from datspect.tracking.connection import TrackingError
+from datspect.tracking.earlier import alone, earlier_runs, mark_superseded, required_connection
+from datspect.tracking.models import pip_requirements
+from datspect.tracking.run import Run, Times, open_late_run, open_run
 
-__all__ = ["Run", "open_run"]
+__all__ = [
+    "Run",
+    "Times",
+    "TrackingError",
+    "alone",
+    "earlier_runs",
+    "mark_superseded",
+    "open_late_run",
+    "open_run",
+    "pip_requirements",
+    "required_connection",
+]

@@ -1,12 +1,12 @@
 """The way to the tracking store: once broken it stays broken, is said once, and costs nothing but the record."""
 
 import logging
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from datspect.errors import DatspectError
 from datspect.tracking import environment, store
 
 log = logging.getLogger(__name__)
@@ -18,19 +18,27 @@ T = TypeVar("T")
 _STORE_PACKAGES = {"mlflow", "requests", "urllib3", "sqlalchemy", "alembic", "botocore", "boto3", "google", "azure"}
 
 
-class Connection:
-    """A client of one experiment, alive until the first error of the store."""
+class TrackingError(DatspectError):
+    """The tracking store could not be reached, or refused what it was sent."""
 
-    def __init__(self, client: Any = None, experiment_id: str = "") -> None:
-        self.client = client
-        self.experiment_id = experiment_id
+
+class Connection:
+    """A client of one experiment, alive until the first error of the store.
+
+    `required`: that error is raised as a TrackingError instead of costing one warning.
+    """
+
+    def __init__(self, *, required: bool = False) -> None:
+        self.client: Any = None
+        self.experiment_id = ""
         self.alive = True
+        self.required = required
         self._worth_a_last_word = True
 
     @classmethod
-    def open(cls, experiment: str) -> "Connection":
-        """Connect; without a store the connection is broken from the start."""
-        connection = cls()
+    def open(cls, experiment: str, *, required: bool = False) -> "Connection":
+        """Connect; without a store the connection is broken from the start, or a TrackingError raised."""
+        connection = cls(required=required)
         with connection.protected():
             connection.client, connection.experiment_id = store.connect(experiment)
         return connection
@@ -46,20 +54,24 @@ class Connection:
             self._give_up(error)
 
     def _give_up(self, error: Exception) -> None:
-        if self.alive:
-            self.alive = False
-            uri = store.tracking_uri(store.repository_root())
-            message = (
-                f"MLflow at {uri} failed ({_first_line(error)}); this run is not recorded any further. "
-                "Results are not affected: the stage writes its outputs itself."
-            )
-            log.warning("%s", re.sub(r"//[^/@\s]*@", "//", message))  # without user and password
+        if not self.alive:
+            return
+        self.alive = False
+        uri = store.tracking_uri(store.repository_root())
+        failure = store.without_password(f"MLflow at {uri} failed ({_first_line(error)})")
+        if self.required:
+            raise TrackingError(f"{failure}; check MLFLOW_TRACKING_URI and the server, then run it again") from error
+        log.warning(
+            "%s; this run is not recorded any further. The stage goes on and writes its results to disk; "
+            "`datspect relog` sends it later",
+            failure,
+        )
 
-    def end_run(self, run_id: str, status: str) -> None:
+    def end_run(self, run_id: str, status: str, ended_ms: int | None = None) -> None:
         """Close a run; FINISHED only if everything arrived, so a broken connection makes it FAILED at best."""
         if self.alive:
             with self.protected():
-                self.client.set_terminated(run_id, status)
+                self.client.set_terminated(run_id, status, ended_ms)
         elif self._worth_a_last_word:
             self._worth_a_last_word = False  # until one arrives: each may take seconds
             with environment.single_attempt(), suppress(Exception):  # said before; the stage's next run closes it

@@ -2,12 +2,12 @@
 
 import getpass
 import json
-import subprocess
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
+from datspect.provenance import GitState
 from datspect.tracking.ownership import owner_tags
 
 Nested = Mapping[str, Any]
@@ -16,19 +16,19 @@ Tags = Mapping[str, object]
 _COLUMN_TYPES = {"i": "long", "u": "long", "f": "double", "b": "boolean", "M": "datetime"}
 
 
-def common_tags(stage: str, launcher: str | None) -> dict[str, str]:
+def common_tags(stage: str, git: GitState, launcher: str | None) -> dict[str, str]:
     """Tags of every run of a stage: what ran, from which commit, in which process, below which `mlflow run`."""
-    commit = _git_commit()
     tags = {
         "mlflow.user": _user(),
         "mlflow.source.name": f"datspect {stage}",
         "mlflow.source.type": "LOCAL",
         "datspect.stage": stage,
-        "datspect.git_commit": commit or "none",
+        "datspect.git_commit": git.commit or "none",
+        "datspect.git_dirty": json.dumps(git.dirty),
         **owner_tags(),
     }
-    if commit:
-        tags["mlflow.source.git.commit"] = commit
+    if git.commit:
+        tags["mlflow.source.git.commit"] = git.commit
     if launcher:
         tags["datspect.launched_by"] = launcher
     return tags
@@ -58,17 +58,3 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container may run under an id without a name
         return "unknown"
-
-
-def _git_commit() -> str | None:
-    """The commit that is checked out; None without git, a repository or a commit."""
-    try:
-        answer = subprocess.run(
-            ["git", "rev-parse", "--verify", "HEAD"],  # noqa: S607  (the user's git)
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except OSError:
-        return None
-    return answer.stdout.strip() if answer.returncode == 0 else None

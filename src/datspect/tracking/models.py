@@ -1,14 +1,14 @@
 """Keras models as MLflow models: explicit signature and requirements, nothing pickled, nothing inferred."""
 
 import shutil
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+Shape = tuple[int, ...]
 
 _BACKEND_PACKAGES = {"tensorflow": ("tensorflow-cpu", "tensorflow"), "jax": ("jax",), "torch": ("torch",)}
 
@@ -25,25 +25,29 @@ class SavedModel:
 
 
 def write_keras_model(
-    model: Any, folder: Path, *, mlflow_model: Any, example: Array, prediction: Array | None = None
+    model: Any,
+    folder: Path,
+    *,
+    mlflow_model: Any,
+    input_shape: Shape,
+    output_shape: Shape = (1,),
+    requirements: Sequence[str] | None = None,
 ) -> None:
     """Write `model`, or the .keras file it names, to `folder` as MLflow lays a model out.
 
     Parameters
     ----------
-    example : shape (n, ...), what the model takes; gives the signature its input
-    prediction : shape (n, ...), what it then gives; asked of the model when None
+    input_shape, output_shape : of one subject, without the batch; float32 both
+    requirements : pinned packages that the model needs; None for those installed now
     """
     import mlflow.keras
 
-    if prediction is None:
-        prediction = _prediction(model, example)
     mlflow.keras.save_model(
         SavedModel(model) if isinstance(model, Path) else model,
         str(folder),
         mlflow_model=mlflow_model,
-        signature=_signature(example, prediction),
-        pip_requirements=pip_requirements(),
+        signature=_signature(input_shape, output_shape),
+        pip_requirements=list(pip_requirements() if requirements is None else requirements),
     )
 
 
@@ -55,22 +59,14 @@ def pip_requirements() -> list[str]:
     return [f"{package}=={_release(package)}" for package in ("keras", backend, "numpy")]
 
 
-def _prediction(model: Any, example: Array) -> Array:
-    import keras
-
-    if isinstance(model, Path):
-        model = keras.saving.load_model(model, compile=False)
-    return np.asarray(keras.ops.convert_to_numpy(model(example[:1], training=False)))
-
-
-def _signature(example: Array, prediction: Array) -> Any:
+def _signature(input_shape: Shape, output_shape: Shape) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types.schema import Schema, TensorSpec
 
-    def spec(array: Array) -> Any:
-        return Schema([TensorSpec(array.dtype, (-1, *array.shape[1:]))])
+    def batches_of(shape: Shape) -> Any:
+        return Schema([TensorSpec(np.dtype(np.float32), (-1, *shape))])
 
-    return ModelSignature(inputs=spec(example), outputs=spec(prediction))
+    return ModelSignature(inputs=batches_of(input_shape), outputs=batches_of(output_shape))
 
 
 def _release(package: str) -> str | None:

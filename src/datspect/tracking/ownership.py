@@ -26,11 +26,12 @@ def close_orphans(client: Any, experiment_id: str, stage: str) -> None:
         f"and tags.`datspect.host` = '{socket.gethostname()}'"
     )
     for run in client.search_runs([experiment_id], filter_string=condition, max_results=1000):
-        if not _owner_lives(run.data.tags):
+        if not owner_lives(run.data.tags):
             client.set_terminated(run.info.run_id, "KILLED")
 
 
-def _owner_lives(tags: Mapping[str, str]) -> bool:
+def owner_lives(tags: Mapping[str, str]) -> bool:
+    """Whether the process that a run of this host belongs to is still there."""
     try:
         process = psutil.Process(int(tags["datspect.pid"]))
         zombie = process.status() == psutil.STATUS_ZOMBIE

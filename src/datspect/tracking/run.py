@@ -3,17 +3,21 @@
 import json
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
 import pandas as pd
 
+from datspect.provenance import GitState, git_state
 from datspect.tracking.connection import Connection, while_connected
 from datspect.tracking.environment import drop_launching_run, mute_thread, patient_uploads, quiet_mlflow
 from datspect.tracking.labels import Nested, Tags, columns, common_tags, flat_params
-from datspect.tracking.models import Array, write_keras_model
+from datspect.tracking.locality import beyond_this_machine
+from datspect.tracking.models import Shape, write_keras_model
 from datspect.tracking.ownership import close_orphans
 from datspect.tracking.signals import Stopped, stopping_signals_raised
 
@@ -22,9 +26,26 @@ _SYSTEM_METRICS_SECONDS = 5.0
 _DIGEST_LENGTH = 36  # MLflow's limit
 
 
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Times:
+    """When a run that is sent afterwards began and ended, in milliseconds since 1970."""
+
+    started_ms: int
+    ended_ms: int
+
+
 @contextmanager
 def open_run(
-    name: str, *, stage: str, experiment: str, params: Nested | None = None, tags: Tags | None = None
+    name: str,
+    *,
+    stage: str,
+    experiment: str,
+    params: Nested | None = None,
+    tags: Tags | None = None,
+    git: GitState | None = None,
 ) -> Iterator["Run"]:
     """Open a run of `stage` and close it as FINISHED, FAILED (an error) or KILLED (Ctrl-C, SIGTERM, SIGHUP).
 
@@ -35,6 +56,7 @@ def open_run(
     ----------
     params : nested sections become dotted keys, values are written as in YAML (null, true, [1, 2])
     tags : kept beside the run's own: stage, git commit, host and process
+    git : the state of the code; None for what is checked out now
     """
     launcher = drop_launching_run()
     with stopping_signals_raised(), quiet_mlflow():
@@ -42,18 +64,33 @@ def open_run(
         if connection.alive:
             with connection.protected():
                 close_orphans(connection.client, connection.experiment_id, stage)
-        common = common_tags(stage, launcher)
+        common = common_tags(stage, git or git_state(), launcher)
         with _opened(connection, name, common, params, tags) as run, run._system_metrics():
             yield run
+
+
+@contextmanager
+def open_late_run(
+    name: str, *, connection: Connection, stage: str, params: Nested, tags: Tags, git: GitState, times: Times
+) -> Iterator["Run"]:
+    """Open a run for what has happened before, over a connection that exists; everything in it carries its `times`.
+
+    It closes as that of `open_run` does. The connection says what an error of the store leads to.
+    """
+    common = common_tags(stage, git, drop_launching_run())
+    with stopping_signals_raised(), _opened(connection, name, common, params, tags, times) as run:
+        yield run
 
 
 class Run:
     """One run in MLflow, or nothing at all once the store cannot be reached: every method may always be called."""
 
-    def __init__(self, connection: Connection, common_tags: Mapping[str, str]) -> None:
+    def __init__(self, connection: Connection, common_tags: Mapping[str, str], times: Times | None = None) -> None:
         self.connection = connection
         self._common_tags = common_tags
+        self._times = times
         self._run_id: str | None = None
+        self._artifact_uri = ""
         self._summary: list[Any] = []  # metrics of the run as a whole, repeated on its models
 
     @property
@@ -61,17 +98,31 @@ class Run:
         """The id in MLflow; None if the run could not be created."""
         return self._run_id
 
+    @property
+    def leaves_this_machine(self) -> bool:
+        """Whether what is logged goes to another machine, see `beyond_this_machine`; not if it goes nowhere."""
+        if not self.connection.alive or self.run_id is None:
+            return False
+        return any(beyond_this_machine(uri) for uri in (self.connection.client.tracking_uri, self._artifact_uri))
+
     @contextmanager
     def child(self, name: str, *, params: Nested | None = None, tags: Tags | None = None) -> Iterator["Run"]:
         """Open a run below this one; it ends as `open_run` says."""
         common = {**self._common_tags, "mlflow.parentRunId": str(self.run_id)}
-        with _opened(self.connection, name, common, params, tags) as run:
+        times = self._times and Times(self._times.ended_ms, self._times.ended_ms)
+        with _opened(self.connection, name, common, params, tags, times) as run:
             yield run
+
+    @while_connected
+    def set_tags(self, tags: Tags) -> None:
+        """Add tags, or change them."""
+        for key, value in tags.items():
+            self.connection.client.set_tag(self.run_id, key, str(value))
 
     @while_connected
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log one value per metric; NaN is kept, an infinity becomes the largest double."""
-        now = _now_ms()
+        now = self._now_ms()
         self._summary += (batch := [_metric(key, value, now, step) for key, value in metrics.items()])
         self._log_metrics(batch)
 
@@ -81,7 +132,7 @@ class Run:
 
         NaN is kept, an infinity becomes the largest double. All points carry the time of logging.
         """
-        now = _now_ms()
+        now = self._now_ms()
         self._log_metrics(
             [_metric(key, value, now, step) for key, curve in history.items() for step, value in enumerate(curve, 1)]
         )
@@ -119,23 +170,33 @@ class Run:
             raise FileNotFoundError(f"cannot log {', '.join(missing)}: no such file")
         self._upload_files(files, folder)
 
-    def log_keras_model(self, model: Any, *, name: str, example: Array, prediction: Array | None = None) -> str | None:
+    def log_keras_model(
+        self,
+        model: Any,
+        *,
+        name: str,
+        input_shape: Shape,
+        output_shape: Shape = (1,),
+        requirements: Sequence[str] | None = None,
+    ) -> str | None:
         """Log a Keras model, or the .keras file that a path names, as an MLflow model of this run; give its id.
 
-        Metrics logged before by `log_metrics` are shown with the model too.
-
-        Parameters
-        ----------
-        example : shape (n, ...), what the model takes; for the signature only, it is not stored
-        prediction : shape (n, ...), what it then gives; asked of the model when None
+        Metrics logged before by `log_metrics` are shown with the model too. `input_shape`, `output_shape` and
+        `requirements` are those of `write_keras_model`.
         """
         logged = self._create_model(name)
         if logged is None:
             return None
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) / "model"
-            description = _description(logged, self.run_id)
-            write_keras_model(model, folder, mlflow_model=description, example=example, prediction=prediction)
+            write_keras_model(
+                model,
+                folder,
+                mlflow_model=_description(logged, self.run_id),
+                input_shape=input_shape,
+                output_shape=output_shape,
+                requirements=requirements,
+            )
             return self._upload_model(logged.model_id, folder)
 
     @while_connected
@@ -143,8 +204,13 @@ class Run:
         from mlflow.entities import Param
 
         client = self.connection.client
-        self._run_id = client.create_run(self.connection.experiment_id, tags=dict(tags), run_name=name).info.run_id
+        started = self._times.started_ms if self._times else None
+        info = client.create_run(self.connection.experiment_id, started, dict(tags), name).info
+        self._run_id, self._artifact_uri = info.run_id, info.artifact_uri
         client.log_batch(self._run_id, params=[Param(key, value) for key, value in params.items()])
+
+    def _now_ms(self) -> int:
+        return self._times.ended_ms if self._times else int(time.time() * 1000)
 
     def _log_metrics(self, metrics: list[Any]) -> None:
         for start in range(0, len(metrics), _METRICS_PER_BATCH):
@@ -205,9 +271,14 @@ class Run:
 
 @contextmanager
 def _opened(
-    connection: Connection, name: str, common: Mapping[str, str], params: Nested | None, tags: Tags | None
+    connection: Connection,
+    name: str,
+    common: Mapping[str, str],
+    params: Nested | None,
+    tags: Tags | None,
+    times: Times | None = None,
 ) -> Iterator[Run]:
-    run = Run(connection, common)
+    run = Run(connection, common, times)
     status = "FAILED"
     try:
         run._create(
@@ -220,7 +291,7 @@ def _opened(
         raise
     finally:
         if run.run_id:
-            connection.end_run(run.run_id, status)
+            connection.end_run(run.run_id, status, times.ended_ms if times else None)
 
 
 def _metric(key: str, value: float, timestamp_ms: int, step: int, model_id: str | None = None) -> Any:
@@ -235,7 +306,3 @@ def _description(logged: Any, run_id: str | None) -> Any:
     return Model(
         artifact_path=logged.artifact_location, model_uuid=logged.model_id, run_id=run_id, model_id=logged.model_id
     )
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

@@ -1,6 +1,7 @@
 """Where runs are kept: the tracking URI of the environment, or an SQLite database in the repository root."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,11 @@ def tracking_uri(root: Path) -> str:
     from sqlalchemy.engine import make_url
 
     return make_url(uri).set(database=(root / path).as_posix()).render_as_string(hide_password=False)
+
+
+def without_password(text: str) -> str:
+    """`text` with the user and password of every address in it left out."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def connect(experiment: str) -> tuple[Any, str]:

@@ -1,0 +1,121 @@
+"""What the paper fixes, what it leaves open, and what was chosen here."""
+
+import numpy as np
+
+from datspect.evaluation.markdown import markdown_table
+from datspect.params import AugmentParams, LearningRateParams
+from datspect.reporting.inputs import Inputs
+
+_INTENSITIES = {
+    "image_max": "8 bits, each image divided by its own maximum",
+    "nonspecific_ratio": "ratio to the nonspecific uptake of the scan",
+}
+_NOT_STATED = "not stated"
+
+
+def choices_table(inputs: Inputs) -> str:
+    """The protocol by item: paper, here."""
+    rows = [
+        ["item", "paper", "here"],
+        *_cohort_and_image(inputs),
+        *_network(inputs),
+        *_training(inputs),
+        *_sets(inputs),
+    ]
+    return markdown_table(rows, n_text_columns=3)
+
+
+def _cohort_and_image(inputs: Inputs) -> list[list[str]]:
+    preprocess, labels = inputs.params.preprocess, inputs.subjects["label"]
+    kind, n_pd = "simulated" if inputs.kind == "phantom" else "real", (labels == "pd").sum()
+    size = preprocess.input_size
+    return [
+        [
+            "cohort",
+            "659 PPMI subjects, one scan each: 449 PD, 210 control",
+            f"{len(labels)} {kind} scans, one a subject: {n_pd} PD, {len(labels) - n_pd} control",
+        ],
+        [
+            "slices",
+            f"40, 41, 42; whether they count from 0 {_NOT_STATED}",
+            f"{', '.join(map(str, preprocess.slices))}, counted from 0",
+        ],
+        ["intensity", f"PNG of 8 bits; scaling {_NOT_STATED}", _INTENSITIES[preprocess.intensity]],
+        [
+            "input size",
+            _NOT_STATED,
+            "native, 109 x 91 pixels" if size == "native" else f"{size[0]} x {size[1]} pixels",
+        ],
+    ]
+
+
+def _network(inputs: Inputs) -> list[list[str]]:
+    features, classifier = inputs.cv_run["features"], inputs.params.classifier
+    return [
+        ["base", "InceptionV3, ImageNet", f"{features['architecture']}, {features['backbone_source']}"],
+        ["base trained or frozen", _NOT_STATED, f"frozen; its features are computed once, in {features['precision']}"],
+        ["units of the dense layer", _NOT_STATED, f"{classifier.width}"],
+        ["dropout", f'rate {_NOT_STATED} ("iterated")', f"{classifier.dropout:g}"],
+    ]
+
+
+def _training(inputs: Inputs) -> list[list[str]]:
+    training, augment = inputs.params.training, inputs.params.augment
+    return [
+        [
+            "augmentation",
+            f'width and height shift, horizontal flip, brightness; ranges {_NOT_STATED} ("small")',
+            _augmentation(augment),
+        ],
+        [
+            "augmented versions",
+            "on the fly",
+            f"{inputs.cv_run['features']['draws']} of each image, used in turn",
+        ],
+        ["epochs, batch size", "500, 16", f"{training.epochs}, {training.batch_size}"],
+        [
+            "learning rate",
+            f'1e-3 to 1e-6, "gradual step decay"; steps {_NOT_STATED}',
+            _learning_rate(training.learning_rate),
+        ],
+    ]
+
+
+def _sets(inputs: Inputs) -> list[list[str]]:
+    sizes = inputs.table_1["n_validation"].astype(int).value_counts()
+    folds = ", ".join(f"{count} of {size}" for size, count in sorted(sizes.items(), reverse=True))
+    test = inputs.splits[inputs.splits["role"] == "test"]
+    n_control, n_pd = ((test["label"] == label).sum() for label in ("control", "pd"))
+    return [
+        ["folds", "9 of 66, 1 of 65, stratified", f"{folds}, stratified"],
+        [
+            "training and test set",
+            "527 and 132; 43 control and 89 PD in the test set",
+            f"{len(inputs.splits) - len(test)} and {len(test)}; {n_control} control and {n_pd} PD in the test set",
+        ],
+        [
+            "selection",
+            "hyper-parameters by cross-validation, in which the test subjects took part",
+            f"none in this run: the values of params.yaml; {inputs.params.split.n_dev_folds} development folds inside "
+            "the training set are kept for a search",
+        ],
+    ]
+
+
+def _augmentation(augment: AugmentParams) -> str:
+    return (
+        f"shifts up to {augment.width_shift:.1%} of the width and {augment.height_shift:.1%} of the height, "
+        f"{'half of the versions mirrored' if augment.horizontal_flip else 'none mirrored'}, brightness "
+        f"{1 - augment.brightness:g} to {1 + augment.brightness:g}"
+    )
+
+
+def _learning_rate(rate: LearningRateParams) -> str:
+    initial, final = (np.format_float_scientific(value, trim="-", exp_digits=1) for value in (rate.initial, rate.final))
+    match rate.schedule:
+        case "constant":
+            return f"{initial}, constant"
+        case "step":
+            return f"{initial} to {final} in {rate.drops} drops by the same factor, after equally many epochs"
+        case _:
+            return f"{initial} to {final}, {rate.schedule}"

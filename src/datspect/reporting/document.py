@@ -1,0 +1,108 @@
+"""The report as Markdown, the one source of both its forms."""
+
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from datspect.cohort.table import cohort_title
+from datspect.evaluation import paper
+from datspect.evaluation.markdown import escape
+from datspect.evaluation.tables import (
+    baseline_measures,
+    heading,
+    holdout_differences,
+    measures_table,
+    out_of_fold_differences,
+    table_1,
+    table_2,
+)
+from datspect.reporting import groups
+from datspect.reporting.checks import checks_table
+from datspect.reporting.choices import choices_table
+from datspect.reporting.inputs import Inputs
+from datspect.reporting.origin import DIGEST_CHARACTERS, materials_table, runs_table
+from datspect.reporting.summary import summary
+
+FIGURE_FOLDER = "figures"
+SUBJECT = "DaTscan SPECT, Parkinson's disease against control"
+
+
+class _Markup(str):
+    """Text that is Markdown already; all other text is escaped where the template shows it."""
+
+    __slots__ = ()
+
+
+def report_title(inputs: Inputs) -> str:
+    """What the report is of; a phantom is called one."""
+    return f"{cohort_title(inputs.kind)}: {SUBJECT}"
+
+
+def report_markdown(inputs: Inputs, contact_sheet: str) -> str:
+    """The whole report.
+
+    Images are links relative to its folder: those in `FIGURE_FOLDER`, those that the stages before left beside it, and
+    `contact_sheet`.
+    """
+    environment = Environment(
+        loader=PackageLoader("datspect.reporting"),
+        autoescape=False,  # noqa: S701  (Markdown, not HTML: `finalize` escapes)
+        finalize=lambda value: value if isinstance(value, _Markup) else escape(str(value)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    tables = {name: _Markup(table) for name, table in _tables(inputs).items()}
+    return environment.get_template("report.md.j2").render(
+        title=report_title(inputs),
+        heading=_Markup(heading(inputs.kind)),
+        is_phantom=inputs.kind == "phantom",
+        summary=summary(inputs),
+        remarks=paper.REMARKS,
+        tables=tables,
+        contact_sheet=_Markup(contact_sheet),
+        **_facts(inputs),
+    )
+
+
+def _tables(inputs: Inputs) -> dict[str, str]:
+    """Every table of the report, by the name under which the template asks for it."""
+    subjects, predictions = inputs.subjects, inputs.out_of_fold.network
+    baselines = inputs.baseline_metrics
+    return {
+        "one": table_1(inputs.table_1, inputs.cv_metrics),
+        "two": table_2(inputs.final_metrics),
+        "measures": measures_table(inputs.cv_metrics, inputs.final_metrics),
+        "models_out_of_fold": baseline_measures(inputs.cv_metrics["out_of_fold"], baselines["out_of_fold"]),
+        "models_holdout": baseline_measures(inputs.final_metrics["holdout"], baselines["holdout"]),
+        "differences_out_of_fold": out_of_fold_differences(baselines["out_of_fold"]),
+        "differences_holdout": holdout_differences(baselines["holdout"]),
+        "checks": checks_table(inputs.check_metrics["checks"]),
+        "errors": groups.errors_table(predictions, subjects, inputs.quality),
+        "people": groups.people_table(subjects),
+        "groups": groups.accuracy_by_group(subjects, predictions),
+        "sites": groups.sites_table(subjects, predictions),
+        "excluded": groups.excluded_table(inputs.excluded, subjects),
+        "choices": choices_table(inputs),
+        "runs": runs_table(inputs),
+        "materials": materials_table(inputs),
+    }
+
+
+def _facts(inputs: Inputs) -> dict[str, Any]:
+    """Numbers that the sentences of the template hold."""
+    predictions = inputs.out_of_fold.network
+    return {
+        "n_folds": len(inputs.table_1),
+        "n": len(predictions),
+        "n_wrong": int((predictions["prediction"] != predictions["label"]).sum()),
+        "n_errors_shown": groups.MOST_ERRORS,
+        "n_holdout": len(inputs.holdout.network),
+        "n_holdout_wrong": int((inputs.holdout.network["prediction"] != inputs.holdout.network["label"]).sum()),
+        "n_excluded": len(inputs.excluded),
+        "n_sites": inputs.subjects["site"].nunique(),
+        "n_pd": int((inputs.subjects["label"] == "pd").sum()),
+        "flags": {name.replace("_", " "): n for name, n in groups.quality_flags(inputs.quality).items()},
+        "digest_characters": DIGEST_CHARACTERS,
+    }

@@ -1,0 +1,45 @@
+"""The figures that only the report has: all models in one picture, and calibration."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from datspect.cohort.table import cohort_title
+from datspect.evaluation.curves import pr_points, roc_points
+from datspect.evaluation.plots import Forecast, ModelCurves, calibration_figure, comparison_figure
+from datspect.evaluation.tables import baseline_name, ordered_baselines
+from datspect.reporting.inputs import Evaluated, Inputs, Record, targets
+
+
+def report_figures(inputs: Inputs) -> dict[str, Figure]:
+    """Figures by file name without ending."""
+    title, baselines = cohort_title(inputs.kind), inputs.baseline_metrics
+    return {
+        "models_out_of_fold": _comparison(
+            inputs.out_of_fold, inputs.cv_metrics["out_of_fold"], baselines["out_of_fold"], f"out of fold, {title}"
+        ),
+        "models_holdout": _comparison(
+            inputs.holdout, inputs.final_metrics["holdout"], baselines["holdout"], f"holdout, {title}"
+        ),
+        "calibration": calibration_figure(
+            {"out of fold": _forecast(inputs.out_of_fold), "holdout": _forecast(inputs.holdout)},
+            f"calibration, {title}",
+        ),
+    }
+
+
+def _comparison(evaluated: Evaluated, network: Record, baselines: Record, caption: str) -> Figure:
+    models = [_curves("network", evaluated.network, "probability", network)]
+    for key in ordered_baselines([*baselines]):
+        rows = evaluated.baselines[evaluated.baselines["baseline"] == key]
+        models.append(_curves(baseline_name(key), rows, "score", baselines[key]))
+    return comparison_figure(models, float(targets(evaluated.network).mean()), caption)
+
+
+def _curves(name: str, predictions: pd.DataFrame, column: str, metrics: Record) -> ModelCurves:
+    labels, scores = targets(predictions), predictions[column].to_numpy()
+    roc, pr = roc_points(labels, scores), pr_points(labels, scores)
+    return ModelCurves(name, roc, pr, metrics["roc_auc"], metrics["pr_auc"])
+
+
+def _forecast(evaluated: Evaluated) -> Forecast:
+    return Forecast(targets(evaluated.network), evaluated.network["probability"].to_numpy())

@@ -1,0 +1,101 @@
+"""The report as one HTML page that needs nothing beside it: no script, no link to a resource, images inside."""
+
+import base64
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from datspect.errors import CohortError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the table of contents."""
+
+    anchor: str
+    text: str
+
+
+def image_links(markdown: str) -> list[str]:
+    """Where the images of the report lie, as it names them."""
+    return [str(image.attrs["src"]) for image in _images(_parser().parse(markdown))]
+
+
+def html_page(markdown: str, images: Mapping[str, bytes], title: str, banner: str) -> str:
+    """The report as a page.
+
+    Parameters
+    ----------
+    images
+        PNG files by the link under which `markdown` names them.
+    title
+        Plain text, for the window.
+    banner
+        Plain text that stays in sight, or nothing.
+
+    Raises
+    ------
+    CohortError : the report names an image that is not in `images`.
+    """
+    parser = _parser()
+    tokens = parser.parse(markdown)
+    _embed(tokens, images)
+    _make_figures(tokens)
+    contents = _anchor(tokens)
+    first = next((i for i, token in enumerate(tokens) if _is_section(token)), len(tokens))
+    intro, body = (parser.renderer.render(part, parser.options, {}) for part in (tokens[:first], tokens[first:]))
+    environment = Environment(loader=PackageLoader("datspect.reporting"), autoescape=True, undefined=StrictUndefined)
+    page = environment.get_template("page.html.j2")
+    return page.render(title=title, banner=banner, contents=contents, intro=intro, body=body)
+
+
+def _parser() -> MarkdownIt:
+    """CommonMark with tables; HTML in the source stays text."""
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    parser.add_render_rule("table_open", lambda *_: '<div class="table"><table>\n')
+    parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
+    return parser
+
+
+def _images(tokens: Sequence[Token]) -> Iterator[Token]:
+    for token in tokens:
+        yield from (child for child in token.children or [] if child.type == "image")
+
+
+def _embed(tokens: Sequence[Token], images: Mapping[str, bytes]) -> None:
+    for image in _images(tokens):
+        link = str(image.attrs["src"])
+        if link not in images:
+            raise CohortError(f"{link}: the report names this image, but it was not given")
+        image.attrs["src"] = f"data:image/png;base64,{base64.b64encode(images[link]).decode('ascii')}"
+
+
+def _make_figures(tokens: Sequence[Token]) -> None:
+    """A paragraph that begins with an image becomes a figure, the emphasised text below it its caption."""
+    for opening, inline, closing in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        children = inline.children or []
+        if opening.type == "paragraph_open" and children and children[0].type == "image":
+            opening.tag = closing.tag = "figure"
+            for child in children:
+                if child.tag == "em":
+                    child.tag = "figcaption"
+
+
+def _anchor(tokens: Sequence[Token]) -> list[Entry]:
+    """Give every section an anchor; returns the table of contents."""
+    contents = []
+    for opening, inline in pairwise(tokens):
+        if _is_section(opening):
+            text = "".join(child.content for child in inline.children or [])
+            opening.attrs["id"] = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+            contents.append(Entry(str(opening.attrs["id"]), text))
+    return contents
+
+
+def _is_section(token: Token) -> bool:
+    return token.type == "heading_open" and token.tag == "h2"

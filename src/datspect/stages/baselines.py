@@ -1,0 +1,223 @@
+"""Stage `baselines`: simple models on the network's folds and test set, and how far the network is ahead of them."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from tqdm import tqdm
+
+from datspect.cohort.table import LABELS, cohort_title
+from datspect.errors import CohortError
+from datspect.evaluation.baselines import (
+    Baseline,
+    age_sex_columns,
+    fit_threshold,
+    fold_parts,
+    held_out_predictions,
+    linear_svm,
+    logistic_regression,
+    worse_putamen_sbr,
+)
+from datspect.evaluation.comparison import Predictions, compare_holdout, compare_out_of_fold
+from datspect.evaluation.metrics import binary_metrics, fold_mean_auc, score_metrics
+from datspect.io.arrays import read_array
+from datspect.io.tables import read_table, write_json, write_table
+from datspect.io.training_data import TrainingData, TrainingInputs, read_training_data
+from datspect.launch import launch
+from datspect.params import PARAMS_PATH, BaselinesParams, load_params
+from datspect.progress import progress
+
+IntArray = NDArray[np.integer[Any]]
+Part = tuple[NDArray[np.bool_], NDArray[np.bool_]]
+
+log = logging.getLogger("datspect.baselines")
+
+
+@dataclass(frozen=True)
+class _Evaluation:
+    """One way of holding subjects out, and what the network says of them.
+
+    `subjects`: the held-out rows of the split table with their `place` (fold or role), in the order of the bank;
+    `parts`: training part and held-out part, masks over all subjects; `network`: in the order of `subjects`.
+    """
+
+    name: str
+    place: str
+    file: str
+    subjects: pd.DataFrame
+    parts: list[Part]
+    network: Predictions
+    compare: Callable[[IntArray, Predictions, Predictions], dict[str, float]]
+
+
+def main(
+    images_folder: Path,
+    features_folder: Path,
+    splits_path: Path,
+    cv_folder: Path,
+    final_folder: Path,
+    reports_folder: Path,
+    params_path: Path = PARAMS_PATH,
+) -> None:
+    """Fit every baseline out of fold and for the test set; write predictions, metrics and the paired comparisons."""
+    params = load_params(params_path).baselines
+    data = read_training_data(TrainingInputs.within(images_folder, features_folder, splits_path), memory_mapped=True)
+    baselines = _baselines(images_folder, data, params)
+    evaluations = [_out_of_fold(data.splits, cv_folder), _holdout(data.splits, final_folder)]
+    metrics: dict[str, Any] = {"cohort_kind": data.cohort["kind"]}
+    n_fits = len(baselines) * sum(len(evaluation.parts) for evaluation in evaluations)
+    bar: tqdm[None] = progress(None, total=n_fits, what="baselines", unit="fits")
+    # One thread for the matrix products: they are small, and threads that wait for each other take ten times as long.
+    with bar, threadpool_limits(limits=1):
+        for evaluation in evaluations:
+            said = {
+                baseline.name: held_out_predictions(baseline, data.targets, _counted(evaluation.parts, bar))
+                for baseline in baselines
+            }
+            write_table(reports_folder / evaluation.file, _predictions_table(said, evaluation))
+            metrics[evaluation.name] = {name: _measures(one, evaluation) for name, one in said.items()}
+    write_json(reports_folder / "metrics.json", metrics)
+    for evaluation in evaluations:
+        _log_summary(metrics[evaluation.name], evaluation.name, cohort_title(data.cohort["kind"]))
+
+
+def _baselines(images_folder: Path, data: TrainingData, params: BaselinesParams) -> list[Baseline]:
+    """All of them with what they see, rows in the order of the bank."""
+    scan_ids = data.splits["scan_id"]
+    quality = _in_order(read_table(images_folder / "quality.csv", ["scan_id"]), scan_ids, images_folder / "quality.csv")
+    subjects = read_table(images_folder / "subjects.csv", ["scan_id", "sex", "age"])
+    voxels = read_array(images_folder / "striatum.npy")
+    if len(voxels) != len(scan_ids):
+        raise CohortError(
+            f"{images_folder / 'striatum.npy'} holds {len(voxels)} scans, the cohort {len(scan_ids)}; run dvc repro"
+        )
+    logistic = logistic_regression(params.logistic_c)
+    regions = quality[[column for column in quality.columns if column.startswith("sbr_")]].to_numpy(np.float64)
+    return [
+        Baseline("putamen_sbr_threshold", worse_putamen_sbr(quality)[:, None], fit_threshold),
+        Baseline("sbr_logistic_regression", regions, logistic),
+        Baseline("voxel_svm", voxels.reshape(len(voxels), -1), linear_svm(params.svm_c)),
+        Baseline("feature_logistic_regression", data.bank[0].astype(np.float64), logistic),
+        Baseline("age_sex", age_sex_columns(subjects), logistic),
+    ]
+
+
+def _out_of_fold(splits: pd.DataFrame, cv_folder: Path) -> _Evaluation:
+    return _Evaluation(
+        name="out_of_fold",
+        place="fold",
+        file="predictions.csv",
+        subjects=splits,
+        parts=fold_parts(splits["fold"].to_numpy()),
+        network=_network_predictions(cv_folder / "predictions.csv", splits, "fold"),
+        compare=compare_out_of_fold,
+    )
+
+
+def _holdout(splits: pd.DataFrame, final_folder: Path) -> _Evaluation:
+    is_test = (splits["role"] == "test").to_numpy()
+    return _Evaluation(
+        name="holdout",
+        place="role",
+        file="holdout_predictions.csv",
+        subjects=splits[is_test],
+        parts=[(~is_test, is_test)],
+        network=_network_predictions(final_folder / "predictions.csv", splits[is_test], "role"),
+        compare=compare_holdout,
+    )
+
+
+def _network_predictions(path: Path, subjects: pd.DataFrame, place: str) -> Predictions:
+    """What the network said of `subjects`, found by scan_id.
+
+    Raises
+    ------
+    CohortError : it spoke of other scans, or of other folds.
+    """
+    table = _in_order(
+        read_table(path, ["scan_id", place, "logit", "probability", "prediction"]), subjects["scan_id"], path
+    )
+    moved = table["scan_id"][(table[place].to_numpy() != subjects[place].to_numpy())]
+    if len(moved):
+        raise CohortError(f"{path}: another {place} than in the split table: {', '.join(moved)}; run dvc repro")
+    return Predictions(
+        predictions=(table["prediction"] == "pd").to_numpy().astype(np.int64),
+        scores=table["logit"].to_numpy(np.float64),
+        probabilities=table["probability"].to_numpy(np.float64),
+    )
+
+
+def _in_order(table: pd.DataFrame, scan_ids: "pd.Series[str]", path: Path) -> pd.DataFrame:
+    """Rows of `table` in the order of `scan_ids`.
+
+    Raises
+    ------
+    CohortError : the table is of other scans.
+    """
+    if sorted(table["scan_id"]) != sorted(scan_ids):
+        odd = (set(table["scan_id"]) ^ set(scan_ids)) | set(table["scan_id"][table["scan_id"].duplicated()])
+        raise CohortError(
+            f"{path} has {len(table)} scans, expected each of the {len(scan_ids)} of the split table once; missing, "
+            f"surplus or repeated: {', '.join(sorted(odd))}; run dvc repro"
+        )
+    return table.set_index("scan_id").loc[list(scan_ids)].reset_index()
+
+
+def _counted(parts: Iterable[Part], bar: "tqdm[None]") -> Iterator[Part]:
+    for part in parts:
+        yield part
+        bar.update()
+
+
+def _predictions_table(said: dict[str, Predictions], evaluation: _Evaluation) -> pd.DataFrame:
+    """A row for each baseline and subject; the probability is empty where a baseline has none."""
+    tables = []
+    for name, predictions in said.items():
+        table = evaluation.subjects[["scan_id", "subject_id", "label", evaluation.place]].copy()
+        table.insert(0, "baseline", name)
+        table["score"] = predictions.scores
+        table["probability"] = np.nan if predictions.probabilities is None else predictions.probabilities
+        table["prediction"] = np.array(LABELS)[predictions.predictions]
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _measures(said: Predictions, evaluation: _Evaluation) -> dict[str, Any]:
+    labels = evaluation.subjects["target"].to_numpy(np.int64)
+    measures: dict[str, Any] = {}
+    if said.probabilities is None:
+        measures |= score_metrics(labels, said.predictions, said.scores)
+    else:
+        measures |= binary_metrics(labels, said.probabilities)
+    if evaluation.place == "fold":
+        measures |= fold_mean_auc(labels, said.scores, evaluation.subjects["fold"].to_numpy())
+    measures["network_minus_this"] = evaluation.compare(labels, evaluation.network, said)
+    return measures
+
+
+def _log_summary(measures: dict[str, dict[str, Any]], name: str, title: str) -> None:
+    log.info("%s, %s, with 95 %% intervals", name.replace("_", " "), title)
+    for baseline, values in measures.items():
+        log.info(
+            "  %-28s accuracy %s   ROC AUC %s   network minus this: accuracy %s",
+            baseline,
+            _with_interval(values, "accuracy", "%.4f"),
+            _with_interval(values, "roc_auc", "%.4f"),
+            _with_interval(values["network_minus_this"], "accuracy_difference", "%+.4f"),
+        )
+
+
+def _with_interval(values: dict[str, float], name: str, number: str) -> str:
+    if name not in values:
+        return "-"
+    return f"{number} ({number} to {number})" % (values[name], values[f"{name}_low"], values[f"{name}_high"])
+
+
+if __name__ == "__main__":
+    launch(main)

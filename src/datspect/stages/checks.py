@@ -1,0 +1,173 @@
+"""Stage `checks`: stop the graph before any training if a split leaks, or if the label can be had without the image."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from datspect import crossval
+from datspect.cohort.table import LABELS, CohortKind, cohort_title
+from datspect.errors import CohortError, LeakageError
+from datspect.evaluation.baselines import (
+    Baseline,
+    age_sex_columns,
+    fold_parts,
+    held_out_predictions,
+    logistic_regression,
+)
+from datspect.evaluation.checks import (
+    Check,
+    check_feature_overlap,
+    check_image_overlap,
+    check_label_from,
+    check_permuted_labels,
+    check_subject_overlap,
+    fit_group_share,
+    permuted_labels,
+)
+from datspect.io.arrays import read_array
+from datspect.io.bank import read_bank
+from datspect.io.tables import read_json, read_table, write_json
+from datspect.io.training_data import TrainingInputs
+from datspect.launch import launch
+from datspect.params import PARAMS_PATH, Params, load_params
+from datspect.splitting import NO_FOLD
+
+AGE_SEX_C = 1.0
+"""Inverse strength of the ridge on age and sex: too few columns for it to matter."""
+MOST_DETAILS = 20
+"""Lines of one check in an error message."""
+
+log = logging.getLogger("datspect.checks")
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """What is checked: `subjects` and `images` (N, H, W, 3) in the order of `bank` (draws + 1, N, F).
+
+    `splits`: the table as it is; `folds`: shape (N,), the first that the table gives a scan, `NO_FOLD` for none.
+    """
+
+    kind: CohortKind
+    subjects: pd.DataFrame
+    splits: pd.DataFrame
+    folds: NDArray[np.int64]
+    images: NDArray[np.floating[Any]]
+    bank: NDArray[np.float16]
+
+    @property
+    def targets(self) -> NDArray[np.int64]:
+        """1 for PD, 0 for control, shape (N,)."""
+        return (self.subjects["label"] == "pd").to_numpy().astype(np.int64)
+
+
+def main(
+    images_folder: Path,
+    features_folder: Path,
+    splits_path: Path,
+    reports_folder: Path,
+    params_path: Path = PARAMS_PATH,
+) -> None:
+    """Run every check and write what they found; only if all have passed, write passed.json too.
+
+    Raises
+    ------
+    LeakageError : a check has failed; the message holds every fault of every check.
+    """
+    params = load_params(params_path)
+    passed_path = reports_folder / "passed.json"
+    passed_path.unlink(missing_ok=True)
+    evidence = _read(images_folder, TrainingInputs.within(images_folder, features_folder, splits_path))
+    checks = _run_checks(evidence, params)
+    findings = {check.name: {"passed": check.passed, "finding": check.finding, **check.figures} for check in checks}
+    write_json(reports_folder / "metrics.json", {"cohort_kind": evidence.kind, "checks": findings})
+    for check in checks:
+        log.info("%s %s: %s", "passed" if check.passed else "FAILED", check.name, check.finding)
+    failed = [check for check in checks if not check.passed]
+    if failed:
+        raise LeakageError(_message(failed, len(checks)))
+    # Names alone, so that what depends on this file is not run again when a figure changes.
+    write_json(passed_path, {"passed": sorted(check.name for check in checks)})
+    log.info("all %d checks passed (%s)", len(checks), cohort_title(evidence.kind))
+
+
+def _read(images_folder: Path, inputs: TrainingInputs) -> _Evidence:
+    subjects = read_table(inputs.subjects, ["scan_id", "subject_id", "label", "sex", "age", "site"])
+    splits = read_table(inputs.splits, ["scan_id", "subject_id", "label", "fold", "role", "dev_fold"])
+    images, bank = read_array(images_folder / "images.npy", memory_mapped=True), read_bank(inputs.bank)
+    if set(subjects["scan_id"]) != set(splits["scan_id"]) or not len(images) == len(subjects) == bank.shape[1]:
+        raise CohortError(
+            f"{inputs.splits} has {splits['scan_id'].nunique()} scans, {inputs.subjects} {len(subjects)}, images.npy "
+            f"{len(images)} and the bank {bank.shape[1]}: they are not of one cohort; run dvc repro"
+        )
+    # The table may be at fault, which the first check says: the others go on with what it gives first.
+    fold_of = splits.drop_duplicates("scan_id").set_index("scan_id")["fold"].loc[subjects["scan_id"]]
+    folds = pd.to_numeric(fold_of, errors="coerce").fillna(NO_FOLD).to_numpy(np.int64)
+    if len(np.unique(folds[folds != NO_FOLD])) < 2:
+        raise CohortError(f"{inputs.splits}: expected two or more folds; make it anew (dvc repro -f split)")
+    return _Evidence(read_json(inputs.cohort)["kind"], subjects, splits, folds, images, bank)
+
+
+def _run_checks(evidence: _Evidence, params: Params) -> list[Check]:
+    scan_ids, subject_ids = list(evidence.subjects["scan_id"]), list(evidence.subjects["subject_id"])
+    return [
+        check_subject_overlap(evidence.splits),
+        check_image_overlap(scan_ids, evidence.images, evidence.splits),
+        check_feature_overlap(scan_ids, subject_ids, evidence.bank[0]),
+        _check_site(evidence, params.checks.site_auc),
+        _check_age_sex(evidence, params.checks.age_sex_auc),
+        _check_training(evidence, params),
+    ]
+
+
+def _check_site(evidence: _Evidence, limit: float) -> Check:
+    sites = evidence.subjects["site"]
+    codes = pd.factorize(sites)[0].astype(np.float64)[:, None]
+    said = held_out_predictions(Baseline("site", codes, fit_group_share), evidence.targets, fold_parts(evidence.folds))
+    counts = pd.crosstab(sites, evidence.subjects["label"]).reindex(columns=list(LABELS), fill_value=0)
+    details = [
+        f"site {site or 'unknown'}: {n_control} control, {n_pd} pd"
+        for site, n_control, n_pd in zip(counts.index.astype(str), *(counts[label] for label in LABELS), strict=True)
+    ]
+    return check_label_from("site_predicts_label", "site", evidence.targets, said, limit, details)
+
+
+def _check_age_sex(evidence: _Evidence, limit: float) -> Check:
+    columns = age_sex_columns(evidence.subjects)
+    said = held_out_predictions(
+        Baseline("age_sex", columns, logistic_regression(AGE_SEX_C)), evidence.targets, fold_parts(evidence.folds)
+    )
+    details = [
+        f"{label}: mean age {rows['age'].mean():.1f} years; "
+        + ", ".join(f"{count} {sex or 'of unknown sex'}" for sex, count in rows["sex"].value_counts().items())
+        for label, rows in evidence.subjects.groupby("label")
+    ]
+    return check_label_from("age_sex_predicts_label", "age and sex", evidence.targets, said, limit, details)
+
+
+def _check_training(evidence: _Evidence, params: Params) -> Check:
+    """The training of stage `cv`, shorter, on labels without meaning."""
+    labels = permuted_labels(evidence.targets, list(evidence.subjects["subject_id"]), params.checks.seed)
+    training = params.training.model_copy(update={"epochs": params.checks.permuted_epochs})
+    heads = crossval.cv_heads(evidence.folds, params.classifier, training)
+    fitted = crossval.train(heads, evidence.bank, labels, training.batch_size, "checks: permuted labels")
+    return check_permuted_labels(labels, crossval.out_of_fold_logits(heads, fitted, evidence.bank[0]))
+
+
+def _message(failed: list[Check], n_checks: int) -> str:
+    lines = [f"{len(failed)} of {n_checks} checks failed; nothing is trained until they pass"]
+    for check in failed:
+        lines.append(f"{check.name}: {check.finding}")
+        lines += [f"  {detail}" for detail in check.details[:MOST_DETAILS]]
+        if len(check.details) > MOST_DETAILS:
+            lines.append(f"  and {len(check.details) - MOST_DETAILS} more")
+        lines.append(f"  what to do: {check.advice}")
+    return "\n  ".join(lines)
+
+
+if __name__ == "__main__":
+    launch(main)

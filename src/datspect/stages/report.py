@@ -1,0 +1,133 @@
+"""Stage `report`: the results beside the paper's, with figures, as Markdown and as one HTML page."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from datspect.cohort.table import cohort_title
+from datspect.errors import CohortError
+from datspect.io.atomic import replacing
+from datspect.io.figures import write_figure
+from datspect.io.tables import read_json, read_table
+from datspect.launch import launch
+from datspect.params import PARAMS_PATH, Params, load_params
+from datspect.reporting.document import FIGURE_FOLDER, report_markdown, report_title
+from datspect.reporting.figures import report_figures
+from datspect.reporting.inputs import Evaluated, Inputs
+from datspect.reporting.page import html_page, image_links
+
+log = logging.getLogger("datspect.report")
+
+IMAGE_FILES = ("cohort.json", "subjects.csv", "quality.csv", "excluded.csv", "contact_sheet.png")
+REPORT_FILES = {
+    "cv": ("metrics.json", "run.json", "table1.csv", "predictions.csv", "training.png"),
+    "final": ("metrics.json", "run.json", "predictions.csv", "training.png", "misclassified.png"),
+    "baselines": ("metrics.json", "predictions.csv", "holdout_predictions.csv"),
+    "checks": ("metrics.json",),
+}
+"""What is read of each stage's folder of reports."""
+
+_IDS = ("scan_id", "subject_id", "label")
+_PREDICTION = (*_IDS, "probability", "prediction")
+_BASELINE = ("baseline", *_IDS, "score")
+_QUALITY = ("scan_id", "sbr_putamen_left", "sbr_putamen_right", "flags")
+_RUN = (
+    *("result_id", "code_sha256", "params_sha256", "data_sha256", "splits_sha256"),
+    *("cohort", "features", "git", "releases", "started", "mlflow"),
+)
+
+
+def main(images_folder: Path, splits_path: Path, reports_folder: Path, params_path: Path = PARAMS_PATH) -> None:
+    """Read what the stages wrote; write figures/, report.md and report.html into the reports folder."""
+    inputs = read_inputs(images_folder, splits_path, reports_folder, load_params(params_path))
+    for name, figure in report_figures(inputs).items():
+        write_figure(reports_folder / FIGURE_FOLDER / f"{name}.png", figure)
+    contact_sheet = Path(os.path.relpath(images_folder / "contact_sheet.png", reports_folder)).as_posix()
+    markdown = report_markdown(inputs, contact_sheet)
+    images = {link: (reports_folder / link).read_bytes() for link in image_links(markdown)}
+    banner = "PHANTOM cohort: simulated scans, not patients" if inputs.kind == "phantom" else ""
+    _write_text(reports_folder / "report.md", markdown)
+    _write_text(reports_folder / "report.html", html_page(markdown, images, report_title(inputs), banner))
+    log.info("%s (%s)", reports_folder / "report.html", cohort_title(inputs.kind))
+
+
+def read_inputs(images: Path, splits: Path, reports: Path, params: Params) -> Inputs:
+    """Everything that the report is made of.
+
+    Raises
+    ------
+    CohortError : files are missing, lack columns or keys, or are not of one cohort.
+    """
+    _check_presence(images, splits, reports)
+    inputs = Inputs(
+        params=params,
+        cohort=_read_record(images / "cohort.json", ("kind", "n", "n_excluded", "digest")),
+        subjects=read_table(images / "subjects.csv", (*_IDS, "sex", "age", "site")),
+        quality=read_table(images / "quality.csv", _QUALITY)[list(_QUALITY)],
+        excluded=read_table(images / "excluded.csv", ("scan_id", "reason")),
+        splits=read_table(splits, (*_IDS, "role")),
+        table_1=read_table(reports / "cv/table1.csv", ("fold", "n_validation")),
+        cv_metrics=_read_record(reports / "cv/metrics.json", ("cohort_kind", "cv", "out_of_fold")),
+        final_metrics=_read_record(reports / "final/metrics.json", ("cohort_kind", "holdout")),
+        baseline_metrics=_read_record(reports / "baselines/metrics.json", ("cohort_kind", "out_of_fold", "holdout")),
+        check_metrics=_read_record(reports / "checks/metrics.json", ("cohort_kind", "checks")),
+        cv_run=_read_record(reports / "cv/run.json", _RUN),
+        final_run=_read_record(reports / "final/run.json", _RUN),
+        out_of_fold=Evaluated(
+            read_table(reports / "cv/predictions.csv", (*_PREDICTION, "fold")),
+            read_table(reports / "baselines/predictions.csv", _BASELINE),
+        ),
+        holdout=Evaluated(
+            read_table(reports / "final/predictions.csv", _PREDICTION),
+            read_table(reports / "baselines/holdout_predictions.csv", _BASELINE),
+        ),
+    )
+    _check_unity(inputs)
+    return inputs
+
+
+def _check_presence(images: Path, splits: Path, reports: Path) -> None:
+    """All missing files at once, each with the stage that writes it."""
+    written_by = {images / name: "preprocess" for name in IMAGE_FILES} | {splits: "split"}
+    written_by |= {reports / stage / name: stage for stage, names in REPORT_FILES.items() for name in names}
+    missing = [f"{path}: not found; run dvc repro {stage}" for path, stage in written_by.items() if not path.is_file()]
+    if missing:
+        raise CohortError("\n  ".join([f"{len(missing)} file(s) of the report are missing", *missing]))
+
+
+def _read_record(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
+    record = read_json(path)
+    missing = [key for key in keys if key not in record]
+    if missing:
+        raise CohortError(f"{path}: key(s) missing: {', '.join(missing)}; run dvc repro {path.parent.name}")
+    return dict(record)
+
+
+def _check_unity(inputs: Inputs) -> None:
+    """A report on a phantom must not hold figures of patients, nor the other way round."""
+    kinds = {
+        "cohort.json": inputs.cohort["kind"],
+        "cv/metrics.json": inputs.cv_metrics["cohort_kind"],
+        "final/metrics.json": inputs.final_metrics["cohort_kind"],
+        "baselines/metrics.json": inputs.baseline_metrics["cohort_kind"],
+        "checks/metrics.json": inputs.check_metrics["cohort_kind"],
+    }
+    digests = {
+        "cohort.json": inputs.cohort["digest"],
+        "cv/run.json": inputs.cv_run["cohort"]["digest"],
+        "final/run.json": inputs.final_run["cohort"]["digest"],
+    }
+    for what, found in (("kind", kinds), ("digest", digests)):
+        if len(set(found.values())) > 1:
+            listed = ", ".join(f"{name} {value}" for name, value in found.items())
+            raise CohortError(f"the reports are not of one cohort, its {what} differs: {listed}; run dvc repro")
+
+
+def _write_text(path: Path, text: str) -> None:
+    with replacing(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    launch(main)

@@ -1,0 +1,218 @@
+"""Results that did not arrive are sent once, as their stage would have, and no file changes."""
+
+import logging
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from tests.tracking import made_up_results
+from tests.tracking.projects import Recorded, add_database, new_project
+
+from datspect import recording, tracking
+from datspect.commands.relog import relog
+from datspect.io.tables import write_json
+from datspect.recording import RecordError
+from datspect.tracking import TrackingError
+
+OWN = ("datspect.host", "datspect.pid", "datspect.process_started", "mlflow.user", "mlflow.parentRunId")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Path:
+    root = new_project(tmp_path, monkeypatch)
+    add_database(root)
+    caplog.set_level(logging.INFO, "datspect")
+    return root
+
+
+@pytest.fixture
+def recorded(project: Path) -> Recorded:
+    return Recorded(project)
+
+
+def send() -> None:
+    relog(params=made_up_results.PARAMS_PATH)
+
+
+def outputs(project: Path) -> dict[Path, tuple[bytes, int]]:
+    paths = [path for folder in ("reports", "models") for path in (project / folder).rglob("*") if path.is_file()]
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in paths}
+
+
+def content(recorded: Recorded, run: Any) -> dict[str, Any]:
+    """What a run says, apart from which process and which run it is."""
+    metrics = {key: value for key, value in run.data.metrics.items() if not key.startswith("system/")}
+    models = [recorded.client.get_logged_model(output.model_id) for output in run.outputs.model_outputs]
+    return {
+        "name": run.info.run_name,
+        "status": run.info.status,
+        "params": run.data.params,
+        "metrics": metrics,
+        "curve": recorded.history(run.info.run_id, "epoch/train_loss"),
+        "tags": {key: value for key, value in run.data.tags.items() if key not in OWN},
+        "files": recorded.files(run.info.run_id),
+        "datasets": [listed.dataset.to_dictionary() for listed in run.inputs.dataset_inputs],
+        "models": [(model.name, model.status, sorted((m.key, m.value) for m in model.metrics)) for model in models],
+    }
+
+
+def test_what_never_arrived_is_sent_once_and_no_file_is_touched(
+    project: Path, recorded: Recorded, caplog: pytest.LogCaptureFixture
+) -> None:
+    for stage in ("cv", "final"):
+        made_up_results.write_result(project, stage)
+    before = outputs(project)
+    send()
+    assert {run.info.run_name: run.info.status for run in recorded.parents()} == {"cv": "FINISHED", "final": "FINISHED"}
+    n_runs = len(recorded.runs())
+    assert n_runs == 2 + 4
+    caplog.clear()
+    send()
+    assert len(recorded.runs()) == n_runs
+    assert [message.split(": ")[0] for message in caplog.messages] == ["cv", "final"]
+    assert all("nothing sent" in message for message in caplog.messages)
+    assert outputs(project) == before
+
+
+@pytest.mark.parametrize("stage", ["cv", "final"])
+def test_a_late_run_says_the_same_as_the_stages_own(project: Path, recorded: Recorded, stage: str) -> None:
+    record = made_up_results.write_result(project, stage)
+    with recording.open_stage_run(record) as run:
+        recording.RECORDERS[stage](
+            run, project / "reports" / stage, project / "models" / stage, share_subject_level=False
+        )
+    first = [content(recorded, one) for one in recorded.runs()]
+    for one in recorded.runs():
+        recorded.client.delete_run(one.info.run_id)
+    send()
+    (parent,) = recorded.parents()
+    late = [content(recorded, one) for one in recorded.runs()]
+    assert parent.data.tags["datspect.relogged"] == "true"
+    for one in late:
+        one["tags"].pop("datspect.relogged", None)
+    assert sorted(late, key=lambda one: one["name"]) == sorted(first, key=lambda one: one["name"])
+
+
+def test_a_late_run_bears_the_recorded_commit_and_times(project: Path, recorded: Recorded) -> None:
+    record = made_up_results.write_result(project, "cv")
+    path = project / "reports/cv/run.json"
+    record |= {"git": {"commit": "c" * 40, "dirty": True}, "started": "2020-02-02T12:00:00.500+01:00"}
+    write_json(path, record | {"written": "2020-02-02T12:10:00.000+01:00"})
+    send()
+    (parent,) = recorded.parents()
+    assert (parent.info.start_time, parent.info.end_time) == (1580641200500, 1580641800000)
+    for run in recorded.runs():
+        assert run.data.tags["datspect.git_commit"] == run.data.tags["mlflow.source.git.commit"] == "c" * 40
+        assert run.data.tags["datspect.git_dirty"] == "true"
+        assert not [key for key in run.data.metrics if key.startswith("system/")]
+
+
+def test_incomplete_runs_of_the_result_are_marked_and_others_are_not(
+    project: Path, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = made_up_results.write_result(project, "cv")
+    with pytest.raises(ZeroDivisionError), recording.open_stage_run(record):
+        _ = 1 / 0
+    other = record | {"tags": record["tags"] | {"datspect.result_id": "another"}}
+    with pytest.raises(ZeroDivisionError), recording.open_stage_run(other):
+        _ = 1 / 0
+    failed, unrelated = recorded.parents()
+    send()
+    marks = {run.info.run_id: run.data.tags.get("datspect.superseded_by") for run in recorded.parents()}
+    (new,) = set(marks) - {failed.info.run_id, unrelated.info.run_id}
+    assert marks == {failed.info.run_id: new, unrelated.info.run_id: None, new: None}
+
+
+def test_a_result_that_is_complete_is_not_even_looked_at(project: Path, recorded: Recorded) -> None:
+    made_up_results.write_result(project, "cv")
+    send()
+    (project / "models/cv/fold-01.keras").unlink()
+    send()
+    assert len(recorded.parents()) == 1
+
+
+def test_a_run_that_its_stage_still_fills_is_left_alone(
+    project: Path, recorded: Recorded, caplog: pytest.LogCaptureFixture
+) -> None:
+    record = made_up_results.write_result(project, "cv")
+    with recording.open_stage_run(record) as run:
+        send()
+    assert len(recorded.runs()) == 1
+    assert f"run {run.run_id} is still being filled; nothing sent" in caplog.text
+
+
+def test_a_missing_file_is_an_error_before_anything_is_sent(project: Path, recorded: Recorded) -> None:
+    made_up_results.write_result(project, "cv")
+    (project / "models/cv/fold-01.keras").unlink()
+    with pytest.raises(RecordError, match=r"fold-01\.keras: missing"):
+        send()
+    assert recorded.client.get_experiment_by_name("datspect") is None or recorded.runs() == []
+
+
+def test_without_results_the_command_to_make_them_is_named(project: Path) -> None:
+    with pytest.raises(RecordError, match="dvc repro"):
+        send()
+
+
+def test_a_store_out_of_reach_is_an_error(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made_up_results.write_result(project, "cv")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(TrackingError, match="MLFLOW_TRACKING_URI") as refused:
+        send()
+    assert "secret" not in str(refused.value)
+
+
+def test_a_store_that_fails_on_the_way_is_an_error_and_the_next_attempt_replaces_it(
+    project: Path, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_up_results.write_result(project, "cv")
+
+    def refuse(*_arguments: object) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow.MlflowClient, "log_model_artifacts", refuse)
+        with pytest.raises(TrackingError, match="no space left"):
+            send()
+    (failed,) = recorded.parents()
+    assert failed.info.status == "FAILED"
+    send()
+    (new,) = (run for run in recorded.parents() if run.info.run_id != failed.info.run_id)
+    assert new.info.status == "FINISHED"
+    assert recorded.client.get_run(failed.info.run_id).data.tags["datspect.superseded_by"] == new.info.run_id
+
+
+def test_a_second_one_waits_for_the_first(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    order = []
+
+    def second() -> None:
+        with tracking.alone():
+            order.append("second")
+
+    waiting = threading.Thread(target=second)
+    with tracking.alone():
+        waiting.start()
+        while "waiting" not in caplog.text:
+            time.sleep(0.01)
+        order.append("first")
+    waiting.join()
+    assert order == ["first", "second"]
+
+
+@pytest.mark.parametrize(("share", "sent"), [(False, False), (True, True)])
+def test_the_present_params_say_whether_single_subjects_may_be_sent(
+    project: Path, recorded: Recorded, monkeypatch: pytest.MonkeyPatch, share: bool, sent: bool
+) -> None:
+    monkeypatch.setattr("datspect.tracking.run.beyond_this_machine", lambda uri: True)
+    made_up_results.write_result(project, "final", "real")
+    text = made_up_results.PARAMS_PATH.read_text(encoding="utf-8")
+    assert "share_subject_level: false" in text
+    params = project / "params.yaml"
+    params.write_text(text.replace("share_subject_level: false", f"share_subject_level: {str(share).lower()}"))
+    relog(params=params)
+    (run,) = recorded.parents()
+    assert ("misclassified.png" in recorded.files(run.info.run_id)) is sent

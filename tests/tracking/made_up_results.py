@@ -1,0 +1,105 @@
+"""What the stages cv and final would leave on disk, without their training: random heads on random features."""
+
+import shutil
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from datspect import crossval, recording, results
+from datspect.io.tables import read_json, write_table
+from datspect.io.training_data import TrainingData
+from datspect.modeling.heads import FittedHead, Head, initial_weights
+from datspect.params import Params, load_params
+from datspect.stages import cv, final
+
+N, N_FEATURES, N_EPOCHS = 24, 6, 5
+REQUIREMENTS = ["keras==3.15.0", "numpy==2.4.0"]
+PARAMS_PATH = Path(__file__).parents[2] / "params.yaml"
+
+
+def params() -> Params:
+    return load_params(PARAMS_PATH)
+
+
+def training_data(kind: str, rng: np.random.Generator) -> TrainingData:
+    numbers = np.arange(N)
+    splits = pd.DataFrame(
+        {
+            "scan_id": [f"SCAN-OF-{k:02d}" for k in numbers],
+            "subject_id": [f"SOMEBODY-{k:02d}" for k in numbers],
+            "label": np.where(numbers % 3 > 0, "pd", "control"),
+            "fold": numbers // 3 % 4 + 1,
+            "role": np.where(numbers < 6, "test", "train"),
+            "dev_fold": np.where(numbers < 6, 0, numbers // 3 % 2 + 1),
+            "target": (numbers % 3 > 0).astype(np.int64),
+        }
+    )
+    features = {"backbone_source": "random", "backbone_tensor_digest": "e" * 64, "precision": "float32", "draws": 2}
+    bank = rng.random((3, N, N_FEATURES)).astype(np.float16)
+    return TrainingData(splits, bank, {"kind": kind, "n": N, "digest": "d" * 64}, features)
+
+
+def write_result(root: Path, stage: str, kind: str = "phantom") -> dict[str, Any]:
+    """reports/<stage> and models/<stage> below `root`; gives run.json."""
+    shutil.copytree(_made(stage, kind), root, dirs_exist_ok=True)
+    return dict(read_json(root / "reports" / stage / "run.json"))
+
+
+@cache
+def _made(stage: str, kind: str) -> Path:
+    """A copy is quicker than drawing the figures again."""
+    writers: dict[str, Callable[[Path, str], None]] = {"cv": write_cv, "final": write_final}
+    folder = Path(mkdtemp(prefix="datspect-test-"))
+    writers[stage](folder, kind)
+    return folder
+
+
+def write_cv(root: Path, kind: str = "phantom", run_id: str | None = None) -> None:
+    """reports/cv and models/cv below `root`."""
+    rng = np.random.default_rng(3)
+    data, reports, models = training_data(kind, rng), root / "reports/cv", root / "models/cv"
+    heads = crossval.cv_heads(data.splits["fold"].to_numpy(), params().classifier, params().training)
+    fitted = [_fitted(head, rng) for head in heads]
+    record = _record("cv", root, data)
+    cv.write_reports(cv.evaluate(heads, fitted, data), fitted, data.cohort["kind"], reports)
+    saved = [_saved(models / f"{head.name}.keras", head, [N_FEATURES]) for head in heads]
+    results.write_run_record(reports, record, run_id, heads, saved, recording.CV_FILES)
+
+
+def write_final(root: Path, kind: str = "phantom") -> None:
+    """reports/final and models/final below `root`."""
+    rng = np.random.default_rng(4)
+    data, reports, models = training_data(kind, rng), root / "reports/final", root / "models/final"
+    is_test = (data.splits["role"] == "test").to_numpy()
+    dev_folds = data.splits["dev_fold"].to_numpy()
+    heads = crossval.final_heads(is_test, dev_folds, params().classifier, params().training)
+    fitted = [_fitted(head, rng) for head in heads]
+    record = _record("final", root, data)
+    evaluation = final.evaluate(heads, fitted, data, is_test, rng.random(is_test.sum()).astype(np.float32))
+    final.write_reports(evaluation, fitted, rng.random((is_test.sum(), 20, 16, 3)), reports)
+    saved = [_saved(models / "model.keras", heads[0], [20, 16, 3])]
+    results.write_run_record(reports, record, None, heads, saved, recording.FINAL_FILES)
+
+
+def _record(stage: str, root: Path, data: TrainingData) -> dict[str, Any]:
+    write_table(root / "splits.csv", data.splits)
+    return results.run_record(stage, data, params(), [root / "splits.csv"], root / "splits.csv", REQUIREMENTS)
+
+
+def _fitted(head: Head, rng: np.random.Generator) -> FittedHead:
+    history = {name: rng.random(N_EPOCHS) for name in (*crossval.TABLE_1_MEASURES, "learning_rate")}
+    if not len(head.validation_rows):
+        history |= {name: np.full(N_EPOCHS, np.nan) for name in ("validation_loss", "validation_accuracy")}
+    return FittedHead(head.name, initial_weights(head, N_FEATURES), history)
+
+
+def _saved(path: Path, head: Head, input_shape: list[int]) -> dict[str, Any]:
+    """Bytes in the place of a model: what is sent is a file, which nobody opens on the way."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(f"weights of {head.name}".encode())
+    return results.saved_model(path, head.name, input_shape)
