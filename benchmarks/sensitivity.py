@@ -1,17 +1,17 @@
 """What the paper leaves open: the same cross-validation under other choices, by DVC experiments.
 
-    python benchmarks/sensitivity.py [--only seeds] [--into docs/sensitivity.md]
+    python benchmarks/sensitivity.py [--only NAME ...] [--into docs/sensitivity.md]
 
 Each variant is one `dvc exp run --temp` of stage `cv`, so the working tree stays as it is, and a variant that was run
-before comes out of DVC's cache. Five seeds of training and augmentation on the same folds say which differences are
-small. 500 draws alone take half an hour on two cores, all together about 75 minutes.
+before comes out of DVC's cache. Results are kept beside the document, so that variants can be run one at a time
+(`--only`). Five seeds of training and augmentation on the same folds say which differences are small. 500 draws alone
+take half an hour on two cores, all together about 75 minutes.
 """
 
 import argparse
 import json
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 
 SEEDS = (1, 2, 3, 4, 5)
-RESULTS = Path("benchmarks-sensitivity.json")
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--into", type=Path, default=Path("docs/sensitivity.md"))
     parser.add_argument("--only", nargs="*", help="names of variants to run; the others keep their last result")
-    parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir()) / RESULTS)
+    parser.add_argument("--results", type=Path, default=Path("docs/sensitivity.json"))
     arguments = parser.parse_args()
     results: dict[str, Any] = json.loads(arguments.results.read_text("utf-8")) if arguments.results.is_file() else {}
     wanted = [v for v in (*REPEATS, *CHOICES) if arguments.only is None or v.name in arguments.only]
@@ -95,8 +94,8 @@ def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 def document(results: Mapping[str, Any]) -> str:
     """docs/sensitivity.md from the metrics of the variants that have run."""
-    seeds = [results[variant.name] for variant in REPEATS if variant.name in results]
-    spread = seed_spread(seeds)
+    same_choice = [results[v.name] for v in (CHOICES[0], *REPEATS) if v.name in results]
+    spread = seed_spread(same_choice)
     shown = [(variant.title, results[variant.name]) for variant in CHOICES if variant.name in results]
     repeats = [(variant.title, results[variant.name]) for variant in REPEATS if variant.name in results]
     lines = [
@@ -110,17 +109,26 @@ def document(results: Mapping[str, Any]) -> str:
         "",
         *_table(shown, spread),
         "",
-        f"## {len(seeds)} seeds",
+        *_missing(results),
+        f"## {len(repeats)} other seeds",
         "",
-        "The default row again with other seeds of training (start, order, dropout) and of augmentation. A difference "
-        'between two rows above that lies within this spread says nothing; in the last column "beyond" means that '
-        "the loss, the accuracy or the AUC lies outside the range of the seeds.",
+        "The first row again with other seeds of training (start, order, dropout) and of augmentation. A difference "
+        'between two rows above that lies within this spread says nothing. "Beyond" in the last column means outside '
+        "the range of all runs with the first row's choices, its own included; each row is one seed only, so even that "
+        "is no proof.",
         "",
         *_table(repeats, None),
+        "",
+        f"Over these and the first row, {len(same_choice)} runs:",
         "",
         *(f"- {TITLES[name]}: {low:.4f} to {high:.4f}, sd {sd:.4f}" for name, (low, high, sd) in spread.items()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _missing(results: Mapping[str, Any]) -> list[str]:
+    titles = [variant.title for variant in (*CHOICES, *REPEATS) if variant.name not in results]
+    return [f"Not run yet: {'; '.join(titles)}.", ""] if titles else []
 
 
 TITLES = {

@@ -17,6 +17,8 @@ def result(accuracy: float, auc: float = 0.97, loss: float = 0.2) -> dict[str, A
 
 SEEDS = {f"seed-{number}": result(accuracy) for number, accuracy in enumerate((0.93, 0.94, 0.95, 0.94, 0.94), 1)}
 
+TWIN = {"slices-from-1": result(0.935)}
+
 
 def test_spread_is_the_range_and_the_standard_deviation_over_seeds() -> None:
     low, high, sd = seed_spread(list(SEEDS.values()))["accuracy"]
@@ -25,11 +27,16 @@ def test_spread_is_the_range_and_the_standard_deviation_over_seeds() -> None:
 
 
 def test_a_difference_within_the_seeds_is_not_called_one() -> None:
-    text = document({**SEEDS, "default": result(0.945), "ratio": result(0.955, loss=0.19)})
+    text = document({**SEEDS, "default": result(0.945), "ratio": result(0.955, loss=0.19), **TWIN})
     rows = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("|")}
     assert rows["intensity: non-specific ratio"].endswith("| beyond: accuracy above, loss below |")
-    assert next(line for title, line in rows.items() if title.startswith("as in params")).endswith("| within |")
+    assert rows["slices counted from 1: 39 to 41"].endswith("| within |")
 
 
 def test_the_cohort_is_called_a_phantom_first() -> None:
     assert "PHANTOM" in document(SEEDS).split("\n\n")[1]
+
+
+def test_a_choice_that_was_not_run_is_named() -> None:
+    assert "Not run yet: " in document({**SEEDS, "default": result(0.94)})
+    assert "500 draws" in document(SEEDS)

@@ -14,6 +14,7 @@ Start = Callable[..., "Popen[str]"]
 _PROGRAM_START = """
 import os, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from datspect.tracking import open_run
 """
 
