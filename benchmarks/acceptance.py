@@ -19,7 +19,8 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from datspect import crossval
-from datspect.evaluation.metrics import binary_metrics
+from datspect.evaluation.comparison import Predictions, compare_out_of_fold
+from datspect.evaluation.metrics import binary_metrics, predicted_labels
 from datspect.imaging.augmentation import draw_augmentations
 from datspect.io.arrays import read_array
 from datspect.io.models import read_weights
@@ -74,12 +75,23 @@ def compare_backbones(data: TrainingData, params: Params) -> None:
         print(
             f"{name}: accuracy {metrics['accuracy']:.4f}, ROC AUC {metrics['roc_auc']:.4f}, loss {metrics['loss']:.4f}"
         )
+    compare_with_random(data, probabilities["float32"], probabilities["random weights"])
     difference = np.abs(probabilities["bfloat16"] - probabilities["float32"])
     changed = np.sum((probabilities["bfloat16"] >= 0.5) != (probabilities["float32"] >= 0.5))
     print(
         f"bfloat16 against float32, out-of-fold probabilities: median difference {np.median(difference):.4f}, "
         f"99 % below {np.quantile(difference, 0.99):.4f}, largest {difference.max():.4f}; {changed} changed class"
     )
+
+
+def compare_with_random(data: TrainingData, imagenet: np.ndarray, random: np.ndarray) -> None:
+    """Paired, on the same subjects."""
+    found = compare_out_of_fold(
+        data.targets, *(Predictions(predicted_labels(each), each, each) for each in (imagenet, random))
+    )
+    for name in ("accuracy", "roc_auc", "loss"):
+        value, low, high = (found[f"{name}_difference{end}"] for end in ("", "_low", "_high"))
+        print(f"ImageNet minus random weights, {name}: {value:+.4f} ({low:+.4f} to {high:+.4f})")
 
 
 def feature_bank(params: Params, precision: Precision, *, random: bool) -> np.ndarray:
