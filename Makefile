@@ -3,6 +3,7 @@ VENV := .venv
 # The locked requirements: cpu or gpu; by default what is installed, else cpu.
 GROUP ?= $(if $(wildcard $(VENV)/.installed-gpu),gpu,cpu)
 PORT ?= 5000
+DASHBOARD_PORT ?= 8080
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # The project's own virtual environment and nothing around it.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
@@ -11,7 +12,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev repro tables ui test test-fast bench sensitivity lint types imports check format lock readme
+.PHONY: help setup setup-dev repro tables ui tune dashboard test test-fast bench bench-tuning sensitivity lint types imports check format lock readme
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,6 +45,16 @@ tables: setup ## print Table 1 and Table 2 beside the paper's
 ui: setup ## open MLflow on the runs (PORT=5000)
 	@sh scripts/mlflow-ui $(PORT)
 
+tune: setup ## search for better values of the classifier and the learning rates (section tune of params.yaml)
+	datspect tune
+
+dashboard: setup $(VENV)/.installed-studies ## open optuna-dashboard on the studies (DASHBOARD_PORT=8080)
+	@sh scripts/dashboard $(DASHBOARD_PORT)
+
+$(VENV)/.installed-studies: $(VENV)/.installed-$(GROUP) requirements/studies.txt
+	@PYTHON="$(PYTHON)" sh scripts/install "$(VENV)" requirements/$(GROUP).txt requirements/studies.txt
+	@touch $@
+
 test: setup-dev ## run all tests
 	pytest
 
@@ -52,6 +63,9 @@ test-fast: setup-dev ## run the tests that take seconds
 
 bench: setup-dev ## measure everything that docs/benchmarks.md states, after make repro (under 40 minutes, quiet machine)
 	python benchmarks/run_all.py
+
+bench-tuning: setup-dev ## measure a trial against plain fit, after make repro (about 10 minutes, quiet machine)
+	python benchmarks/tuning.py
 
 sensitivity: setup-dev ## try the paper's open choices and five seeds by DVC experiments, about 75 minutes
 	python benchmarks/sensitivity.py

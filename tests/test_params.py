@@ -38,6 +38,12 @@ def load(tmp_path):
 MISSING = object()
 
 
+def origin(**changes):
+    """A value of parameters_from; parts that are MISSING are left out."""
+    parts = {"study": "wide", "trial": 7, "split": "1a2b3c4d5e6f"} | changes
+    return {name: part for name, part in parts.items() if part is not MISSING}
+
+
 def test_the_projects_own_params_hold_the_papers_protocol():
     params = load_params(PARAMS)
     assert (params.phantom.n_pd, params.phantom.n_control) == (449, 210)
@@ -64,7 +70,7 @@ def test_params_do_not_change_after_loading(load):
     ("changes", "message"),
     [
         ({"split.n_foldz": 10}, "split.n_foldz = 10: unknown key; remove it or mend its spelling"),
-        ({"tune": {"trials": 3}}, "tune = {'trials': 3}: unknown key"),
+        ({"tuning": {"trials": 3}}, "tuning = {'trials': 3}: unknown key"),
         ({"split.n_folds": MISSING}, "split.n_folds: missing; add it"),
         ({"training": MISSING}, "training: missing; add it"),
         ({"split.n_folds": "ten"}, "split.n_folds = 'ten': input should be a valid integer"),
@@ -178,3 +184,84 @@ def test_a_file_that_is_not_yaml_says_so(load, text):
 def test_a_missing_file_says_where_to_run(tmp_path):
     with pytest.raises(ParamsError, match=r"cannot be read .*; run from the repository root"):
         load_params(tmp_path / "absent.yaml")
+
+
+def test_the_projects_own_search_space_holds_the_papers_learning_rates():
+    params = load_params(PARAMS)
+    space, rate = params.tune.space, params.training.learning_rate
+    assert space.initial.low <= rate.initial <= space.initial.high
+    assert space.final.low <= rate.final <= space.final.high
+    assert rate.schedule in space.schedule
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tune.trials": 0}, "tune.trials = 0: input should be greater than or equal to 1"),
+        ({"tune.minutes": 0}, "tune.minutes = 0: input should be greater than 0"),
+        ({"tune.minutes": float("inf")}, "tune.minutes = inf: input should be a finite number"),
+        ({"tune.minutes": float("nan")}, "tune.minutes = nan: input should be a finite number"),
+        ({"tune.sampler": "cmaes"}, "tune.sampler = 'cmaes': input should be 'tpe' or 'random'"),
+        ({"tune.pruner": "sha"}, "tune.pruner = 'sha': input should be 'median', 'halving' or 'none'"),
+        ({"tune.objective": "auc"}, "tune.objective = 'auc': input should be 'log_loss', 'roc_auc' or 'accuracy'"),
+        ({"tune.study": "../x"}, "tune.study = '../x': string should match pattern"),
+        ({"tune.study": ""}, "tune.study = '': string should match pattern"),
+        ({"tune.storage": ""}, "tune.storage = '': string should have at least 1 character"),
+        ({"tune.check_epochs": 0}, "tune.check_epochs = 0: input should be greater than or equal to 1"),
+        ({"tune.nested_trials": 0}, "tune.nested_trials = 0: input should be greater than or equal to 1"),
+        ({"tune.seed": MISSING}, "tune.seed: missing; add it"),
+        ({"tune.space.batch": [16]}, "tune.space.batch = [16]: unknown key"),
+        ({"tune.space.dropout.low": 0.9}, "tune.space.dropout.high = 0.8: must be above low (0.9)"),
+        ({"tune.space.dropout.low": 0.8}, "tune.space.dropout.high = 0.8: must be above low (0.8)"),
+        ({"tune.space.dropout.scale": "log"}, "tune.space.dropout.low = 0: must be above 0 on a log scale"),
+        ({"tune.space.dropout.scale": "ln"}, "tune.space.dropout.scale = 'ln': input should be 'linear' or 'log'"),
+        ({"tune.space.dropout.high": 1.0}, "tune.space.dropout: from 0 to 1; must lie in 0 to 0.999"),
+        ({"tune.space.dropout.low": float("nan")}, "tune.space.dropout.low = nan: input should be a finite number"),
+        ({"tune.space.dropout.high": float("nan")}, "tune.space.dropout.high = nan: input should be a finite number"),
+        ({"tune.space.initial.high": float("inf")}, "tune.space.initial.high = inf: input should be a finite number"),
+        ({"tune.space.final.low": float("-inf")}, "tune.space.final.low = -inf: input should be a finite number"),
+        ({"tune.space.width.high": 100}, "tune.space.width.high = 100: a whole number of steps of 32 above low (32)"),
+        ({"tune.space.width.low": 32.5}, "tune.space.width.low = 32.5: input should be a valid integer"),
+        ({"tune.space.width.scale": "log"}, "tune.space.width.step = 32: must be 1 on a log scale"),
+        ({"tune.space.width": {"low": 0, "high": 8, "step": 1, "scale": "linear"}}, "tune.space.width: from 0 to 8; "),
+        ({"tune.space.drops.low": 0}, "tune.space.drops.low = 0: at least 1"),
+        ({"tune.space.final.high": 1e-3}, "tune.space.final.high = 0.001: at most initial.low (0.0001)"),
+        ({"tune.space.schedule": []}, "tune.space.schedule = []: list should have at least 1 item"),
+        ({"tune.space.schedule": ["step", "step"]}, "tune.space.schedule = ['step', 'step']: each one once"),
+        ({"tune.space.schedule": ["linear"]}, "tune.space.schedule.0 = 'linear': input should be 'step', 'cosine', "),
+        ({"parameters_from": MISSING}, "parameters_from: missing; add it"),
+        ({"parameters_from": "wide"}, "parameters_from = 'wide': input should be "),
+        ({"parameters_from": origin(trial=MISSING)}, "parameters_from.trial: missing; add it"),
+        ({"parameters_from": origin(trial=-1)}, "parameters_from.trial = -1: input should be greater"),
+        ({"parameters_from": origin(trial="7")}, "parameters_from.trial = '7': input should be a valid"),
+        ({"parameters_from": origin(study="")}, "parameters_from.study = '': string should match pattern"),
+        ({"parameters_from": origin(study="a b")}, "parameters_from.study = 'a b': string should match pattern"),
+        ({"parameters_from": origin(split=MISSING)}, "parameters_from.split: missing; add it"),
+        ({"parameters_from": origin(split="1a2b")}, "parameters_from.split = '1a2b': string should match pattern"),
+        ({"parameters_from": origin(split="1A" * 6)}, "parameters_from.split = '1A1A1A1A1A1A': string should match"),
+        ({"parameters_from": origin(split=123456789012)}, "parameters_from.split = 123456789012: input should be a "),
+    ],
+)
+def test_a_search_that_cannot_work_is_refused_with_its_key_and_what_is_allowed(load, changes, message):
+    with pytest.raises(ParamsError) as caught:
+        load(changes)
+    assert message in str(caught.value)
+    assert "1 problem(s)" in str(caught.value)
+
+
+def test_a_range_may_be_on_a_log_scale_and_a_search_without_a_time_limit_or_with_one(load):
+    width = {"low": 16, "high": 100, "step": 1, "scale": "log"}
+    tune = load({"tune.minutes": 2.5, "tune.space.width": width, "tune.space.schedule": ["constant"]}).tune
+    assert (tune.minutes, tune.space.width.high, tune.space.schedule) == (2.5, 100, ["constant"])
+    assert load({"tune.minutes": None}).tune.minutes is None
+
+
+def test_few_epochs_do_not_need_another_search_space(load):
+    few = load({"training.epochs": 4})
+    assert few.training.epochs < few.tune.space.drops.high
+
+
+def test_the_study_of_the_parameters_is_read_or_none(load):
+    assert load({"parameters_from": None}).parameters_from is None
+    read = load({"parameters_from": origin(split="123456789012")}).parameters_from
+    assert (read.study, read.trial, read.split) == ("wide", 7, "123456789012")

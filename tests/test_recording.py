@@ -9,9 +9,10 @@ import pytest
 from tests.tracking import made_up_results
 from tests.tracking.projects import Recorded, add_database, new_project
 
-from datspect import recording
+from datspect import recording, tracking
 from datspect.errors import CohortError
 from datspect.io.tables import read_json, read_table, write_json
+from datspect.params import ParametersFrom
 from datspect.recording import CV_FILES, FINAL_FILES, SUBJECT_LEVEL, RecordError, flat_metrics, read_whole_record
 
 FILES = {"cv": CV_FILES, "final": FINAL_FILES}
@@ -92,6 +93,64 @@ def test_the_final_run_holds_the_final_heads_curves_and_the_whole_model(project:
     assert "epoch/validation_loss" not in run.data.metrics  # the final head is validated on nobody
     assert set(saved_models(project)) == {"weights of final"}
     assert recorded.children(run.info.run_id) == []
+
+
+@pytest.fixture
+def of_a_study(project: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """run.json of a cv whose parameters came from a study, with metrics as the stage writes them then."""
+    origin = ParametersFrom(study="wide", trial=7, split="1a2b3c4d5e6f")
+    changed = made_up_results.params().model_copy(update={"parameters_from": origin})
+    monkeypatch.setattr(made_up_results, "params", lambda: changed)
+    made_up_results.write_cv(project)
+    reports = project / "reports/cv"
+    first_part: dict[str, Any] = read_json(reports / "run.json")
+    metrics = read_json(reports / "metrics.json") | {"parameters_from": first_part["parameters_from"]}
+    write_json(reports / "metrics.json", metrics)
+    return first_part
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_run_says_of_which_study_its_parameters_are(
+    project: Path, recorded: Recorded, of_a_study: dict[str, Any], late: bool
+) -> None:
+    folders = (project / "reports/cv", project / "models/cv")
+    if late:
+        with (
+            tracking.required_connection(of_a_study["mlflow"]["experiment"]) as connection,
+            recording.open_relogged_run(of_a_study, connection) as run,
+        ):
+            recording.record_cv(run, *folders, share_subject_level=False)
+    else:
+        with recording.open_stage_run(of_a_study) as run:
+            recording.record_cv(run, *folders, share_subject_level=False)
+    sent = recorded.client.get_run(str(run.run_id))
+    assert sent.info.status == "FINISHED"
+    assert sent.data.tags["datspect.parameters_from"] == "study wide, trial 7"
+    assert sent.data.tags["mlflow.note.content"] == of_a_study["parameters_from"]["note"]
+    assert sent.data.params["parameters_from.study"] == "wide"
+    assert sent.data.params["parameters_from.split"] == "1a2b3c4d5e6f"
+    assert not [name for name in sent.data.metrics if "parameters_from" in name]
+
+
+def test_a_run_with_parameters_of_no_study_says_so_and_has_no_description(project: Path, recorded: Recorded) -> None:
+    tags = recorded.client.get_run(record(project, "cv")).data.tags
+    assert tags["datspect.parameters_from"] == "params.yaml"
+    assert "mlflow.note.content" not in tags
+
+
+def test_a_record_that_knows_nothing_of_studies_is_sent_as_it_is(project: Path, recorded: Recorded) -> None:
+    path = project / "reports/final/run.json"
+    earlier = made_up_results.write_result(project, "final")
+    del earlier["parameters_from"], earlier["tags"]["datspect.parameters_from"]
+    write_json(path, earlier)
+    read = read_whole_record(path.parent, project / "models/final")
+    with (
+        tracking.required_connection(read["mlflow"]["experiment"]) as connection,
+        recording.open_relogged_run(read, connection) as run,
+    ):
+        recording.record_final(run, path.parent, project / "models/final", share_subject_level=False)
+    sent = recorded.client.get_run(str(run.run_id))
+    assert (sent.info.status, "datspect.parameters_from" in sent.data.tags) == ("FINISHED", False)
 
 
 def test_a_model_asks_for_the_releases_it_was_made_with(project: Path) -> None:

@@ -7,6 +7,7 @@ import typer
 
 from datspect.commands.relog import relog
 from datspect.commands.tables import tables
+from datspect.commands.tune import tune
 from datspect.launch import with_clear_errors
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -21,6 +22,7 @@ def datspect() -> None:
 
 app.command()(relog)
 app.command()(tables)
+app.command()(tune)
 
 
 def main() -> None:

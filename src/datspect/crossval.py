@@ -1,6 +1,7 @@
 """Which heads are trained on whom, and what each of them says of the subjects that it has not seen."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from tqdm import tqdm
 from datspect.evaluation.metrics import weighted_mean_and_sd
 from datspect.modeling.heads import FittedHead, Head, logits
 from datspect.modeling.schedules import learning_rates
-from datspect.modeling.stack import fit_heads
+from datspect.modeling.stack import fit_heads, heads_after
 from datspect.params import ClassifierParams, TrainingParams
 from datspect.progress import progress
 from datspect.splitting import NO_FOLD
@@ -23,8 +24,8 @@ IntArray = NDArray[np.integer[Any]]
 FINAL_HEAD = "final"
 TABLE_1_MEASURES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
-# Keeps the seeds of cross-validation, development and final heads apart.
-_CV, _DEV, _FINAL = 0, 1, 2
+# Keeps the seeds of cross-validation, development, final and nested heads apart.
+_CV, _DEV, _FINAL, _OUTER = 0, 1, 2, 3
 
 
 def cv_heads(folds: IntArray, classifier: ClassifierParams, training: TrainingParams) -> list[Head]:
@@ -43,19 +44,32 @@ def final_heads(
     `is_test`, `dev_folds`: shape (N,); no head sees a test subject.
     """
     final = _head(FINAL_HEAD, np.flatnonzero(~is_test), np.array([], np.int64), classifier, training, (_FINAL, 0))
-    return [final, *_heads_by_fold("dev", dev_folds, classifier, training, _DEV)]
+    return [final, *dev_heads(dev_folds, classifier, training)]
+
+
+def dev_heads(dev_folds: IntArray, classifier: ClassifierParams, training: TrainingParams) -> list[Head]:
+    """A head for each development fold; shape (N,), `NO_FOLD` takes part in none."""
+    return _heads_by_fold("dev", dev_folds, classifier, training, _DEV)
+
+
+def outer_head(name: str, fold: int, folds: IntArray, classifier: ClassifierParams, training: TrainingParams) -> Head:
+    """A head of a nested search: trained outside of `fold` and validated in it."""
+    train_rows, validation_rows = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+    return _head(name, train_rows, validation_rows, classifier, training, (_OUTER, fold))
 
 
 def train(heads: Sequence[Head], bank: FloatArray, labels: IntArray, batch_size: int, what: str) -> list[FittedHead]:
     """Fit `heads` as one stack, with a progress line named `what`."""
-    n_epochs = len(heads[0].learning_rates)
-    bar: tqdm[None] = progress(None, total=n_epochs, what=f"{what}: {len(heads)} heads", unit="epochs")
-    with bar:
+    with _epochs_bar(heads, what, only_on_terminal=False) as bar:
+        return fit_heads(heads, bank, labels, batch_size=batch_size, report=partial(_move, bar))
 
-        def report(n_done: int) -> None:
-            bar.update(n_done - bar.n)
 
-        return fit_heads(heads, bank, labels, batch_size=batch_size, report=report)
+def trained_until(
+    epochs: Sequence[int], heads: Sequence[Head], bank: FloatArray, labels: IntArray, batch_size: int, what: str
+) -> Iterator[list[FittedHead]]:
+    """The heads after each of `epochs`, as from `heads_after`, with a bar named `what` on a terminal."""
+    with _epochs_bar(heads, what, only_on_terminal=True) as bar:
+        yield from heads_after(epochs, heads, bank, labels, batch_size=batch_size, report=partial(_move, bar))
 
 
 def out_of_fold_logits(heads: Sequence[Head], fitted: Sequence[FittedHead], clean: FloatArray) -> FloatArray:
@@ -101,6 +115,15 @@ def table_1_summary(table: pd.DataFrame) -> dict[str, float]:
         mean, sd = weighted_mean_and_sd(table[name].to_numpy(), table["n_validation"].to_numpy())
         summary |= {f"{name}_mean": mean, f"{name}_sd": sd}
     return summary
+
+
+def _epochs_bar(heads: Sequence[Head], what: str, *, only_on_terminal: bool) -> "tqdm[None]":
+    n_epochs, title = len(heads[0].learning_rates), f"{what}: {len(heads)} heads"
+    return progress(None, total=n_epochs, what=title, unit="epochs", only_on_terminal=only_on_terminal)
+
+
+def _move(bar: "tqdm[None]", n_done: int) -> None:
+    bar.update(n_done - bar.n)
 
 
 def _heads_by_fold(

@@ -27,3 +27,7 @@ class WeightsError(DatspectError):
 
 class LeakageError(DatspectError):
     """A subject or an image lies on both sides of a split, or the label can be had in a way that is no diagnosis."""
+
+
+class TuningError(DatspectError):
+    """A study, or the database it is kept in, cannot be used as asked."""

@@ -12,8 +12,10 @@ _BAR = "{desc}: {percentage:3.0f} % ({n_fmt}/{total_fmt} {unit}), {elapsed} gone
 _SECONDS_BETWEEN_LINES = 10.0
 
 
-def progress(work: Iterable[T] | None, *, total: int, what: str, unit: str) -> "tqdm[T]":
-    """A tqdm bar on a terminal, a line every ten seconds in a log file.
+def progress(
+    work: Iterable[T] | None, *, total: int, what: str, unit: str, only_on_terminal: bool = False
+) -> "tqdm[T]":
+    """A tqdm bar on a terminal, a line every ten seconds in a log file unless `only_on_terminal`.
 
     With `work=None` the caller moves it with `.update(n)` and uses it as a context manager.
     """
@@ -26,5 +28,7 @@ def progress(work: Iterable[T] | None, *, total: int, what: str, unit: str) -> "
         unit=unit,
         bar_format=_BAR if on_terminal else _BAR + "\n",
         maxinterval=_SECONDS_BETWEEN_LINES,
+        leave=not only_on_terminal,
+        disable=only_on_terminal and not on_terminal,
         **options,
     )

@@ -41,9 +41,9 @@ def provenance(stage: str, sections: Mapping[str, BaseModel], inputs: Sequence[P
     """Digests of this package's source, of the stage's name and parameter sections, and of its input files."""
     params = {name: section.model_dump(mode="json") for name, section in sections.items()}
     return Provenance(
-        code_sha256=_files_digest(sorted(Path(__file__).parent.rglob("*.py"))),
+        code_sha256=files_digest(sorted(Path(__file__).parent.rglob("*.py"))),
         params_sha256=_digest(json.dumps({"stage": stage, "params": params}, sort_keys=True).encode()),
-        data_sha256=_files_digest(inputs),
+        data_sha256=files_digest(inputs),
     )
 
 
@@ -86,7 +86,8 @@ def _git(*arguments: str) -> str | None:
     return answer.stdout.strip() if answer.returncode == 0 else None
 
 
-def _files_digest(paths: Sequence[Path]) -> str:
+def files_digest(paths: Sequence[Path]) -> str:
+    """One digest of the contents of files in their order, whatever their names."""
     return _digest("".join(file_digest(path) for path in paths).encode())
 
 

@@ -122,7 +122,9 @@ def _record_whole(
     """The cohort as the run's input (`subjects` names the table of those in use), its metrics and its files."""
     cohort = record["cohort"]
     run.log_dataset(read_table(folder / subjects), name=cohort["kind"], digest=cohort["digest"], context=context)
-    run.log_metrics(flat_metrics(read_json(folder / "metrics.json")))
+    metrics: dict[str, Any] = read_json(folder / "metrics.json")
+    # Not the number of the trial, which measures nothing: a tag holds it.
+    run.log_metrics(flat_metrics({name: value for name, value in metrics.items() if name != "parameters_from"}))
     may_leave = share or cohort["kind"] == "phantom"
     withheld = SUBJECT_LEVEL & set(record["files"]) if run.leaves_this_machine and not may_leave else set()
     if withheld:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from datspect.digests import file_digest
 from datspect.evaluation.curves import mean_curves, pr_points, roc_points
@@ -18,7 +19,7 @@ from datspect.io.figures import write_figure
 from datspect.io.tables import write_json, write_table
 from datspect.io.training_data import TrainingData
 from datspect.modeling.heads import Head
-from datspect.params import Params
+from datspect.params import ParametersFrom, Params
 from datspect.provenance import Provenance, git_state, provenance, releases
 
 _NAMES = np.array(["control", "pd"])
@@ -68,8 +69,11 @@ def run_record(
 
     `requirements`: pinned packages that the models will need.
     """
-    sections = {"classifier": params.classifier, "training": params.training}
+    sections: dict[str, BaseModel] = {"classifier": params.classifier, "training": params.training}
+    if params.parameters_from:
+        sections["parameters_from"] = params.parameters_from
     made_of, splits_sha256 = provenance(stage, sections, inputs), file_digest(splits)
+    parameters_from = origin_of_parameters(stage, params.parameters_from, data.splits, splits_sha256)
     return {
         "stage": stage,
         "result_id": made_of.result_id,
@@ -78,13 +82,57 @@ def run_record(
         "cohort": data.cohort,
         "features": data.bank_record,
         "params": {name: section.model_dump(mode="json") for name, section in sections.items()},
+        "parameters_from": parameters_from,
         "git": asdict(git_state()),
         "releases": releases(),
         "requirements": list(requirements),
-        "tags": _tags(data, made_of, splits_sha256),
+        "tags": _result_tags(made_of) | data_tags(data, splits_sha256) | _origin_tags(stage, parameters_from),
         "mlflow": {"run_id": None, "experiment": params.tracking.experiment},
         "started": _now(),
     }
+
+
+def origin_of_parameters(
+    stage: str, parameters_from: ParametersFrom | None, splits: pd.DataFrame, splits_sha256: str
+) -> dict[str, Any] | None:
+    """The study and trial of which the parameters are, and a note on what that does to the figures of `stage`.
+
+    `same_split`: whether the study saw these splits, whose file has the digest `splits_sha256`. None where the
+    parameters are of no study.
+    """
+    if parameters_from is None:
+        return None
+    same_split = splits_sha256.startswith(parameters_from.split)
+    note = _note(stage, parameters_from, splits) if same_split else _note_on_another_split(parameters_from)
+    return {"study": parameters_from.study, "trial": parameters_from.trial, "same_split": same_split, "note": note}
+
+
+def _note(stage: str, parameters_from: ParametersFrom, splits: pd.DataFrame) -> str:
+    n = splits["subject_id"].nunique()
+    n_train = splits.loc[splits["role"] == "train", "subject_id"].nunique()
+    study, trial = parameters_from.study, parameters_from.trial
+    notes = {
+        "cv": (
+            f"{100 * n_train / n:.0f} % of these subjects ({n_train} of {n}) took part in the tuning that chose the "
+            f"parameters (study {study}, trial {trial}), so Table 1 and all other figures out of fold are optimistic; "
+            "Table 2 and the nested score of the study are the honest figures."
+        ),
+        "final": (
+            f"The parameters were tuned on the training role (study {study}, trial {trial}); the {n - n_train} test "
+            "subjects took no part in it, so Table 2 is an honest figure, but those of the development folds are "
+            "optimistic."
+        ),
+    }
+    return notes[stage]
+
+
+def _note_on_another_split(parameters_from: ParametersFrom) -> str:
+    """Of whichever stage: who is in the test set today may have been in the development folds then."""
+    return (
+        f"The parameters were tuned on another split or cohort (study {parameters_from.study}, trial "
+        f"{parameters_from.trial}). It is not known which of these subjects took part in the tuning, so all figures, "
+        "those of Table 2 too, may be optimistic."
+    )
 
 
 def saved_model(path: Path, head: str, input_shape: Sequence[int]) -> dict[str, Any]:
@@ -115,13 +163,10 @@ def write_run_record(
     write_json(folder / "run.json", {**record, **of_the_end})
 
 
-def _tags(data: TrainingData, made_of: Provenance, splits_sha256: str) -> dict[str, str]:
-    """Tags of a run: what the result was made from."""
+def data_tags(data: TrainingData, splits_sha256: str) -> dict[str, str]:
+    """Tags of a run: cohort, splits and features that it saw."""
     record = data.bank_record
     return {
-        "datspect.result_id": made_of.result_id,
-        "datspect.code_sha256": made_of.code_sha256,
-        "datspect.params_sha256": made_of.params_sha256,
         "datspect.data_sha256": str(data.cohort["digest"]),
         "datspect.splits_sha256": splits_sha256,
         "datspect.cohort_kind": str(data.cohort["kind"]),
@@ -129,6 +174,24 @@ def _tags(data: TrainingData, made_of: Provenance, splits_sha256: str) -> dict[s
         "datspect.weights_sha256": str(record["backbone_tensor_digest"]),
         "datspect.precision": str(record["precision"]),
     }
+
+
+def _result_tags(made_of: Provenance) -> dict[str, str]:
+    """Tags of a run: what else the result was made from."""
+    return {
+        "datspect.result_id": made_of.result_id,
+        "datspect.code_sha256": made_of.code_sha256,
+        "datspect.params_sha256": made_of.params_sha256,
+    }
+
+
+def _origin_tags(stage: str, parameters_from: Mapping[str, Any] | None) -> dict[str, str]:
+    """Where the parameters come from; where the stage's main figures suffer from it, also as the run's description."""
+    if parameters_from is None:
+        return {"datspect.parameters_from": "params.yaml"}
+    tags = {"datspect.parameters_from": f"study {parameters_from['study']}, trial {parameters_from['trial']}"}
+    suffers = stage == "cv" or not parameters_from["same_split"]
+    return tags | ({"mlflow.note.content": parameters_from["note"]} if suffers else {})
 
 
 def _now() -> str:

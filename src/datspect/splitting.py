@@ -1,6 +1,7 @@
 """Give every subject its place: a cross-validation fold, a role, and a development fold inside the training role."""
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
@@ -42,6 +43,20 @@ def assign_splits(subjects: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
     )
     scans = subjects[["scan_id", "subject_id"]].sort_values("scan_id", ignore_index=True)
     return scans.join(people, on="subject_id")
+
+
+def subject_folds(scans: pd.DataFrame, n_folds: int, seed: int, purpose: str) -> npt.NDArray[np.int64]:
+    """Stratified folds, 1 to `n_folds`, of scans in their order, all scans of a subject in one; shape (N,).
+
+    `scans`: columns subject_id, label; `purpose` names the folds in an error.
+
+    Raises
+    ------
+    ParamsError : a class has fewer subjects than there are folds.
+    """
+    people = _people(scans)
+    folds = _folds(purpose, n_folds, people["label"], seed)
+    return scans["subject_id"].map(folds).to_numpy(np.int64)
 
 
 def _people(subjects: pd.DataFrame) -> pd.DataFrame:

@@ -108,5 +108,16 @@ def test_a_phantom_is_called_a_phantom(kind: str, said: bool) -> None:
     assert text.startswith("**PHANTOM") is said
 
 
+def test_parameters_of_a_study_are_said_below_table_1_and_only_then() -> None:
+    origin = {"study": "a_b", "trial": 7, "same_split": True, "note": "80 % took part in the tuning (study a_b)."}
+    plain = both_tables(folds(10), metrics(), metrics(), baselines())
+    tuned = both_tables(folds(10), metrics() | {"parameters_from": origin}, metrics(), baselines())
+    assert "took part in the tuning" not in plain
+    before, note, after = tuned.partition("80 % took part in the tuning (study a\\_b).\n\n")
+    assert before + after == plain
+    assert note
+    assert before.rstrip().splitlines()[-1].startswith("| sd ")
+
+
 def test_the_tables_leave_room_in_the_readme() -> None:
     assert len(both_tables(folds(10), metrics(), metrics(), baselines()).splitlines()) <= 50

@@ -15,6 +15,8 @@ from tests.reporting.results import N, Results, write_results
 
 from datspect.errors import CohortError
 from datspect.io.tables import read_json, write_json
+from datspect.params import ParametersFrom
+from datspect.results import origin_of_parameters
 from datspect.stages.report import IMAGE_FILES, REPORT_FILES, main
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
@@ -106,6 +108,59 @@ def test_the_tables_show_what_the_stages_measured(phantom: tuple[Results, str, s
         assert row(markdown, name, "All measures")[1:] == expected
     over_folds = f"{cv['cv']['roc_auc_fold_mean']:.4f} ± {cv['cv']['roc_auc_fold_sd']:.4f}"
     assert row(markdown, "ROC AUC, mean ± sd over folds", "All measures")[1] == over_folds
+
+
+def test_parameters_of_a_study_are_said_wherever_their_figures_stand(tmp_path: Path) -> None:
+    results = write_results(tmp_path)
+    path = results.reports / "cv/metrics.json"
+    note = f"80 % of these subjects took part {HOSTILE}."
+    origin = {"study": "wide_1", "trial": 7, "same_split": True, "note": note}
+    write_json(path, read_json(path) | {"parameters_from": origin})
+    markdown, html = run(results)
+    summary = markdown.partition("## Summary\n")[2].partition("\n### ")[0]
+    below_table_1 = markdown.partition("# Table 1: cross-validation\n")[2].partition("### Table 2")[0]
+    assert "80 % of these subjects took part" in summary
+    assert below_table_1.strip().splitlines()[-1].startswith("80 % of these subjects took part")
+    assert "the network was, which favours it out of fold" in markdown
+    chosen = row(markdown, "selection", "What the paper leaves open")[-1]
+    assert chosen.startswith("trial 7 of study wide\\_1, a search on the 10 development folds")
+    assert chosen.endswith("the test subjects took no part")
+    assert "script" not in {tag for tag, _ in Page(html).tags}
+
+
+def test_of_a_study_of_another_split_the_report_does_not_say_who_took_part(tmp_path: Path) -> None:
+    results = write_results(tmp_path)
+    study = ParametersFrom(study="wide", trial=7, split="0" * 12)
+    splits_sha256 = read_json(results.reports / "cv/run.json")["splits_sha256"]
+    for stage in ("cv", "final"):
+        path = results.reports / stage / "metrics.json"
+        origin = origin_of_parameters(stage, study, pd.read_csv(results.splits), splits_sha256)
+        write_json(path, read_json(path) | {"parameters_from": origin})
+    markdown, _ = run(results)
+    summary = markdown.partition("## Summary\n")[2].partition("\n### ")[0]
+    below_table_1 = markdown.partition("# Table 1: cross-validation\n")[2].partition("### Table 2")[0]
+    for part in (summary, below_table_1):
+        assert "It is not known which of these subjects took part in the tuning, so all figures" in part
+    assert "the network was, on another split or cohort, which may favour it out of fold and on the holdout" in markdown
+    assert row(markdown, "selection", "What the paper leaves open")[-1] == (
+        "trial 7 of study wide, a search on the development folds of another split or cohort; it is not known whether "
+        "the test subjects took part"
+    )
+    for claim in ("took no part", "honest", "which favours it out of fold", "Nothing was tuned"):
+        assert claim not in markdown
+
+
+def test_without_a_study_the_report_says_that_nothing_was_tuned(phantom: tuple[Results, str, str]) -> None:
+    markdown = phantom[1]
+    assert "as the network. Nothing was tuned. Age and sex" in markdown
+    assert row(markdown, "selection", "What the paper leaves open")[-1] == (
+        "none in this run: the values of params.yaml; 10 development folds inside the training set are kept for a "
+        "search"
+    )
+    assert "took part in the tuning" not in markdown
+    below_table_1 = markdown.partition("# Table 1: cross-validation\n")[2].partition("### Table 2")[0]
+    assert below_table_1.endswith("|\n\n")
+    assert below_table_1.strip().splitlines()[-1].startswith("| sd ")
 
 
 def test_the_differences_to_the_baselines_are_shown_with_sign_and_interval(phantom: tuple[Results, str, str]) -> None:

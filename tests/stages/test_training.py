@@ -1,6 +1,7 @@
 """Stages `cv` and `final` on a made-up bank: what they leave, that it repeats, and what they refuse."""
 
 import json
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,8 +13,10 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from ruamel.yaml import YAML
 from sklearn.metrics import roc_auc_score
 
+from datspect.digests import file_digest
 from datspect.errors import CohortError
 from datspect.io.arrays import write_array
 from datspect.io.models import read_model, write_weights
@@ -88,6 +91,22 @@ def inputs(
     return Inputs(tmp_path, params)
 
 
+def take_from_study(inputs: Inputs) -> None:
+    """Parameters of a study that saw the splits as they are now."""
+    values = YAML(typ="safe", pure=True).load(inputs.params.read_text("utf-8"))
+    origin = {"study": "wide", "trial": 7, "split": file_digest(inputs.root / "splits.csv")[:12]}
+    YAML().dump(values | {"parameters_from": origin}, inputs.params)
+
+
+def exchange_a_test_subject(inputs: Inputs) -> None:
+    """One subject of the test set against one of the training role: another split of the same cohort."""
+    path = inputs.root / "splits.csv"
+    splits = pd.read_csv(path).set_index("scan_id", drop=False)
+    columns = ["role", "dev_fold"]
+    splits.loc[["S00", "S09"], columns] = splits.loc[["S09", "S00"], columns].to_numpy()
+    write_table(path, splits)
+
+
 def assert_recorded_as_written(run: dict[str, Any], reports: Path, models: Path) -> None:
     """MLflow's complete run of it exists, and run.json names all files, as they are."""
     recorded = mlflow.MlflowClient(os.environ["MLFLOW_TRACKING_URI"]).get_run(run["mlflow"]["run_id"])
@@ -144,6 +163,62 @@ def test_final_predicts_the_test_set_with_the_saved_model(inputs: Inputs) -> Non
     assert_recorded_as_written(run, reports, inputs.root / "models" / "final")
     assert run["models"][0]["input_shape"] == list(images.shape[1:])
     assert [head["name"] for head in run["heads"]] == ["final", "dev-01", "dev-02"]
+
+
+def test_parameters_of_no_study_are_not_mentioned_in_the_metrics(inputs: Inputs) -> None:
+    metrics = json.loads((inputs.cv("own") / "metrics.json").read_text("utf-8"))
+    assert set(metrics) == {"cohort_kind", "cv", "out_of_fold"}
+
+
+def test_cv_says_that_parameters_of_a_study_make_it_optimistic_and_gives_the_same_figures(
+    inputs: Inputs, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = inputs.cv("own")
+    take_from_study(inputs)
+    caplog.set_level(logging.INFO, "datspect")
+    tuned = inputs.cv("tuned")
+    before, after = (json.loads((folder / "metrics.json").read_text("utf-8")) for folder in (own, tuned))
+    origin = after.pop("parameters_from")
+    assert after == before
+    assert (origin["study"], origin["trial"]) == ("wide", 7)
+    assert "75 % of these subjects (18 of 24) took part in the tuning" in origin["note"]
+    assert origin["note"] in caplog.messages
+    first, second = (json.loads((folder / "run.json").read_text("utf-8")) for folder in (own, tuned))
+    assert first["result_id"] != second["result_id"]
+    assert second["parameters_from"] == origin
+    run = mlflow.MlflowClient(os.environ["MLFLOW_TRACKING_URI"]).get_run(second["mlflow"]["run_id"])
+    assert run.data.tags["datspect.parameters_from"] == "study wide, trial 7"
+    assert run.data.tags["mlflow.note.content"] == origin["note"]
+
+
+def test_final_says_of_which_study_its_parameters_are(inputs: Inputs) -> None:
+    take_from_study(inputs)
+    reports = inputs.final("tuned")
+    origin = json.loads((reports / "metrics.json").read_text("utf-8"))["parameters_from"]
+    assert (origin["study"], origin["trial"]) == ("wide", 7)
+    assert "the 6 test subjects took no part" in origin["note"]
+    run = json.loads((reports / "run.json").read_text("utf-8"))
+    assert run["parameters_from"] == origin
+    recorded = mlflow.MlflowClient(os.environ["MLFLOW_TRACKING_URI"]).get_run(run["mlflow"]["run_id"])
+    assert recorded.data.tags["datspect.parameters_from"] == "study wide, trial 7"
+
+
+def test_after_a_change_of_the_split_no_stage_claims_who_took_part_in_the_tuning(
+    inputs: Inputs, caplog: pytest.LogCaptureFixture
+) -> None:
+    take_from_study(inputs)
+    exchange_a_test_subject(inputs)
+    caplog.set_level(logging.INFO, "datspect")
+    reports = [inputs.cv("cv"), inputs.final("final")]
+    origins = [json.loads((folder / "metrics.json").read_text("utf-8"))["parameters_from"] for folder in reports]
+    assert origins[0] == origins[1]
+    assert origins[0]["same_split"] is False
+    assert "not known which of these subjects took part" in origins[0]["note"]
+    assert caplog.messages.count(origins[0]["note"]) == 2
+    for folder in reports:
+        run_id = json.loads((folder / "run.json").read_text("utf-8"))["mlflow"]["run_id"]
+        recorded = mlflow.MlflowClient(os.environ["MLFLOW_TRACKING_URI"]).get_run(run_id)
+        assert recorded.data.tags["mlflow.note.content"] == origins[0]["note"]
 
 
 def test_splits_of_another_cohort_are_refused(inputs: Inputs) -> None:

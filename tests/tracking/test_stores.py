@@ -3,8 +3,9 @@ import sys
 
 import pytest
 
+from datspect.addresses import repository_root
 from datspect.tracking.environment import quiet_mlflow
-from datspect.tracking.store import connect, repository_root, tracking_uri
+from datspect.tracking.store import connect, tracking_uri
 
 
 def test_importing_tracking_and_recording_imports_neither_mlflow_nor_keras():

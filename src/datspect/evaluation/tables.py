@@ -7,7 +7,7 @@ import pandas as pd
 
 from datspect.evaluation import paper
 from datspect.evaluation.intervals import wilson_interval, with_bounds
-from datspect.evaluation.markdown import markdown_table
+from datspect.evaluation.markdown import escape, markdown_table
 
 BASELINES = {
     "putamen_sbr_threshold": "putamen-SBR threshold",
@@ -89,6 +89,11 @@ def table_1(table: pd.DataFrame, metrics: Metrics) -> str:
     rows.append(["mean", f"{table['n_validation'].sum():.0f}", *_numbers(means), *_numbers(paper_means)])
     rows.append(["sd", "", *_numbers(sds), *_numbers(paper_sds)])
     return markdown_table(rows)
+
+
+def tuning_note(cv_metrics: Metrics) -> str:
+    """What a reader of Table 1 must know if the parameters came from a study; else nothing. Plain text."""
+    return str(cv_metrics["parameters_from"]["note"]) if "parameters_from" in cv_metrics else ""
 
 
 def table_2(metrics: Metrics) -> str:
@@ -185,6 +190,7 @@ def both_tables(table: pd.DataFrame, cv_metrics: Metrics, final_metrics: Metrics
             heading(cv_metrics["cohort_kind"]),
             f"Table 1: {len(table)}-fold cross-validation, last epoch; mean weighted by fold size, sd with ddof 0.",
             table_1(table, cv_metrics),
+            *([escape(note)] if (note := tuning_note(cv_metrics)) else []),
             baselines_in_brief(cv_metrics, baselines),
             "Table 2: the final model on the holdout; intervals: Wilson, for the ROC AUC DeLong, for PR AUC and loss "
             "bootstrap, given the fitted model.",

@@ -40,7 +40,7 @@ class HeadWeights:
 
 @dataclass(frozen=True)
 class FittedHead:
-    """A trained head: `weights` after the last epoch and `history`, curves of shape (n_epochs,) by name."""
+    """A trained head: `weights` after the last epoch done and `history`, curves of shape (epochs done,) by name."""
 
     name: str
     weights: HeadWeights

@@ -5,7 +5,7 @@ arithmetic is written out in `keras.ops`: gradients of two dense layers are shor
 a whole epoch of many heads on any backend. On a CPU two such programs, each with half of the heads, run side by side.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Lock
@@ -32,10 +32,28 @@ def fit_heads(
     batch_size: int,
     report: Callable[[int], None] | None = None,
 ) -> list[FittedHead]:
-    """Train all `heads` together, every head as if alone.
+    """Train all `heads` together, every head as if alone, to the end; parameters as those of `heads_after`."""
+    n_epochs = len(heads[0].learning_rates)
+    (fitted,) = heads_after([n_epochs], heads, bank, labels, batch_size=batch_size, report=report)
+    return fitted
+
+
+def heads_after(
+    epochs: Sequence[int],
+    heads: Sequence[Head],
+    bank: FloatArray,
+    labels: IntArray,
+    *,
+    batch_size: int,
+    report: Callable[[int], None] | None = None,
+) -> Iterator[list[FittedHead]]:
+    """Train all `heads` together, every head as if alone, and give them as they are after each of `epochs`.
+
+    Training goes no further than the caller asks: one that has seen enough stops iterating.
 
     Parameters
     ----------
+    epochs : rising numbers of epochs, the last at most that of the heads
     bank : shape (draws + 1, N, F); row 0 of the first axis, the clean images, validates and never trains
     labels : shape (N,), 0 or 1
     report : told after each epoch how many are done
@@ -45,15 +63,18 @@ def fit_heads(
     units of weight zero, which Adam leaves at zero.
     """
     flat_bank = ops.convert_to_tensor(bank.reshape(-1, bank.shape[2]))
-    parts = [heads[rows[0] : rows[-1] + 1] for rows in np.array_split(np.arange(len(heads)), n_programs(len(heads)))]
+    shares = np.array_split(np.arange(len(heads)), n_programs(len(heads)))
+    parts = [_Part(_Stack(heads[rows[0] : rows[-1] + 1], bank, labels, batch_size), flat_bank) for rows in shares]
     progress = _SlowestPart(len(parts), report)
     with ThreadPoolExecutor(len(parts)) as pool:
         try:
-            fitting = [
-                pool.submit(_fit_part, _Stack(part, bank, labels, batch_size), flat_bank, partial(progress.advance, n))
-                for n, part in enumerate(parts)
-            ]
-            return [head for part in fitting for head in part.result()]
+            for epoch in epochs:
+                fitting = [
+                    pool.submit(part.train_until, epoch, partial(progress.advance, n)) for n, part in enumerate(parts)
+                ]
+                for part_fitting in fitting:
+                    part_fitting.result()
+                yield [head for part in parts for head in part.heads()]
         except BaseException:
             progress.stop()  # the pool waits for its threads: they end with the epoch at hand
             raise
@@ -82,19 +103,29 @@ class _SlowestPart:
         self._stopped = True
 
 
-def _fit_part(stack: "_Stack", flat_bank: Any, advance: Callable[[], bool]) -> list[FittedHead]:
-    """Train some of the heads by one compiled program."""
-    run_epoch = compiled(_epoch)
-    state = _initial_state(stack.heads, flat_bank.shape[1])
-    validation = stack.validation_batch()
-    n_epochs = len(stack.heads[0].learning_rates)
-    curves = np.zeros((n_epochs, 4, len(stack.heads)))
-    for epoch in range(n_epochs):
-        state, sums = run_epoch(state, flat_bank, *stack.epoch_batches(epoch), *validation)
-        curves[epoch] = ops.convert_to_numpy(sums)
-        if not advance():
-            break
-    return _unstack(state, curves, stack)
+class _Part:
+    """Some of the heads, trained by one compiled program."""
+
+    def __init__(self, stack: "_Stack", flat_bank: Any) -> None:
+        self._stack = stack
+        self._bank = flat_bank
+        self._state = _initial_state(stack.heads, flat_bank.shape[1])
+        self._validation = stack.validation_batch()
+        self._curves: list[FloatArray] = []  # an array of shape (4, heads) for each epoch done
+
+    def train_until(self, epoch: int, advance: Callable[[], bool]) -> None:
+        """Train until `epoch` epochs are done, or until `advance`, called after each, says False."""
+        run_epoch = compiled(_epoch)
+        for number in range(len(self._curves), epoch):
+            batches = self._stack.epoch_batches(number)
+            self._state, sums = run_epoch(self._state, self._bank, *batches, *self._validation)
+            self._curves.append(ops.convert_to_numpy(sums))
+            if not advance():
+                break
+
+    def heads(self) -> list[FittedHead]:
+        """The heads as they are now."""
+        return _unstack(self._state, np.stack(self._curves), self._stack)
 
 
 class _Stack:
@@ -251,6 +282,7 @@ def _unstack(state: Any, curves: FloatArray, stack: _Stack) -> list[FittedHead]:
         # A head without validation rows (a final model, whose test set is looked at once) has no validation curve.
         n_validation = stack.n_validation[h] or np.nan
         means = curves[:, :, h] / np.array([stack.n_train[h], stack.n_train[h], n_validation, n_validation])
-        history = dict(zip(CURVES, [*means.T, np.asarray(head.learning_rates, np.float64)], strict=True))
+        rates = np.asarray(head.learning_rates[: len(curves)], np.float64)
+        history = dict(zip(CURVES, [*means.T, rates], strict=True))
         fitted.append(FittedHead(head.name, weights, history))
     return fitted

@@ -96,10 +96,28 @@ def _sets(inputs: Inputs) -> list[list[str]]:
         [
             "selection",
             "hyper-parameters by cross-validation, in which the test subjects took part",
-            f"none in this run: the values of params.yaml; {inputs.params.split.n_dev_folds} development folds inside "
-            "the training set are kept for a search",
+            _selection(inputs),
         ],
     ]
+
+
+def _selection(inputs: Inputs) -> str:
+    n_dev_folds, origin = inputs.params.split.n_dev_folds, inputs.cv_metrics.get("parameters_from")
+    if origin is None:
+        return (
+            f"none in this run: the values of params.yaml; {n_dev_folds} development folds inside the training set "
+            "are kept for a search"
+        )
+    trial = f"trial {origin['trial']} of study {origin['study']}"
+    if not origin["same_split"]:
+        return (
+            f"{trial}, a search on the development folds of another split or cohort; it is not known whether the test "
+            "subjects took part"
+        )
+    return (
+        f"{trial}, a search on the {n_dev_folds} development folds inside the training set; the test subjects took no "
+        "part"
+    )
 
 
 def _augmentation(augment: AugmentParams) -> str:

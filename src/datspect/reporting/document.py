@@ -15,6 +15,7 @@ from datspect.evaluation.tables import (
     out_of_fold_differences,
     table_1,
     table_2,
+    tuning_note,
 )
 from datspect.reporting import groups
 from datspect.reporting.checks import checks_table
@@ -59,6 +60,8 @@ def report_markdown(inputs: Inputs, contact_sheet: str) -> str:
         heading=_Markup(heading(inputs.kind)),
         is_phantom=inputs.kind == "phantom",
         summary=summary(inputs),
+        tuning_note=tuning_note(inputs.cv_metrics),
+        tuned=_tuned(inputs),
         remarks=paper.REMARKS,
         tables=tables,
         contact_sheet=_Markup(contact_sheet),
@@ -88,6 +91,19 @@ def _tables(inputs: Inputs) -> dict[str, str]:
         "runs": runs_table(inputs),
         "materials": materials_table(inputs),
     }
+
+
+def _tuned(inputs: Inputs) -> str:
+    """Of network and simpler models, which were tuned, and whom that favours."""
+    origin = inputs.cv_metrics.get("parameters_from")
+    if origin is None:
+        return "Nothing was tuned."
+    if origin["same_split"]:
+        return "None of them was tuned; the network was, which favours it out of fold."
+    return (
+        "None of them was tuned; the network was, on another split or cohort, which may favour it out of fold and on "
+        "the holdout."
+    )
 
 
 def _facts(inputs: Inputs) -> dict[str, Any]:

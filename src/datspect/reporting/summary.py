@@ -1,7 +1,7 @@
 """The report in a few sentences, every number taken from the metrics."""
 
 from datspect.evaluation import paper
-from datspect.evaluation.tables import baseline_name, with_interval
+from datspect.evaluation.tables import baseline_name, tuning_note, with_interval
 from datspect.reporting.inputs import Inputs
 
 CONTROLS = ("age_sex",)
@@ -10,7 +10,8 @@ CONTROLS = ("age_sex",)
 
 def summary(inputs: Inputs) -> list[str]:
     """Sentences: what was done, how well it went, against what, and whether the checks passed."""
-    return [_what_was_done(inputs), _how_well(inputs), *_against_baselines(inputs), _checks(inputs)]
+    tuned = [note] if (note := tuning_note(inputs.cv_metrics)) else []
+    return [_what_was_done(inputs), _how_well(inputs), *tuned, *_against_baselines(inputs), _checks(inputs)]
 
 
 def _what_was_done(inputs: Inputs) -> str:

@@ -1,6 +1,7 @@
 """Stage `cv`: the paper's ten-fold cross-validation, all folds trained as one stack (Table 1)."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def main(
     with recording.open_stage_run(record) as run:
         heads = crossval.cv_heads(data.splits["fold"].to_numpy(), params.classifier, params.training)
         fitted = crossval.train(heads, data.bank, data.targets, params.training.batch_size, "cv")
-        evaluation = evaluate(heads, fitted, data)
+        evaluation = evaluate(heads, fitted, data, record["parameters_from"])
         write_reports(evaluation, fitted, data.cohort["kind"], reports_folder)
         models = _write_heads(fitted, params.classifier.dropout, models_folder)
         results.write_run_record(reports_folder, record, run.run_id, heads, models, recording.CV_FILES)
@@ -54,17 +55,24 @@ def main(
         recording.record_cv(run, reports_folder, models_folder, share_subject_level=share)
 
 
-def evaluate(heads: list[Head], fitted: list[FittedHead], data: TrainingData) -> Evaluation:
-    """Every subject judged by the fold that has not seen it."""
+def evaluate(
+    heads: list[Head],
+    fitted: list[FittedHead],
+    data: TrainingData,
+    parameters_from: Mapping[str, Any] | None = None,
+) -> Evaluation:
+    """Every subject judged by the fold that has not seen it; `parameters_from` as `results.origin_of_parameters`."""
     scores = crossval.out_of_fold_logits(heads, fitted, data.bank[0])
     probabilities = crossval.probabilities(scores)
     table_1 = crossval.table_1(heads, fitted)
     by_fold = fold_mean_auc(data.targets, probabilities, data.splits["fold"].to_numpy())
-    metrics = {
+    metrics: dict[str, Any] = {
         "cohort_kind": data.cohort["kind"],
         "cv": crossval.table_1_summary(table_1) | by_fold,
         "out_of_fold": binary_metrics(data.targets, probabilities),
     }
+    if parameters_from:
+        metrics["parameters_from"] = parameters_from
     return Evaluation(results.predictions_table(data.splits, "fold", scores, probabilities), table_1, metrics)
 
 
@@ -91,6 +99,8 @@ def _write_heads(fitted: list[FittedHead], dropout: float, folder: Path) -> list
 def _say(metrics: dict[str, Any]) -> None:
     out_of_fold, title = metrics["out_of_fold"], cohort_title(metrics["cohort_kind"])
     log.info("out of fold: accuracy %.4f, ROC AUC %.4f (%s)", out_of_fold["accuracy"], out_of_fold["roc_auc"], title)
+    if "parameters_from" in metrics:
+        log.info("%s", metrics["parameters_from"]["note"])
 
 
 if __name__ == "__main__":

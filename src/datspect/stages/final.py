@@ -1,6 +1,7 @@
 """Stage `final`: the paper's single model on the 80:20 split (Table 2), and a head per development fold beside it."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def main(
         models = _write_models(fitted, backbone, params.classifier.dropout, models_folder)
         test_images = np.asarray(images[is_test])
         probabilities = _whole_model_probabilities(models_folder / "model.keras", test_images)
-        evaluation = evaluate(heads, fitted, data, is_test, probabilities)
+        evaluation = evaluate(heads, fitted, data, is_test, probabilities, record["parameters_from"])
         write_reports(evaluation, fitted, test_images, reports_folder)
         results.write_run_record(reports_folder, record, run.run_id, heads, models, recording.FINAL_FILES)
         _say(evaluation.metrics)
@@ -73,20 +74,30 @@ def main(
 
 
 def evaluate(
-    heads: list[Head], fitted: list[FittedHead], data: TrainingData, is_test: BoolArray, probabilities: FloatArray
+    heads: list[Head],
+    fitted: list[FittedHead],
+    data: TrainingData,
+    is_test: BoolArray,
+    probabilities: FloatArray,
+    parameters_from: Mapping[str, Any] | None = None,
 ) -> Evaluation:
-    """Compare the whole model's `probabilities` of the test set, shape (n_test,), and the development heads' own."""
+    """Compare the whole model's `probabilities` of the test set, shape (n_test,), and the development heads' own.
+
+    `parameters_from`: as `results.origin_of_parameters` gives it.
+    """
     from_bank = crossval.probabilities(logits(fitted[0].weights, data.bank[0, is_test]))
     difference = np.abs(from_bank - probabilities)
     dev_scores = crossval.out_of_fold_logits(heads[1:], fitted[1:], data.bank[0])[~is_test]
     dev_probabilities = crossval.probabilities(dev_scores)
-    metrics = {
+    metrics: dict[str, Any] = {
         "cohort_kind": data.cohort["kind"],
         "holdout": binary_metrics(data.targets[is_test], probabilities),
         "dev_out_of_fold": binary_metrics(data.targets[~is_test], dev_probabilities),
         "bank_difference_max": float(difference.max()),
         "bank_difference_median": float(np.median(difference)),
     }
+    if parameters_from:
+        metrics["parameters_from"] = parameters_from
     holdout, development = data.splits[is_test], data.splits[~is_test]
     return Evaluation(
         results.predictions_table(holdout, "role", _log_odds(probabilities), probabilities.astype(np.float64)),
@@ -143,6 +154,8 @@ def _say(metrics: dict[str, Any]) -> None:
         metrics["bank_difference_max"],
         cohort_title(metrics["cohort_kind"]),
     )
+    if "parameters_from" in metrics and not metrics["parameters_from"]["same_split"]:
+        log.info("%s", metrics["parameters_from"]["note"])
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from datspect.tracking.connection import TrackingError
 from datspect.tracking.earlier import alone, earlier_runs, mark_superseded, required_connection
+from datspect.tracking.joining import open_joined_run
 from datspect.tracking.models import pip_requirements
 from datspect.tracking.run import Run, Times, open_late_run, open_run
 
@@ -12,6 +13,7 @@ __all__ = [
     "alone",
     "earlier_runs",
     "mark_superseded",
+    "open_joined_run",
     "open_late_run",
     "open_run",
     "pip_requirements",

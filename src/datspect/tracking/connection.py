@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from datspect.addresses import repository_root, without_password
 from datspect.errors import DatspectError
 from datspect.tracking import environment, store
 
@@ -17,6 +18,8 @@ T = TypeVar("T")
 # Packages whose errors come from the store or the way to it, object stores included.
 _STORE_PACKAGES = {"mlflow", "requests", "urllib3", "sqlalchemy", "alembic", "botocore", "boto3", "google", "azure"}
 
+_REMEDY = "The stage goes on and writes its results to disk; `datspect relog` sends it later"
+
 
 class TrackingError(DatspectError):
     """The tracking store could not be reached, or refused what it was sent."""
@@ -25,20 +28,21 @@ class TrackingError(DatspectError):
 class Connection:
     """A client of one experiment, alive until the first error of the store.
 
-    `required`: that error is raised as a TrackingError instead of costing one warning.
+    `required`: that error is raised as a TrackingError instead of costing one warning, which ends with `remedy`.
     """
 
-    def __init__(self, *, required: bool = False) -> None:
+    def __init__(self, *, required: bool = False, remedy: str = _REMEDY) -> None:
         self.client: Any = None
         self.experiment_id = ""
         self.alive = True
         self.required = required
+        self.remedy = remedy
         self._worth_a_last_word = True
 
     @classmethod
-    def open(cls, experiment: str, *, required: bool = False) -> "Connection":
+    def open(cls, experiment: str, *, required: bool = False, remedy: str = _REMEDY) -> "Connection":
         """Connect; without a store the connection is broken from the start, or a TrackingError raised."""
-        connection = cls(required=required)
+        connection = cls(required=required, remedy=remedy)
         with connection.protected():
             connection.client, connection.experiment_id = store.connect(experiment)
         return connection
@@ -57,15 +61,11 @@ class Connection:
         if not self.alive:
             return
         self.alive = False
-        uri = store.tracking_uri(store.repository_root())
-        failure = store.without_password(f"MLflow at {uri} failed ({_first_line(error)})")
+        uri = store.tracking_uri(repository_root())
+        failure = without_password(f"MLflow at {uri} failed ({_first_line(error)})")
         if self.required:
             raise TrackingError(f"{failure}; check MLFLOW_TRACKING_URI and the server, then run it again") from error
-        log.warning(
-            "%s; this run is not recorded any further. The stage goes on and writes its results to disk; "
-            "`datspect relog` sends it later",
-            failure,
-        )
+        log.warning("%s; this run is not recorded any further. %s", failure, self.remedy)
 
     def end_run(self, run_id: str, status: str, ended_ms: int | None = None) -> None:
         """Close a run; FINISHED only if everything arrived, so a broken connection makes it FAILED at best."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from filelock import FileLock, Timeout
 
+from datspect.addresses import repository_root
 from datspect.tracking.connection import Connection
 from datspect.tracking.environment import quiet_mlflow
 from datspect.tracking.ownership import close_orphans, owner_lives
-from datspect.tracking.store import repository_root
 
 log = logging.getLogger(__name__)
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
+from datspect.tracking.search import all_runs
+
 _CLOCK_SECONDS = 5.0  # a process' start time shifts by as much as the clock is set
 
 
@@ -25,7 +27,7 @@ def close_orphans(client: Any, experiment_id: str, stage: str) -> None:
         f"attributes.status = 'RUNNING' and tags.`datspect.stage` = '{stage}' "
         f"and tags.`datspect.host` = '{socket.gethostname()}'"
     )
-    for run in client.search_runs([experiment_id], filter_string=condition, max_results=1000):
+    for run in all_runs(client, experiment_id, condition):
         if not owner_lives(run.data.tags):
             client.set_terminated(run.info.run_id, "KILLED")
 

@@ -19,6 +19,7 @@ from datspect.tracking.labels import Nested, Tags, columns, common_tags, flat_pa
 from datspect.tracking.locality import beyond_this_machine
 from datspect.tracking.models import Shape, write_keras_model
 from datspect.tracking.ownership import close_orphans
+from datspect.tracking.search import all_runs
 from datspect.tracking.signals import Stopped, stopping_signals_raised
 
 _METRICS_PER_BATCH = 1000  # MLflow's limit
@@ -85,12 +86,16 @@ def open_late_run(
 class Run:
     """One run in MLflow, or nothing at all once the store cannot be reached: every method may always be called."""
 
-    def __init__(self, connection: Connection, common_tags: Mapping[str, str], times: Times | None = None) -> None:
+    def __init__(
+        self, connection: Connection, name: str, common_tags: Mapping[str, str], times: Times | None = None
+    ) -> None:
         self.connection = connection
+        self.name = name
         self._common_tags = common_tags
         self._times = times
         self._run_id: str | None = None
         self._artifact_uri = ""
+        self._handed_over = False
         self._summary: list[Any] = []  # metrics of the run as a whole, repeated on its models
 
     @property
@@ -106,12 +111,33 @@ class Run:
         return any(beyond_this_machine(uri) for uri in (self.connection.client.tracking_uri, self._artifact_uri))
 
     @contextmanager
-    def child(self, name: str, *, params: Nested | None = None, tags: Tags | None = None) -> Iterator["Run"]:
-        """Open a run below this one; it ends as `open_run` says."""
+    def child(
+        self, name: str, *, params: Nested | None = None, tags: Tags | None = None, times: Times | None = None
+    ) -> Iterator["Run"]:
+        """Open a run below this one; it ends as `open_run` says, at its true `times` if it is over already."""
         common = {**self._common_tags, "mlflow.parentRunId": str(self.run_id)}
-        times = self._times and Times(self._times.ended_ms, self._times.ended_ms)
+        if times is None and self._times:
+            times = Times(self._times.ended_ms, self._times.ended_ms)
         with _opened(self.connection, name, common, params, tags, times) as run:
             yield run
+
+    def finished_children(self, tag: str, value: str | None = None) -> set[str]:
+        """Values of `tag` over the FINISHED children, or over those with `value`; empty when not connected."""
+        runs = self._children(tag, value)
+        return {run.data.tags[tag] for run in runs if run.info.status == "FINISHED" and tag in run.data.tags}
+
+    @while_connected
+    def supersede_children(self, tag: str, value: str, by: "Run") -> None:
+        """Close every unfinished child with `tag` = `value` and tag it as replaced by the run `by`."""
+        for run in self._children(tag, value):
+            if run.info.status != "FINISHED" and run.info.run_id != by.run_id:
+                self.connection.client.set_tag(run.info.run_id, "datspect.superseded_by", by.run_id)
+                if run.info.status == "RUNNING":
+                    self.connection.client.set_terminated(run.info.run_id, "KILLED")
+
+    def hand_over(self) -> None:
+        """Leave the run RUNNING at the end, however this process ends: another goes on with it."""
+        self._handed_over = True
 
     @while_connected
     def set_tags(self, tags: Tags) -> None:
@@ -200,14 +226,43 @@ class Run:
             return self._upload_model(logged.model_id, folder)
 
     @while_connected
-    def _create(self, name: str, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
+    def create(self, params: Nested | None, tags: Tags | None) -> None:
+        """Create the run in MLflow."""
         from mlflow.entities import Param
 
         client = self.connection.client
         started = self._times.started_ms if self._times else None
-        info = client.create_run(self.connection.experiment_id, started, dict(tags), name).info
+        all_tags = {**self._common_tags, **{key: str(value) for key, value in (tags or {}).items()}}
+        self.adopt(client.create_run(self.connection.experiment_id, started, all_tags, self.name).info)
+        client.log_batch(self._run_id, params=[Param(key, text) for key, text in flat_params(params or {}).items()])
+
+    def adopt(self, info: Any) -> None:
+        """Be the run that exists in MLflow as `info`."""
         self._run_id, self._artifact_uri = info.run_id, info.artifact_uri
-        client.log_batch(self._run_id, params=[Param(key, value) for key, value in params.items()])
+
+    @contextmanager
+    def ended(self) -> Iterator[None]:
+        """End the run with the block, in the state that `open_run` says."""
+        status = "FAILED"
+        try:
+            yield
+            status = "FINISHED"
+        except (KeyboardInterrupt, Stopped):
+            status = "KILLED"
+            raise
+        finally:
+            if self._run_id and not self._handed_over:
+                self.connection.end_run(self._run_id, status, self._times.ended_ms if self._times else None)
+
+    def _children(self, tag: str, value: str | None) -> list[Any]:
+        condition = f"tags.`mlflow.parentRunId` = '{self.run_id}'"
+        if value is not None:
+            condition += f" and tags.`{tag}` = '{value}'"
+        return self._search(condition) or []  # None when not connected
+
+    @while_connected
+    def _search(self, condition: str) -> list[Any]:
+        return all_runs(self.connection.client, self.connection.experiment_id, condition)
 
     def _now_ms(self) -> int:
         return self._times.ended_ms if self._times else int(time.time() * 1000)
@@ -278,20 +333,10 @@ def _opened(
     tags: Tags | None,
     times: Times | None = None,
 ) -> Iterator[Run]:
-    run = Run(connection, common, times)
-    status = "FAILED"
-    try:
-        run._create(
-            name, flat_params(params or {}), {**common, **{key: str(value) for key, value in (tags or {}).items()}}
-        )
+    run = Run(connection, name, common, times)
+    with run.ended():
+        run.create(params, tags)
         yield run
-        status = "FINISHED"
-    except (KeyboardInterrupt, Stopped):
-        status = "KILLED"
-        raise
-    finally:
-        if run.run_id:
-            connection.end_run(run.run_id, status, times.ended_ms if times else None)
 
 
 def _metric(key: str, value: float, timestamp_ms: int, step: int, model_id: str | None = None) -> Any:

@@ -1,41 +1,20 @@
 """Where runs are kept: the tracking URI of the environment, or an SQLite database in the repository root."""
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from datspect.addresses import absolute_sqlite, repository_root, sqlite_path
+
 _LOCK_SECONDS = 120.0  # another process creates the database in about 5
 _FOR_TRAINING = {"mlflow.experimentKind": "custom_model_development"}  # else the UI takes runs for evaluations of chats
 
 
-def repository_root() -> Path:
-    """The root that DVC names (also from within a throwaway copy), else the nearest parent with a DVC project."""
-    if named := os.environ.get("DVC_ROOT"):
-        return Path(named).absolute()
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "dvc.yaml").is_file() or (folder / ".dvc").is_dir():
-            return folder
-    return here
-
-
 def tracking_uri(root: Path) -> str:
     """The environment's tracking URI with a relative SQLite path taken from `root`; default `<root>/mlflow.db`."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
-    path = _sqlite_path(uri)
-    if path is None or path.is_absolute():
-        return uri
-    from sqlalchemy.engine import make_url
-
-    return make_url(uri).set(database=(root / path).as_posix()).render_as_string(hide_password=False)
-
-
-def without_password(text: str) -> str:
-    """`text` with the user and password of every address in it left out."""
-    return re.sub(r"//[^/@\s]*@", "//", text)
+    return absolute_sqlite(os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db", root)
 
 
 def connect(experiment: str) -> tuple[Any, str]:
@@ -44,23 +23,13 @@ def connect(experiment: str) -> tuple[Any, str]:
 
     root = repository_root()
     uri = tracking_uri(root)
-    path = _sqlite_path(uri)
+    path = sqlite_path(uri)
     if path is None:
         client = MlflowClient(tracking_uri=uri)
         return client, _experiment_id(client, experiment, artifacts=None)
     with _only_process(path):  # the first client migrates the database; two at once would break each other
         client = MlflowClient(tracking_uri=uri)
         return client, _experiment_id(client, experiment, artifacts=(root / "mlruns").as_uri())
-
-
-def _sqlite_path(uri: str) -> Path | None:
-    """Path of the database file that `uri` names, None for a server or a database in memory."""
-    if not uri.startswith("sqlite"):
-        return None
-    from sqlalchemy.engine import make_url
-
-    database = make_url(uri).database
-    return Path(database) if database and not database.startswith((":memory:", "file:")) else None
 
 
 @contextmanager

@@ -1,0 +1,127 @@
+"""From the trials of a study to MLflow: one run for the study, a child for each trial, from whichever process."""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from datspect import tracking
+from datspect.io.tables import read_table
+from datspect.tuning.trials import TrialRecord, history_path
+
+log = logging.getLogger(__name__)
+
+_STUDY_ID, _STUDY, _TRIAL = "datspect.study_id", "datspect.study", "datspect.trial"
+_CURVES = ("train_loss", "validation_loss", "train_accuracy", "validation_accuracy", "learning_rate")
+_LOCK_NAME, _LOCK_SECONDS = "mlflow.lock", 120.0  # sending a trial takes less than one
+
+
+@contextmanager
+def open_study_run(
+    study: str, study_id: str, *, experiment: str, params: Mapping[str, Any], tags: Mapping[str, object]
+) -> Iterator[tracking.Run]:
+    """Open the run of a study, the same one for every process that works on it; see `tracking.open_joined_run`."""
+    key, all_tags = (_STUDY_ID, study_id), {**tags, _STUDY: study}
+    with tracking.open_joined_run(
+        study, stage="tune", experiment=experiment, key=key, params=params, tags=all_tags
+    ) as run:
+        yield run
+
+
+def record_trial(run: tracking.Run, trial: TrialRecord, folder: Path, objective: str) -> None:
+    """Send a complete or pruned trial, once, as a child of the study's `run`; of any other state nothing is sent.
+
+    `folder` holds the curves of the trials of this machine. A child that a killed process left unfinished is closed.
+    """
+    if trial.state not in ("complete", "pruned"):
+        return
+    number = str(trial.number)
+    with _alone(folder, trial) as alone:
+        if not alone or run.finished_children(_TRIAL, number):
+            return
+        name, times = f"trial-{trial.number:04d}", _times(trial)
+        with run.child(name, params=trial.values, tags=_tags(run, trial, objective), times=times) as child:
+            child.log_metrics(_metrics(trial))
+            child.log_history(
+                {"fold_score": np.asarray(trial.fold_scores), **_curves(history_path(folder, trial.number))}
+            )
+            run.supersede_children(_TRIAL, number, child)
+
+
+def record_missing(run: tracking.Run, trials: Iterable[TrialRecord], folder: Path, objective: str) -> None:
+    """Send the trials of this machine, whose curves lie in `folder`, that no process has sent."""
+    sent = run.finished_children(_TRIAL)
+    for trial in trials:
+        if str(trial.number) not in sent and history_path(folder, trial.number).is_file():
+            record_trial(run, trial, folder, objective)
+
+
+def record_summary(run: tracking.Run, metrics: Mapping[str, float], files: Sequence[Path], step: int) -> None:
+    """Send what the study has come to, metrics at `step`, the number of trials done; files go to `study`.
+
+    Raises
+    ------
+    FileNotFoundError : one of `files` is missing.
+    """
+    run.log_metrics(metrics, step)
+    run.log_files(files, "study")
+
+
+@contextmanager
+def _alone(folder: Path, trial: TrialRecord) -> Iterator[bool]:
+    """Whether no other process of this machine sends a trial of this study meanwhile; a killed one lets go."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / _LOCK_NAME)
+    try:
+        lock.acquire(timeout=_LOCK_SECONDS)
+    except Timeout:
+        log.warning(
+            "trial %d not sent to MLflow: another process has held %s for %g s; the next `datspect tune` sends it",
+            trial.number, folder / _LOCK_NAME, _LOCK_SECONDS,
+        )  # fmt: skip
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def _tags(run: tracking.Run, trial: TrialRecord, objective: str) -> dict[str, object]:
+    tags: dict[str, object] = {
+        _STUDY: run.name,
+        _TRIAL: trial.number,
+        "datspect.trial_state": trial.state,
+        "datspect.objective": objective,
+    }
+    if trial.state == "pruned":
+        tags["datspect.pruned_after"] = trial.n_epochs
+    return tags
+
+
+def _metrics(trial: TrialRecord) -> dict[str, float]:
+    """What was measured, over all development folds."""
+    metrics = {**trial.measures, "n_epochs": float(trial.n_epochs)}
+    if trial.score is not None:
+        metrics["score"] = trial.score
+    if trial.seconds is not None:
+        metrics["seconds"] = trial.seconds
+    return metrics
+
+
+def _curves(path: Path) -> dict[str, Any]:
+    """Means over the heads, epoch by epoch; none without a file, as of a trial of another machine."""
+    if not path.is_file():
+        return {}
+    means = read_table(path, ["head", "epoch"]).groupby("epoch").mean(numeric_only=True)
+    return {f"epoch/{name}": means[name].to_numpy() for name in _CURVES if name in means}
+
+
+def _times(trial: TrialRecord) -> tracking.Times | None:
+    if trial.started is None or trial.ended is None:
+        return None
+    return tracking.Times(int(trial.started.timestamp() * 1000), int(trial.ended.timestamp() * 1000))

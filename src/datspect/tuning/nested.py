@@ -1,0 +1,135 @@
+"""Nested cross-validation: how well a search does on subjects that took no part in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from datspect import crossval
+from datspect.evaluation.comparison import Predictions, compare_out_of_fold
+from datspect.evaluation.metrics import predicted_labels
+from datspect.modeling.heads import Head
+from datspect.splitting import subject_folds
+from datspect.tuning.development import Development
+from datspect.tuning.scoring import TITLES, Objective, measures
+from datspect.tuning.space import Configuration
+from datspect.tuning.summary import values_text
+from datspect.tuning.trials import TrialRecord
+
+N_OUTER, N_INNER = 3, 5
+
+FloatArray = NDArray[np.floating[Any]]
+IntArray = NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class OuterFolds:
+    """The training role cut into outer folds: shape (N,), from 1."""
+
+    data: Development
+    folds: IntArray
+    seed: int
+
+    @property
+    def numbers(self) -> list[int]:
+        """Of the folds."""
+        return [int(fold) for fold in np.unique(self.folds)]
+
+    def inner(self, fold: int) -> Development:
+        """What the search of an outer fold sees: everybody outside of it, in inner folds."""
+        return self.data.only(self.folds != fold, N_INNER, self.seed)
+
+
+def outer_folds(data: Development, seed: int) -> OuterFolds:
+    """Stratified by class, all scans of a subject in one fold."""
+    return OuterFolds(data, subject_folds(data.scans, N_OUTER, seed, "outer folds of tune --nested"), seed)
+
+
+def nested_result(
+    outer: OuterFolds, base: Configuration, winners: Sequence[TrialRecord], objective: Objective, cohort_kind: str
+) -> dict[str, Any]:
+    """Train each outer fold's winner, and `base` beside it, and judge both on the subjects of that fold.
+
+    `winners`: of the inner searches, by outer fold. Gives a record for nested.json.
+    """
+    configurations = [base.changed(winner.values) for winner in winners]
+    tuned, untuned = _outer_probabilities(outer, configurations, base)
+    targets = outer.data.targets
+    sizes = [int(np.sum(outer.folds != fold)) for fold in outer.numbers]
+    naive = float(np.average([winner.score or np.nan for winner in winners], weights=sizes))
+    scores = measures(targets, tuned)
+    return {
+        "cohort_kind": cohort_kind,
+        "objective": objective,
+        "outer": scores,
+        "naive": naive,
+        "gap": scores[objective] - naive,
+        "values_of_params_yaml": measures(targets, untuned),
+        "tuned_minus_params_yaml": compare_out_of_fold(targets, _predictions(tuned), _predictions(untuned)),
+        "winners": [
+            {"outer_fold": fold, "trial": winner.number, "values": dict(winner.values), "score": winner.score}
+            for fold, winner in zip(outer.numbers, winners, strict=True)
+        ],
+    }
+
+
+def nested_metrics(result: dict[str, Any]) -> dict[str, float]:
+    """The numbers of a result by a flat name, for its run."""
+    groups = {name: result[name] for name in ("outer", "values_of_params_yaml", "tuned_minus_params_yaml")}
+    flat = {f"{group}/{name}": value for group, values in groups.items() for name, value in values.items()}
+    return {**flat, "naive": result["naive"], "gap": result["gap"]}
+
+
+def nested_text(result: dict[str, Any], cohort: str) -> str:
+    """A few lines for the terminal."""
+    objective: Objective = result["objective"]
+    title, outer, base = TITLES[objective], result["outer"], result["values_of_params_yaml"]
+    key = {"log_loss": "loss_difference", "roc_auc": "roc_auc_difference", "accuracy": "accuracy_difference"}[objective]
+    difference = result["tuned_minus_params_yaml"]
+    table = pd.DataFrame(
+        [
+            [f"outer {title}, on subjects outside of the search", _bounds(outer, objective)],
+            [f"naive {title}, the winners' own inner scores", f"{result['naive']:.4f}"],
+            ["gap, outer less naive", f"{result['gap']:+.4f}"],
+            [f"outer {title} with the values of params.yaml", _bounds(base, objective)],
+            ["tuned less params.yaml, same subjects", _bounds(difference, key, sign="+")],
+        ]
+    )
+    winners = [f"  outer fold {w['outer_fold']}: {values_text(w['values'])}" for w in result["winners"]]
+    lines = table.to_string(index=False, header=False, justify="left")
+    head = f"Nested search ({cohort}), {N_OUTER} outer and {N_INNER} inner folds"
+    return "\n".join([head, lines, "winners:", *winners])
+
+
+def _outer_probabilities(
+    outer: OuterFolds, tuned: Sequence[Configuration], base: Configuration
+) -> tuple[FloatArray, FloatArray]:
+    """Of every subject by the head that has not seen it, tuned and untuned, shape (N,) both; one stack trains all."""
+    data, training = outer.data, base.training
+
+    def heads(name: str, configurations: Sequence[Configuration]) -> list[Head]:
+        return [
+            crossval.outer_head(f"{name}-{fold}", fold, outer.folds, one.classifier, one.training)
+            for fold, one in zip(outer.numbers, configurations, strict=True)
+        ]
+
+    groups = [heads("tuned", tuned), heads("untuned", [base] * len(tuned))]
+    together = [head for group in groups for head in group]
+    fitted = crossval.train(together, data.bank, data.targets, training.batch_size, "outer folds")
+    halves = (fitted[: len(tuned)], fitted[len(tuned) :])
+    first, second = (
+        crossval.probabilities(crossval.out_of_fold_logits(group, half, data.bank[0]))
+        for group, half in zip(groups, halves, strict=True)
+    )
+    return first, second
+
+
+def _predictions(probabilities: FloatArray) -> Predictions:
+    return Predictions(predicted_labels(probabilities), probabilities, probabilities)
+
+
+def _bounds(values: dict[str, float], name: str, sign: str = "") -> str:
+    return f"{values[name]:{sign}.4f} ({values[f'{name}_low']:{sign}.4f} to {values[f'{name}_high']:{sign}.4f})"

@@ -1,0 +1,21 @@
+"""Optuna's own messages, kept back while we say what happens ourselves."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Silence its log below errors, and its warnings that a feature may change in a later release."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(before)

