@@ -61,7 +61,7 @@ test: setup-dev ## run all tests
 test-fast: setup-dev ## run the tests that take seconds
 	pytest -m "not slow"
 
-bench: setup-dev ## measure everything that docs/benchmarks.md states, after make repro (under 40 minutes, quiet machine)
+bench: setup-dev ## measure everything that docs/benchmarks.md states, after make repro (about 40 minutes, quiet machine)
 	python benchmarks/run_all.py
 
 bench-tuning: setup-dev ## measure a trial against plain fit, after make repro (about 10 minutes, quiet machine)

@@ -3,7 +3,7 @@
     python benchmarks/run_all.py [--into docs/benchmarks.md]
     python benchmarks/run_all.py --quick --into FILE
 
-Needs the results of `dvc repro` and a quiet machine; under 40 minutes on two cores. A benchmark that fails is named in
+Needs the results of `dvc repro` and a quiet machine; about 40 minutes on two cores. A benchmark that fails is named in
 the document, the others still run, and the exit code is 1.
 """
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from datspect.errors import CohortError, ParamsError, TuningError
 from datspect.io.training_data import TrainingInputs
 from datspect.params import load_params
 from datspect.tuning.quiet import quiet_optuna
+from datspect.tuning.scoring import Outcome, outcomes
 
 # As `datspect tune`, with trials that are taken for dead after seconds instead of a minute.
 PROGRAM = """
@@ -204,6 +206,23 @@ def test_data_that_are_missing_or_changed_are_named(project: Path) -> None:
     inputs.bank.unlink()
     with pytest.raises(CohortError, match=r"bank\.npy"):
         chosen(project, inputs=inputs)
+
+
+def test_a_trial_that_diverges_ends_without_a_score_and_the_study_goes_on(
+    project: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def nan_in_the_second(*arguments: Any) -> Iterator[Outcome]:
+        for outcome in outcomes(*arguments):
+            diverged = arguments[-1].endswith("trial 1") and outcome.n_epochs > 2
+            yield replace(outcome, probabilities=outcome.probabilities * np.nan) if diverged else outcome
+
+    monkeypatch.setattr("datspect.tuning.search.outcomes", nan_in_the_second)
+    caplog.set_level("INFO")
+    studies.search(chosen(project, trials=3, pruner="none"))
+    assert [trial.state.name for trial in trials(project)] == ["COMPLETE", "PRUNED", "COMPLETE"]
+    assert "trial 1: diverged after 4 epochs, pruned" in caplog.text
+    (parent,) = parents(project, "tune")
+    assert len(children(project, parent)) == 3
 
 
 @pytest.mark.parametrize("name", ["../elsewhere", "a b", "-x"])

@@ -10,7 +10,9 @@ from datspect.commands.tables import tables
 from datspect.commands.tune import tune
 from datspect.launch import with_clear_errors
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown"
+)
 
 
 @app.callback()

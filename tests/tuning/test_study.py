@@ -42,6 +42,7 @@ def add(study: Study, score: float | None) -> None:
         trial.suggest_float("dropout", 0.0, 0.9)
         if score is None:
             trial.report(0.001, 1)
+            trial.set_user_attr(study_module.MEASURES, {"log_loss": 0.001})
             raise optuna.TrialPruned
         return score
 

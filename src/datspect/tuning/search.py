@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import optuna
 from optuna.storages import fail_stale_trials
 
@@ -37,12 +38,15 @@ class Search:
 
         Raises
         ------
-        TrialPruned : it is worse than others were after as many epochs.
+        TrialPruned : it is worse than others were after as many epochs, or has diverged.
         """
         configuration = self.space.suggested(trial)
         epochs = looks(configuration.training.epochs, self.check_epochs)
         name = f"{self.study.name}, trial {trial.number}"
         for outcome in outcomes(configuration, self.data, epochs, name):
+            if not np.isfinite(outcome.probabilities).all():
+                self._keep_curves(trial, outcome)
+                raise optuna.TrialPruned  # diverged: a trial without a score
             so_far = score(self.study.objective, self.data.targets, outcome.probabilities)
             trial.report(so_far, outcome.n_epochs)
             is_last = outcome.n_epochs == epochs[-1]
@@ -55,10 +59,13 @@ class Search:
 
     def _keep(self, trial: optuna.Trial, outcome: Outcome) -> None:
         """Curves to disk, measures to the study; before the trial counts as ended."""
-        write_table(history_path(self.folder, trial.number), outcome.history)
+        self._keep_curves(trial, outcome)
         by_fold = fold_scores(self.study.objective, self.data, outcome.probabilities)
         trial.set_user_attr(study_attributes.FOLD_SCORES, by_fold)
         trial.set_user_attr(study_attributes.MEASURES, measures(self.data.targets, outcome.probabilities))
+
+    def _keep_curves(self, trial: optuna.Trial, outcome: Outcome) -> None:
+        write_table(history_path(self.folder, trial.number), outcome.history)
         trial.set_user_attr(study_attributes.N_EPOCHS, outcome.n_epochs)
 
 
@@ -116,7 +123,7 @@ def _one_trial(search: Search) -> TrialRecord:
 def _say(study: Study, trial: TrialRecord, n_trials: int, seconds: float, n_before: int) -> None:
     """One line: what came out, the best so far, how long still."""
     title, n_done, best = TITLES[study.objective], finished(study.trials()), study.best()
-    result = f"{title} {trial.score:.4f}"
+    result = "diverged" if trial.score is None else f"{title} {trial.score:.4f}"
     if trial.state == "pruned":
         result += f" after {trial.n_epochs} epochs, pruned"
     standing = f"best {best.score:.4f}, trial {best.number}" if best else "none complete yet"

@@ -147,7 +147,7 @@ def _record(trial: FrozenTrial) -> TrialRecord:
         number=trial.number,
         state=_STATES[trial.state],
         values=dict(trial.params),
-        score=trial.value if trial.state == TrialState.COMPLETE else _last(trial.intermediate_values),
+        score=_score(trial),
         measures=dict(attributes.get(MEASURES, {})),
         fold_scores=tuple(attributes.get(FOLD_SCORES, ())),
         n_epochs=int(attributes.get(N_EPOCHS, 0)),
@@ -156,8 +156,11 @@ def _record(trial: FrozenTrial) -> TrialRecord:
     )
 
 
-def _last(intermediate: Mapping[int, float]) -> float | None:
-    return intermediate[max(intermediate)] if intermediate else None
+def _score(trial: FrozenTrial) -> float | None:
+    if trial.state == TrialState.COMPLETE:
+        return trial.value
+    measured = MEASURES in trial.user_attrs  # else it runs still, or has diverged
+    return trial.intermediate_values[max(trial.intermediate_values)] if measured else None
 
 
 def _brief(value: object) -> str:
