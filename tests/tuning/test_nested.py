@@ -1,30 +1,15 @@
 """The nested search: outer folds that no search has seen, and the price of looking."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tests.tuning.made_up_data import write_inputs, write_params
 
-from datspect.io.training_data import read_training_data
-from datspect.params import load_params
-from datspect.tuning.development import Development, development
+from datspect.tuning.development import Development
 from datspect.tuning.nested import N_OUTER, OuterFolds, nested_metrics, nested_result, nested_text, outer_folds
 from datspect.tuning.scoring import score
 from datspect.tuning.space import Configuration
 from datspect.tuning.trials import TrialRecord
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Development:
-    return development(read_training_data(write_inputs(tmp_path)))
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> Configuration:
-    params = load_params(write_params(tmp_path))
-    return Configuration(params.classifier, params.training)
 
 
 def winner(score: float, **values: Any) -> TrialRecord:
@@ -49,19 +34,19 @@ def test_a_search_sees_nobody_of_its_outer_fold(data: Development) -> None:
     assert outer.folds.tolist() != outer_folds(data, seed=2).folds.tolist()
 
 
-def test_winners_that_equal_params_are_no_better_than_params(data: Development, base: Configuration) -> None:
+def test_winners_that_equal_params_are_no_better_than_params(data: Development, configuration: Configuration) -> None:
     outer = outer_folds(data, seed=1)
-    result = nested_result(outer, base, [winner(0.5)] * N_OUTER, "log_loss", "phantom")
+    result = nested_result(outer, configuration, [winner(0.5)] * N_OUTER, "log_loss", "phantom")
     assert result["outer"] == pytest.approx(result["values_of_params_yaml"])
     difference = result["tuned_minus_params_yaml"]
     for name in ("loss_difference", "loss_difference_low", "loss_difference_high", "accuracy_difference"):
         assert difference[name] == pytest.approx(0.0, abs=1e-6)
 
 
-def test_the_gap_is_what_the_winners_promised_and_did_not_keep(data: Development, base: Configuration) -> None:
+def test_the_gap_is_what_the_winners_promised_and_did_not_keep(data: Development, configuration: Configuration) -> None:
     outer = OuterFolds(data, np.where(np.arange(len(data.targets)) < 6, 1, np.arange(len(data.targets)) % 2 + 2), 1)
     winners = [winner(0.2, width=4), winner(0.3, dropout=0.0), winner(0.4, initial=0.05)]
-    result = nested_result(outer, base, winners, "log_loss", "phantom")
+    result = nested_result(outer, configuration, winners, "log_loss", "phantom")
     sizes = [int((outer.folds != fold).sum()) for fold in (1, 2, 3)]
     naive = np.average([0.2, 0.3, 0.4], weights=sizes)
     assert result["naive"] == pytest.approx(naive)
@@ -70,7 +55,7 @@ def test_the_gap_is_what_the_winners_promised_and_did_not_keep(data: Development
     assert nested_metrics(result)["gap"] == result["gap"]
 
 
-def test_the_outer_score_depends_on_nothing_but_unseen_subjects(data: Development, base: Configuration) -> None:
+def test_the_outer_score_depends_on_unseen_subjects_alone(data: Development, configuration: Configuration) -> None:
     """Labels turned around inside an outer fold leave the answers of the head that judges it alone."""
     outer = outer_folds(data, seed=1)
     winners = [winner(0.3, dropout=0.1)] * N_OUTER
@@ -78,18 +63,18 @@ def test_the_outer_score_depends_on_nothing_but_unseen_subjects(data: Developmen
     turned = Development(data.scans, data.bank, np.where(inside, 1 - data.targets, data.targets), data.folds)
     from datspect.tuning.nested import _outer_probabilities
 
-    tuned = [base.changed(each.values) for each in winners]
-    before, _ = _outer_probabilities(outer, tuned, base)
-    after, _ = _outer_probabilities(OuterFolds(turned, outer.folds, 1), tuned, base)
+    tuned = [configuration.changed(each.values) for each in winners]
+    before, _ = _outer_probabilities(outer, tuned, configuration)
+    after, _ = _outer_probabilities(OuterFolds(turned, outer.folds, 1), tuned, configuration)
     np.testing.assert_allclose(before[inside], after[inside], atol=1e-6)
     assert np.abs(before[~inside] - after[~inside]).max() > 0.01
-    result = nested_result(outer, base, winners, "log_loss", "phantom")
+    result = nested_result(outer, configuration, winners, "log_loss", "phantom")
     assert result["outer"]["log_loss"] == pytest.approx(score("log_loss", data.targets, before), abs=1e-6)
 
 
-def test_the_text_says_what_is_what(data: Development, base: Configuration) -> None:
+def test_the_text_says_what_is_what(data: Development, configuration: Configuration) -> None:
     outer = outer_folds(data, seed=1)
-    result = nested_result(outer, base, [winner(0.3, dropout=0.1)] * N_OUTER, "log_loss", "phantom")
+    result = nested_result(outer, configuration, [winner(0.3, dropout=0.1)] * N_OUTER, "log_loss", "phantom")
     text = nested_text(result, "PHANTOM cohort, simulated")
     for part in ("PHANTOM cohort", "outer log loss", "naive log loss", "gap", "outer fold 3: dropout 0.1"):
         assert part in text

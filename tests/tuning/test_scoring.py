@@ -1,29 +1,14 @@
 """How a configuration is judged: by everybody outside of the fold that judged, after as many epochs as asked."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
-from tests.tuning.made_up_data import N_SUBJECTS, N_TEST, write_inputs, write_params
+from tests.tuning.made_up_data import N_SUBJECTS, N_TEST
 
 from datspect import crossval
-from datspect.io.training_data import read_training_data
-from datspect.params import load_params
-from datspect.tuning.development import Development, development
+from datspect.tuning.development import Development
 from datspect.tuning.scoring import fold_scores, looks, measures, outcomes, score
 from datspect.tuning.space import Configuration
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Development:
-    return development(read_training_data(write_inputs(tmp_path)))
-
-
-@pytest.fixture
-def configuration(tmp_path: Path) -> Configuration:
-    params = load_params(write_params(tmp_path))
-    return Configuration(params.classifier, params.training)
 
 
 def test_test_subjects_are_gone(data: Development) -> None:
