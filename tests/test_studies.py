@@ -27,9 +27,11 @@ from datspect.params import load_params
 from datspect.tuning.quiet import quiet_optuna
 from datspect.tuning.scoring import Outcome, outcomes
 
-# As `datspect tune`, with trials that are taken for dead after seconds instead of a minute.
+# As `datspect tune`, with trials that are taken for dead after seconds, not a minute. A shell that starts the tests
+# in the background makes them ignore Ctrl-C, and the program would inherit that.
 PROGRAM = """
-import sys
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from datspect.tuning import storage
 storage.HEARTBEAT_SECONDS, storage.GRACE_SECONDS = 1, 4
 from datspect.__main__ import main
