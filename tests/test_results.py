@@ -128,6 +128,7 @@ def test_of_a_study_of_another_split_nobody_is_said_to_have_taken_part_or_not(st
         assert claim not in origin["note"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["cv", "final"])
 def test_a_study_is_in_the_record_the_tags_and_the_digest(
     project: Path, monkeypatch: pytest.MonkeyPatch, stage: str

@@ -151,6 +151,7 @@ def test_the_score_of_a_trial_is_that_of_a_study_without_pruning(project: Path) 
             assert with_pruner.value == without.value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["roc_auc", "accuracy"])
 def test_other_objectives_are_made_large(project: Path, objective: str) -> None:
     studies.search(chosen(project, objective=objective, pruner="none"))

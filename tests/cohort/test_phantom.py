@@ -53,6 +53,7 @@ def test_a_cohort_folder_is_written_whole(written, phantom_params):
         assert file_digest(folder / str(scan.path)) == scan.sha256
 
 
+@pytest.mark.slow
 def test_the_number_of_workers_changes_no_byte(written, laboratory, tmp_path):
     folder, truth = written
     again = write_phantom_cohort(tmp_path / "cohort", laboratory, n_jobs=2)

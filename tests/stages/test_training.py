@@ -170,6 +170,7 @@ def test_parameters_of_no_study_are_not_mentioned_in_the_metrics(inputs: Inputs)
     assert set(metrics) == {"cohort_kind", "cv", "out_of_fold"}
 
 
+@pytest.mark.slow
 def test_cv_says_that_parameters_of_a_study_make_it_optimistic_and_gives_the_same_figures(
     inputs: Inputs, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -191,6 +192,7 @@ def test_cv_says_that_parameters_of_a_study_make_it_optimistic_and_gives_the_sam
     assert run.data.tags["mlflow.note.content"] == origin["note"]
 
 
+@pytest.mark.slow
 def test_final_says_of_which_study_its_parameters_are(inputs: Inputs) -> None:
     take_from_study(inputs)
     reports = inputs.final("tuned")
@@ -203,6 +205,7 @@ def test_final_says_of_which_study_its_parameters_are(inputs: Inputs) -> None:
     assert recorded.data.tags["datspect.parameters_from"] == "study wide, trial 7"
 
 
+@pytest.mark.slow
 def test_after_a_change_of_the_split_no_stage_claims_who_took_part_in_the_tuning(
     inputs: Inputs, caplog: pytest.LogCaptureFixture
 ) -> None:
