@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from datspect.tuning.trials import TrialRecord, history_path
 log = logging.getLogger("datspect.tune")
 
 _SECONDS_BETWEEN_LOOKS = 2.0
+_TRIALS_OF_THE_PACE = 10
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,7 @@ def run_trials(search: Search, n_trials: int, minutes: float | None, ended: Call
     `ended` is told of each trial that this process ended. Trials of processes that died are begun again with the same
     values; while the last ones run elsewhere this waits for them, to take over should their process die.
     """
-    started, n_before = time.monotonic(), finished(search.study.trials())
-    said_waiting = False
+    started, since, said_waiting = time.monotonic(), datetime.now(), False
     while (n_done := finished(_without_stale(search.study))) < n_trials:
         if minutes is not None and time.monotonic() - started > 60 * minutes:
             log.info("%s: %g min are over, %d of %d trials done", search.study.name, minutes, n_done, n_trials)
@@ -89,7 +90,7 @@ def run_trials(search: Search, n_trials: int, minutes: float | None, ended: Call
             continue
         trial = _one_trial(search)
         ended(trial)
-        _say(search.study, trial, n_trials, (time.monotonic() - started), n_before)
+        _say(search.study, trial, n_trials, since)
 
 
 def _without_stale(study: Study) -> list[TrialRecord]:
@@ -120,15 +121,27 @@ def _one_trial(search: Search) -> TrialRecord:
     return search.study.trials()[numbers[0]]
 
 
-def _say(study: Study, trial: TrialRecord, n_trials: int, seconds: float, n_before: int) -> None:
+def _say(study: Study, trial: TrialRecord, n_trials: int, since: datetime) -> None:
     """One line: what came out, the best so far, how long still."""
-    title, n_done, best = TITLES[study.objective], finished(study.trials()), study.best()
+    trials, title, best = study.trials(), TITLES[study.objective], study.best()
+    n_done = finished(trials)
     result = "diverged" if trial.score is None else f"{title} {trial.score:.4f}"
     if trial.state == "pruned":
         result += f" after {trial.n_epochs} epochs, pruned"
     standing = f"best {best.score:.4f}, trial {best.number}" if best else "none complete yet"
-    left = seconds / max(n_done - n_before, 1) * max(n_trials - n_done, 0) / 60
+    left = seconds_a_trial(trials, since) * max(n_trials - n_done, 0) / 60
     log.info(
         "[%d/%d] trial %d: %s, %.0f s (%s); about %.0f min left",
         n_done, n_trials, trial.number, result, trial.seconds or 0.0, standing, left,
     )  # fmt: skip
+
+
+def seconds_a_trial(trials: Sequence[TrialRecord], since: datetime) -> float:
+    """From one end of a trial to the next, whichever process it ran in, over the last ones that ended after `since`."""
+    recent = [
+        trial for trial in trials if trial.state in ("complete", "pruned") and trial.ended and trial.ended >= since
+    ]
+    ends = sorted(trial.ended for trial in recent if trial.ended)[-_TRIALS_OF_THE_PACE:]
+    if len(ends) > 1:
+        return (ends[-1] - ends[0]).total_seconds() / (len(ends) - 1)
+    return max((trial.seconds or 0.0 for trial in recent), default=0.0)
