@@ -26,6 +26,7 @@ from datspect.io.training_data import TrainingInputs
 from datspect.params import load_params
 from datspect.tuning.quiet import quiet_optuna
 from datspect.tuning.scoring import Outcome, outcomes
+from datspect.tuning.storage import ADDRESS_VARIABLE
 
 # As `datspect tune`, with trials that are taken for dead after seconds, not a minute. A shell that starts the tests
 # in the background makes them ignore Ctrl-C, and the program would inherit that.
@@ -43,7 +44,7 @@ main()
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    monkeypatch.delenv(studies.STORAGE_VARIABLE, raising=False)
+    monkeypatch.delenv(ADDRESS_VARIABLE, raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("datspect.tracking.joining._SETTLING_SECONDS", 0.0)  # nobody else creates a run here
     add_database(tmp_path)
@@ -324,7 +325,7 @@ def test_four_processes_share_a_study_on_postgresql_and_one_is_killed(project: P
     write_project(project, pruner="halving", sampler="tpe", trials=8)
     _make_trials_long(project)
     with postgres_server(tmp_path_factory.mktemp("postgres")) as address:
-        environment = {studies.STORAGE_VARIABLE: address}
+        environment = {ADDRESS_VARIABLE: address}
         workers = [start(project, **environment) for _ in range(4)]
         wait_for(lambda: len(running(project, address)) == 4, workers[0], seconds=180)
         workers[2].send_signal(signal.SIGKILL)

@@ -1,7 +1,6 @@
 """A study as a whole: from params.yaml and the feature bank to its database, its files and its run in MLflow."""
 
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,7 +10,6 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from datspect import results, study_record, tracking
-from datspect.addresses import absolute_sqlite, repository_root
 from datspect.cohort.table import cohort_title
 from datspect.digests import file_digest
 from datspect.errors import ParamsError, TuningError
@@ -29,13 +27,10 @@ from datspect.tuning.quiet import quiet_optuna
 from datspect.tuning.sampling import build_pruner, build_sampler
 from datspect.tuning.search import Search, run_trials
 from datspect.tuning.space import NAMES, SearchSpace, search_space
-from datspect.tuning.storage import open_storage
+from datspect.tuning.storage import open_storage, storage_address
 from datspect.tuning.study import Identity, Study, finished, open_study
 from datspect.tuning.summary import study_summary, summary_metrics, summary_text, trials_table, values_text
 from datspect.tuning.trials import TrialRecord
-
-STORAGE_VARIABLE = "DATSPECT_STUDIES"
-"""Names the database instead of tune.storage, for an address with a password."""
 
 log = logging.getLogger("datspect.tune")
 
@@ -87,12 +82,6 @@ def _checked_name(name: str) -> str:
             f"--study {name!r}: expected a letter or digit first, then at most 60 letters, digits, - and _"
         ) from None
     return checked
-
-
-def storage_address(of_params: str | None = None) -> str:
-    """Where studies are kept: the environment's DATSPECT_STUDIES, else `of_params` (default: tune.storage)."""
-    address = os.environ.get(STORAGE_VARIABLE) or of_params or load_params().tune.storage
-    return absolute_sqlite(address, repository_root())
 
 
 def search(chosen: Chosen) -> str:

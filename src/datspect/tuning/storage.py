@@ -1,5 +1,6 @@
 """The database of studies: SQLite beside the project, or a server that several machines share."""
 
+import os
 import time
 from typing import Any
 
@@ -8,8 +9,11 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from datspect.addresses import sqlite_path, without_password
+from datspect.addresses import absolute_sqlite, repository_root, sqlite_path, without_password
 from datspect.errors import TuningError
+
+ADDRESS_VARIABLE = "DATSPECT_STUDIES"
+"""Names the database instead of tune.storage, for an address with a password."""
 
 HEARTBEAT_SECONDS = 10
 GRACE_SECONDS = 60
@@ -17,6 +21,11 @@ GRACE_SECONDS = 60
 
 _MOST_RETRIES = 3  # a trial that kills its process every time must end at some point
 _ATTEMPTS = 5
+
+
+def storage_address(of_params: str) -> str:
+    """Where studies are kept: the environment's DATSPECT_STUDIES, else `of_params`; SQLite below the root."""
+    return absolute_sqlite(os.environ.get(ADDRESS_VARIABLE) or of_params, repository_root())
 
 
 def open_storage(address: str) -> RDBStorage:
