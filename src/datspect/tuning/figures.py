@@ -35,5 +35,9 @@ def _figure(draw: Callable[..., Any], study: Study, title: str) -> Figure:
         axes = draw(study.optuna)
     figure: Figure = np.ravel(axes)[0].figure
     plt.close(figure)  # else pyplot would keep it for good
+    figure.set_size_inches(12, 6)
+    figure.subplots_adjust(bottom=0.2)  # names of values stand below the axes, aslant
+    for each in np.ravel(axes):
+        each.set_title("")
     figure.suptitle(title, fontsize=11)
     return figure
