@@ -156,11 +156,15 @@ def _searched(chosen: Chosen, study: Study, data: Development, n_trials: int) ->
     _say_start(chosen, study, n_trials)
     # A study that was deleted and begun again under its name must not take the old one's curves for its own.
     folder, objective = chosen.folder / f"trials-{study.id[:8]}", study.objective
-    with _study_run(chosen, study, data) as run:
+    tune, cohort = chosen.params.tune, chosen.data.cohort
+    with _run(chosen, study.name, study.id) as run:
+        run.log_dataset(data.scans, name=cohort["kind"], digest=cohort["digest"], context="tuning")
         study_record.record_missing(run, study.trials(), folder, objective)
-        search = Search(study, chosen.space, data, chosen.params.tune.check_epochs, folder)
         run_trials(
-            search, n_trials, chosen.params.tune.minutes, lambda t: study_record.record_trial(run, t, folder, objective)
+            Search(study, chosen.space, data, tune.check_epochs, folder),
+            n_trials,
+            tune.minutes,
+            lambda trial: study_record.record_trial(run, trial, folder, objective),
         )
         summary = _write_summary(chosen, study)
         files = [chosen.folder / name for name in ("study.json", "trials.csv")] + sorted(chosen.folder.glob("*.png"))
@@ -211,14 +215,11 @@ def _say_start(chosen: Chosen, study: Study, n_trials: int) -> None:
 
 
 @contextmanager
-def _study_run(chosen: Chosen, study: Study, data: Development) -> Iterator[tracking.Run]:
+def _run(chosen: Chosen, name: str, key: str) -> Iterator[tracking.Run]:
+    """The run in MLflow that is found again by `key`."""
     params = {"tune": _settings(chosen), "space": chosen.space.description(), "training": chosen.identity.training}
-    tags = results.data_tags(chosen.data, chosen.identity.split)
-    with study_record.open_study_run(
-        study.name, study.id, experiment=chosen.params.tracking.experiment, params=params, tags=tags
-    ) as run:
-        cohort = chosen.data.cohort
-        run.log_dataset(data.scans, name=cohort["kind"], digest=cohort["digest"], context="tuning")
+    tags, experiment = results.data_tags(chosen.data, chosen.identity.split), chosen.params.tracking.experiment
+    with study_record.open_study_run(name, key, experiment=experiment, params=params, tags=tags) as run:
         yield run
 
 
@@ -238,9 +239,5 @@ def _write_summary(chosen: Chosen, study: Study) -> dict[str, Any]:
 
 def _record_nested(chosen: Chosen, study_ids: Sequence[str], result: dict[str, Any], path: Path) -> None:
     """A run of its own for the figures of the nested search as a whole, beside those of its three studies."""
-    name, key = f"{chosen.name}-nested", "-".join(study_ids)
-    tags = results.data_tags(chosen.data, chosen.identity.split)
-    params = {"tune": _settings(chosen), "space": chosen.space.description(), "training": chosen.identity.training}
-    experiment = chosen.params.tracking.experiment
-    with study_record.open_study_run(name, key, experiment=experiment, params=params, tags=tags) as run:
+    with _run(chosen, f"{chosen.name}-nested", "-".join(study_ids)) as run:
         study_record.record_summary(run, nested_metrics(result), [path], 0)

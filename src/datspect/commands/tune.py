@@ -24,13 +24,14 @@ def tune(
     --nested says by how much.
     """
     # Here, so that `datspect --help` does not wait for Optuna.
-    from datspect import studies
     from datspect.errors import TuningError
-    from datspect.io.training_data import TrainingInputs
-    from datspect.params import load_params
 
     if nested and apply:
         raise TuningError("--nested and --apply: one at a time; the nested search has no winner of its own")
+    from datspect import studies
+    from datspect.io.training_data import TrainingInputs
+    from datspect.params import load_params
+
     inputs = TrainingInputs.within(images, features, splits)
     chosen = studies.choose(load_params(params), inputs, reports, name=study, vary=vary or None)
     if apply:

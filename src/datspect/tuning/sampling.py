@@ -17,7 +17,8 @@ _HALVING_FACTOR = 3
 class SeededByTrial(BaseSampler):
     """A sampler that is seeded anew for every trial, by the trial's number.
 
-    So a study that was interrupted goes on as it would have, and processes that share one do not repeat each other.
+    So a study that was stopped between two trials goes on as it would have, and processes that share one do not repeat
+    each other.
     """
 
     def __init__(self, make: Callable[[int], BaseSampler], seed: int) -> None:

@@ -78,11 +78,11 @@ def run_trials(search: Search, n_trials: int, minutes: float | None, ended: Call
     values; while the last ones run elsewhere this waits for them, to take over should their process die.
     """
     started, since, said_waiting = time.monotonic(), datetime.now(), False
-    while (n_done := finished(_without_stale(search.study))) < n_trials:
+    while (n_done := finished(trials := _without_stale(search.study))) < n_trials:
         if minutes is not None and time.monotonic() - started > 60 * minutes:
             log.info("%s: %g min are over, %d of %d trials done", search.study.name, minutes, n_done, n_trials)
             return
-        if n_done + _n_running(search.study) >= n_trials:
+        if n_done + sum(trial.state == "running" for trial in trials) >= n_trials:
             if not said_waiting:
                 log.info("%s: the last of %d trials run in other processes; waiting", search.study.name, n_trials)
             said_waiting = True
@@ -96,10 +96,6 @@ def run_trials(search: Search, n_trials: int, minutes: float | None, ended: Call
 def _without_stale(study: Study) -> list[TrialRecord]:
     fail_stale_trials(study.optuna)
     return study.trials()
-
-
-def _n_running(study: Study) -> int:
-    return sum(trial.state == "running" for trial in study.trials())
 
 
 def _one_trial(search: Search) -> TrialRecord:
