@@ -6,10 +6,12 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.category import StrCategoryFormatter
 from matplotlib.figure import Figure
 from optuna.visualization import matplotlib as drawn
 
 from datspect.tuning.quiet import quiet_optuna
+from datspect.tuning.scoring import TITLES
 from datspect.tuning.study import Study
 
 _DRAWN: Mapping[str, Callable[..., Any]] = {
@@ -18,6 +20,7 @@ _DRAWN: Mapping[str, Callable[..., Any]] = {
     "importances": drawn.plot_param_importances,
     "slices": drawn.plot_slice,
 }
+_STYLE = {"figure.constrained_layout.use": True, "figure.figsize": (12, 6)}
 _FEWEST_TRIALS = 2  # complete ones: below that neither importances nor slices exist
 
 
@@ -30,14 +33,16 @@ def study_figures(study: Study, title: str) -> dict[str, Figure]:
 
 
 def _figure(draw: Callable[..., Any], study: Study, title: str) -> Figure:
-    with quiet_optuna(), warnings.catch_warnings():
+    with quiet_optuna(), warnings.catch_warnings(), plt.rc_context(_STYLE):  # Optuna changes the style for good
         warnings.simplefilter("ignore", UserWarning)  # few trials make rough pictures, as anybody sees in them
-        axes = draw(study.optuna)
-    figure: Figure = np.ravel(axes)[0].figure
+        axes = np.ravel(draw(study.optuna, target_name=TITLES[study.objective]))
+    figure: Figure = axes[0].figure
     plt.close(figure)  # else pyplot would keep it for good
     figure.set_size_inches(12, 6)
-    figure.subplots_adjust(bottom=0.2)  # names of values stand below the axes, aslant
-    for each in np.ravel(axes):
-        each.set_title("")
+    for each in axes:
+        for place in ("left", "center"):
+            each.set_title("", loc=place)
+        if isinstance(each.xaxis.get_major_formatter(), StrCategoryFormatter):
+            each.tick_params(axis="x", labelrotation=30)
     figure.suptitle(title, fontsize=11)
     return figure
