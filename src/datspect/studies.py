@@ -224,8 +224,8 @@ def _run(chosen: Chosen, name: str, key: str) -> Iterator[tracking.Run]:
 
 
 def _settings(chosen: Chosen) -> dict[str, Any]:
-    """Of the search, without the space, which has a place of its own, and the address, which is no part of it."""
-    return chosen.params.tune.model_dump(mode="json", exclude={"storage", "space"})
+    """Of the search, without the space and the name, which have places of their own, and the address."""
+    return chosen.params.tune.model_dump(mode="json", exclude={"storage", "space", "study"})
 
 
 def _write_summary(chosen: Chosen, study: Study) -> dict[str, Any]:
