@@ -17,8 +17,16 @@ class ScanError(DatspectError):
     """One scan cannot be used."""
 
 
+class IneligibleError(ScanError):
+    """The file is whole, but no reconstructed DaT scan: raw projections, a scan off the template, another modality."""
+
+
 class EmptyRegionError(ScanError):
     """A region of interest holds no voxel of the scan, or no signal to divide by."""
+
+
+class ImportingError(DatspectError):
+    """An import cannot be begun or ended: its tables, key or target folder are not as they must be."""
 
 
 class WeightsError(DatspectError):

@@ -1,11 +1,8 @@
 import nibabel as nib
 import numpy as np
-import pandas as pd
 import pytest
 
 from datspect.cohort.screening import (
-    ScreenedScan,
-    bad_scans,
     check_volume,
     measure_quality,
     mni_regions,
@@ -185,47 +182,10 @@ def test_the_content_digest_sees_a_single_voxel(rng):
     assert voxel_sha256(Volume(data, np.eye(4))) != voxel_sha256(Volume(other, np.eye(4)))
 
 
-def _bad(*rows, reasons=()):
-    scans = pd.DataFrame(rows, columns=["scan_id", "subject_id", "label", "visit", "content"])
-    screened = [ScreenedScan(row[0], reason=dict(reasons).get(row[0], ""), content_sha256=row[4]) for row in rows]
-    return bad_scans(scans.drop(columns="content"), screened)
-
-
-def test_a_clean_cohort_has_no_bad_scan():
-    assert _bad(("S1", "P1", "pd", "BL", "a"), ("S2", "P2", "control", "BL", "b")) == {}
-
-
-def test_of_a_subjects_scans_the_first_visit_stays():
-    bad = _bad(("S1", "P1", "pd", "V04", "a"), ("S2", "P1", "pd", "BL", "b"), ("S3", "P1", "pd", "V06", "c"))
-    assert bad == dict.fromkeys(["S1", "S3"], "subject P1 has 3 scans: one is used, here S2")
-
-
-def test_an_unusable_scan_does_not_displace_a_usable_one_and_both_faults_are_named():
-    bad = _bad(("S1", "P1", "pd", "BL", ""), ("S2", "P1", "pd", "V04", "b"), reasons={"S1": "file not found"}.items())
-    assert bad == {"S1": "file not found; subject P1 has 2 scans: one is used, here S2"}
-
-
-def test_one_volume_under_two_subjects_is_refused_twice():
-    bad = _bad(("S1", "P1", "pd", "BL", "a"), ("S2", "P2", "pd", "BL", "a"), ("S3", "P3", "pd", "BL", "b"))
-    assert bad == {
-        "S1": "same voxels as S2: find out whose they are",
-        "S2": "same voxels as S1: find out whose they are",
-    }
-
-
-def test_one_volume_twice_under_one_subject_stays_once():
-    bad = _bad(("S1", "P1", "pd", "BL", "a"), ("S2", "P1", "pd", "BL", "a"))
-    assert list(bad) == ["S2"]
-    assert bad["S2"].startswith("same voxels as S1: keep one; subject P1 has 2 scans")
-
-
-def test_a_subject_with_two_labels_loses_all_scans():
-    bad = _bad(("S1", "P1", "pd", "BL", "a"), ("S2", "P1", "control", "V04", "b"))
-    assert list(bad) == ["S1", "S2"]
-    assert "subject P1 has two labels" in bad["S1"]
-
-
-def test_scans_that_could_not_be_read_are_no_duplicates_of_each_other():
-    reasons = {"S1": "file not found", "S2": "file not found"}
-    bad = _bad(("S1", "P1", "pd", "BL", ""), ("S2", "P2", "pd", "BL", ""), reasons=reasons.items())
-    assert bad == reasons
+@pytest.mark.parametrize("beyond", [2.5, 2.0**15, -(2.0**40)])
+def test_the_content_digest_sees_what_int16_does_not_hold(rng, beyond):
+    data = rng.integers(0, 99, (4, 5, 6)).astype(np.float64)
+    data[0, 0, 0] = beyond
+    truncated = data.astype(np.int64).astype(np.int16)
+    assert voxel_sha256(Volume(data, np.eye(4))) == voxel_sha256(Volume(data.astype(np.float32), np.eye(4)))
+    assert voxel_sha256(Volume(data, np.eye(4))) != voxel_sha256(Volume(truncated, np.eye(4)))

@@ -3,7 +3,7 @@ import json
 import pandas as pd
 import pytest
 
-from datspect.cohort.table import COLUMNS, Cohort, read_cohort, scans_digest, write_cohort
+from datspect.cohort.table import COLUMNS, OTHER_LABELS, Cohort, read_cohort, scans_digest, write_cohort
 from datspect.errors import CohortError
 
 
@@ -28,6 +28,12 @@ def test_an_unknown_age_may_say_so(tmp_path, scans):
     assert read_cohort(tmp_path).scans["age"].isna().tolist() == [True, False]
 
 
+@pytest.mark.parametrize("label", OTHER_LABELS)
+def test_groups_that_are_not_told_apart_may_be_there_too(tmp_path, scans, label):
+    write_cohort(Cohort(tmp_path, "real", scans.assign(label=["pd", label])))
+    assert read_cohort(tmp_path).scans["label"].tolist() == ["pd", label]
+
+
 def test_bytes_repeat(tmp_path, scans):
     for name in ("a", "b"):
         write_cohort(Cohort(tmp_path / name, "phantom", scans))
@@ -41,7 +47,7 @@ def test_bytes_repeat(tmp_path, scans):
         ({"scan_id": ["007", "007"]}, "scan_id repeated; each scan needs an id of its own: 007"),
         ({"scan_id": ["007", ""]}, "scan_id empty"),
         ({"subject_id": ["", "P2"]}, "subject_id empty: 007"),
-        ({"label": ["PD", "swedd"]}, "label unknown; expected control or pd: 007, 1e3"),
+        ({"label": ["PD", "SWEDD"]}, "label unknown; expected control, pd, swedd, prodromal, gencohort_pd"),
         ({"age": ["old", "60"]}, "age is no number of years: 007"),
         ({"age": ["inf", "60"]}, "age is no number of years: 007"),
         ({"path": ["../007.nii", "/scans/1e3.nii"]}, "path leaves the cohort folder: 007, 1e3"),

@@ -7,8 +7,10 @@ import pytest
 from datspect.cohort.table import Cohort, read_cohort, write_cohort
 from datspect.digests import file_digest
 from datspect.errors import CohortError
+from datspect.imaging.volume import Volume
 from datspect.io.arrays import read_array
 from datspect.io.tables import read_json, read_table
+from datspect.io.volumes import read_volume, write_volume
 from datspect.stages import preprocess
 
 OUTPUTS = {
@@ -101,6 +103,52 @@ def test_bad_scans_can_be_excluded_with_their_reasons(faulty_cohort, tmp_path, w
     assert len(read_array(tmp_path / "images/images.npy")) == len(read_array(tmp_path / "images/striatum.npy")) == 2
     record = read_json(tmp_path / "images/cohort.json")
     assert {key: record[key] for key in ("kind", "n", "n_excluded")} == {"kind": "phantom", "n": 2, "n_excluded": 4}
+
+
+@pytest.fixture
+def cohort_with_a_near_copy(tiny_cohort):
+    """S05 holds the scan of S01, with other grey values and 8 bits."""
+    cohort = read_cohort(tiny_cohort)
+    original, copy = (tiny_cohort / cohort.scans["path"][row] for row in (1, 5))
+    volume = read_volume(original)
+    write_volume(copy, Volume(np.rint(volume.data / volume.data.max() * 255), volume.affine))
+    cohort.scans.loc[5, "sha256"] = file_digest(copy)
+    write_cohort(cohort)
+    return tiny_cohort
+
+
+def test_the_same_scan_under_two_ids_stops_the_stage(cohort_with_a_near_copy, tmp_path, write_params):
+    with pytest.raises(CohortError, match="2 of 6 scans cannot be used") as caught:
+        preprocess.main(cohort_with_a_near_copy, tmp_path / "images", write_params())
+    assert "scan S01: near-copy of S05 (smoothed, shifted or exported anew)" in str(caught.value)
+    preprocess.main(cohort_with_a_near_copy, tmp_path / "images", write_params(preprocess={"on_bad_scan": "exclude"}))
+    assert list(read_table(tmp_path / "images/excluded.csv")["scan_id"]) == ["S01", "S05"]
+
+
+def test_other_groups_are_set_aside_without_a_fault(tiny_cohort, tmp_path, write_params, caplog):
+    cohort = read_cohort(tiny_cohort)
+    cohort.scans.loc[[0, 3], "label"] = ["swedd", "prodromal"]
+    (tiny_cohort / cohort.scans["path"][0]).write_bytes(b"of no matter")
+    write_cohort(cohort)
+    with caplog.at_level("INFO"):
+        preprocess.main(tiny_cohort, tmp_path / "images", write_params(preprocess={"on_bad_scan": "stop"}))
+    assert "2 scans set aside, which take no part in training or testing: 1 prodromal, 1 swedd" in caplog.text
+    excluded = read_table(tmp_path / "images/excluded.csv")
+    assert dict(zip(excluded["scan_id"], excluded["reason"], strict=True)) == {
+        "S00": "label swedd takes no part in training or testing",
+        "S03": "label prodromal takes no part in training or testing",
+    }
+    assert set(read_table(tmp_path / "images/subjects.csv")["label"]) == {"control", "pd"}
+    assert len(read_array(tmp_path / "images/images.npy")) == len(read_table(tmp_path / "images/quality.csv")) == 4
+    record = read_json(tmp_path / "images/cohort.json")
+    assert (record["n"], record["n_excluded"]) == (4, 2)
+
+
+def test_a_cohort_of_other_groups_alone_has_nothing_to_tell_apart(tiny_cohort, tmp_path, write_params):
+    cohort = read_cohort(tiny_cohort)
+    write_cohort(Cohort(tiny_cohort, "real", cohort.scans.assign(label="swedd")))
+    with pytest.raises(CohortError, match="no scan is labelled control or pd"):
+        preprocess.main(tiny_cohort, tmp_path / "images", write_params())
 
 
 def test_a_cohort_without_a_usable_scan_stops_even_so(tiny_cohort, tmp_path, write_params):

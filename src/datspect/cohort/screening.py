@@ -1,21 +1,21 @@
-"""Which scans can be used: each one checked by itself, then against the others."""
+"""Whether a scan can be used by itself, and what the graph and the comparison with other scans need of it."""
 
 import hashlib
 from dataclasses import dataclass, field
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from datspect.cohort.table import Cohort
 from datspect.digests import file_digest
 from datspect.errors import EmptyRegionError, ScanError
 from datspect.imaging.intensity import image_max, nonspecific_ratio
+from datspect.imaging.likeness import Fingerprint, fingerprint
 from datspect.imaging.orientation import mni_ras_affine, reorient
 from datspect.imaging.quantification import measure_binding, peak_slice
 from datspect.imaging.regions import Regions, striatal_regions
 from datspect.imaging.slices import axial_slices, resize
-from datspect.imaging.volume import MNI_SHAPE, Volume
+from datspect.imaging.volume import MNI_SHAPE, Volume, Voxels
 from datspect.io.volumes import read_volume
 from datspect.params import PreprocessParams
 
@@ -40,6 +40,7 @@ class ScreenedScan:
     striatum: NDArray[np.float32] | None = None
     quality: dict[str, float | int | str] = field(default_factory=dict)
     content_sha256: str = ""
+    fingerprint: Fingerprint | None = None
 
 
 def mni_regions(params: PreprocessParams) -> Regions:
@@ -58,9 +59,10 @@ def screen_scan(cohort: Cohort, row: int, params: PreprocessParams, regions: Reg
         image = network_image(volume, params, regions)
         quality = measure_quality(volume, params, regions)
         striatum = striatal_voxels(volume, regions)
+        likeness = fingerprint(volume.data)
     except ScanError as error:
         return ScreenedScan(scan["scan_id"], reason=str(error))
-    return ScreenedScan(scan["scan_id"], "", image, striatum, quality, voxel_sha256(volume))
+    return ScreenedScan(scan["scan_id"], "", image, striatum, quality, voxel_sha256(volume), likeness)
 
 
 def check_volume(volume: Volume) -> None:
@@ -81,7 +83,7 @@ def check_volume(volume: Volume) -> None:
         )
     if np.issubdtype(volume.data.dtype, np.floating) and not np.isfinite(volume.data).all():
         raise ScanError(f"{int((~np.isfinite(volume.data)).sum())} voxels are NaN or infinite; convert the scan anew")
-    if volume.data.min() == volume.data.max():
+    if _is_constant(volume.data):
         raise ScanError(f"every voxel is {volume.data.flat[0]:g}; the volume is empty")
 
 
@@ -141,31 +143,21 @@ def measure_quality(volume: Volume, params: PreprocessParams, regions: Regions) 
 
 
 def voxel_sha256(volume: Volume) -> str:
-    """Digest of the voxels as float32: the same for one volume in files of different type or axis order."""
-    return hashlib.sha256(np.ascontiguousarray(volume.data.T, dtype="<f4").data).hexdigest()
+    """Digest of the voxels: the same for one volume in files of different type or axis order.
 
-
-def bad_scans(scans: pd.DataFrame, screened: list[ScreenedScan]) -> dict[str, str]:
-    """Every scan that cannot be used, with all its reasons, sorted by scan_id.
-
-    Bad are: a scan that screening refused; of scans with the same voxels all but the first, and every one where they
-    belong to several subjects, since nobody can tell whose they are; of a subject's scans all but the first, and
-    every one where the labels differ. First is a scan without another fault, then by visit, then by scan_id, as text.
-
-    Parameters
-    ----------
-    scans
-        Columns scan_id, subject_id, label, visit.
-    screened
-        What became of them, one for each.
+    Taken over int16, as a cohort folder has them, where that holds every value, else over float32.
     """
-    bad = {scan.scan_id: scan.reason for scan in screened if scan.reason}
-    scans = scans.assign(content=scans["scan_id"].map({scan.scan_id: scan.content_sha256 for scan in screened}))
-    for find in (_repeated_volumes, _repeated_subjects):
-        ordered = scans.assign(bad=scans["scan_id"].isin(bad)).sort_values(["bad", "visit", "scan_id"])
-        for scan_id, reason in find(ordered).items():
-            bad[scan_id] = f"{bad[scan_id]}; {reason}" if scan_id in bad else reason
-    return dict(sorted(bad.items()))
+    voxels = np.ascontiguousarray(volume.data.T)
+    with np.errstate(invalid="ignore"):  # a value beyond int16 is seen in the next line
+        as_stored = voxels.astype("<i2", copy=False)
+    if as_stored is not voxels and not np.array_equal(as_stored, voxels):
+        as_stored = voxels.astype("<f4")
+    return hashlib.sha256(as_stored.data).hexdigest()
+
+
+def _is_constant(data: Voxels) -> bool:
+    # A sparse look settles it for nearly every scan.
+    return all(part.min() == part.max() for part in (data[::8, ::8, ::8], data))
 
 
 def _flags(quality: dict[str, float | int | str], slices: list[int]) -> list[str]:
@@ -175,26 +167,3 @@ def _flags(quality: dict[str, float | int | str], slices: list[int]) -> list[str
         float(quality["intensity_min"]) < 0,
     )
     return [flag for flag, up in zip(QUALITY_FLAGS, raised, strict=True) if up]
-
-
-def _repeated_volumes(scans: pd.DataFrame) -> dict[str, str]:
-    bad: dict[str, str] = {}
-    repeated = scans[(scans["content"] != "") & scans["content"].duplicated(keep=False)]
-    for _, group in repeated.groupby("content"):
-        ids = list(group["scan_id"])
-        one_subject = len(group[["subject_id", "label"]].drop_duplicates()) == 1
-        doubtful, advice = (ids[1:], "keep one") if one_subject else (ids, "find out whose they are")
-        for scan_id in doubtful:
-            bad[scan_id] = f"same voxels as {', '.join(sorted(set(ids) - {scan_id}))}: {advice}"
-    return bad
-
-
-def _repeated_subjects(scans: pd.DataFrame) -> dict[str, str]:
-    bad: dict[str, str] = {}
-    for subject_id, group in scans[scans["subject_id"].duplicated(keep=False)].groupby("subject_id"):
-        ids = list(group["scan_id"])
-        if len(set(group["label"])) > 1:
-            bad |= dict.fromkeys(ids, f"subject {subject_id} has two labels: a subject has one diagnosis")
-        else:
-            bad |= dict.fromkeys(ids[1:], f"subject {subject_id} has {len(ids)} scans: one is used, here {ids[0]}")
-    return bad

@@ -18,6 +18,8 @@ from datspect.io.tables import read_json, write_json
 CohortKind = Literal["phantom", "real"]
 LABELS = ("control", "pd")
 """Class names in the order of their numbers; 1, Parkinson's disease, is the positive class."""
+OTHER_LABELS = ("swedd", "prodromal", "gencohort_pd", "gencohort_unaffected", "genreg_pd", "genreg_unaffected")
+"""Labels that a cohort folder may hold too; nobody with one takes part in training or testing."""
 
 COLUMNS = ("scan_id", "subject_id", "label", "sex", "age", "site", "visit", "path", "sha256")
 _TEXT_COLUMNS = {column: str for column in COLUMNS if column != "age"}
@@ -93,11 +95,12 @@ def _read_scans(path: Path) -> pd.DataFrame:
 def _row_problems(scans: pd.DataFrame) -> list[str]:
     ids = scans["scan_id"]
     ages = pd.to_numeric(scans["age"], errors="coerce")
+    known = LABELS + OTHER_LABELS
     checks = {
         "scan_id repeated; each scan needs an id of its own": ids.duplicated(),
         "scan_id empty": ids == "",
         "subject_id empty": scans["subject_id"] == "",
-        f"label unknown; expected {' or '.join(LABELS)}": ~scans["label"].isin(LABELS),
+        f"label unknown; expected {', '.join(known)}": ~scans["label"].isin(known),
         "age is no number of years": (ages.isna() & scans["age"].notna()) | np.isinf(ages),
         "path leaves the cohort folder": pd.Series([_leaves_folder(path) for path in scans["path"]], scans.index),
     }

@@ -1,15 +1,19 @@
 """Stage `preprocess`: from volumes to one image a subject, with a quality table and a contact sheet."""
 
 import logging
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
-from datspect.cohort.screening import ScreenedScan, bad_scans, mni_regions, screen_scan
-from datspect.cohort.table import LABELS, Cohort, cohort_title, read_cohort, scans_digest
+from datspect.cohort.repetition import bad_scans
+from datspect.cohort.screening import ScreenedScan, mni_regions, screen_scan
+from datspect.cohort.table import LABELS, OTHER_LABELS, Cohort, cohort_title, read_cohort, scans_digest
 from datspect.errors import CohortError
 from datspect.evaluation.figures import contact_sheet
 from datspect.io.arrays import write_array
@@ -29,12 +33,26 @@ log = logging.getLogger("datspect.preprocess")
 def main(cohort_folder: Path, images_folder: Path, params_path: Path = PARAMS_PATH) -> None:
     """Screen every scan of the cohort; write images, striatal voxels and the tables, all sorted by scan_id."""
     params = load_params(params_path).preprocess
-    cohort = read_cohort(cohort_folder)
+    cohort, aside = _set_aside(read_cohort(cohort_folder))
     screened = _screen(cohort, params)
     bad = bad_scans(cohort.scans, screened)
     _refuse(bad, params, len(screened))
-    _write(images_folder, cohort, [scan for scan in screened if scan.scan_id not in bad], bad, params)
-    log.info("%d scans made into images, %d excluded", len(screened) - len(bad), len(bad))
+    excluded = dict(sorted({**aside, **bad}.items()))
+    _write(images_folder, cohort, [scan for scan in screened if scan.scan_id not in bad], excluded, params)
+    log.info("%d scans made into images, %d excluded", len(screened) - len(bad), len(excluded))
+
+
+def _set_aside(cohort: Cohort) -> tuple[Cohort, dict[str, str]]:
+    """The scans that are to be told apart, and the reason for each one of another label; those are no fault."""
+    labels = cohort.scans.set_index("scan_id")["label"]
+    others = labels[labels.isin(OTHER_LABELS)]
+    if len(others) == len(labels):
+        raise CohortError(f"{cohort.folder}: no scan is labelled {' or '.join(LABELS)}; nothing is left to tell apart")
+    if len(others):
+        counts = ", ".join(f"{count} {label}" for label, count in others.value_counts().sort_index().items())
+        log.info("%d scans set aside, which take no part in training or testing: %s", len(others), counts)
+    aside = {str(scan_id): f"label {label} takes no part in training or testing" for scan_id, label in others.items()}
+    return replace(cohort, scans=cohort.scans[~cohort.scans["scan_id"].isin(aside)].reset_index(drop=True)), aside
 
 
 def _screen(cohort: Cohort, params: PreprocessParams) -> list[ScreenedScan]:
@@ -42,8 +60,10 @@ def _screen(cohort: Cohort, params: PreprocessParams) -> list[ScreenedScan]:
     # Threads: the work is reading, hashing and NumPy, which let go of the interpreter, and nothing has to be copied.
     pool = Parallel(n_jobs=-1, prefer="threads", return_as="generator")
     rows = range(len(cohort.scans))
-    work = pool(delayed(screen_scan)(cohort, row, params, regions) for row in rows)
-    return sorted(progress(work, total=len(rows), what="preprocess", unit="scan"), key=lambda scan: scan.scan_id)
+    with threadpool_limits(1):  # a matrix product on all cores in every thread would stand in its own way
+        work = pool(delayed(screen_scan)(cohort, row, params, regions) for row in rows)
+        screened = list(progress(work, total=len(rows), what="preprocess", unit="scan"))
+    return sorted(screened, key=lambda scan: scan.scan_id)
 
 
 def _refuse(bad: dict[str, str], params: PreprocessParams, n_scans: int) -> None:
@@ -58,18 +78,18 @@ def _refuse(bad: dict[str, str], params: PreprocessParams, n_scans: int) -> None
 
 
 def _write(
-    folder: Path, cohort: Cohort, usable: list[ScreenedScan], bad: dict[str, str], params: PreprocessParams
+    folder: Path, cohort: Cohort, usable: list[ScreenedScan], excluded: Mapping[str, str], params: PreprocessParams
 ) -> None:
     # The larger one first, and let go of before the other is put together.
     write_array(folder / "striatum.npy", np.stack([scan.striatum for scan in usable if scan.striatum is not None]))
     images = np.stack([scan.image for scan in usable if scan.image is not None])
-    scans = cohort.scans[~cohort.scans["scan_id"].isin(bad)].sort_values("scan_id", ignore_index=True)
+    scans = cohort.scans[~cohort.scans["scan_id"].isin(excluded)].sort_values("scan_id", ignore_index=True)
     quality = pd.DataFrame([{"scan_id": scan.scan_id, **scan.quality} for scan in usable])
     write_array(folder / "images.npy", images)
     write_table(folder / "subjects.csv", scans[SUBJECT_COLUMNS])
     write_table(folder / "quality.csv", quality)
-    write_table(folder / "excluded.csv", pd.DataFrame(list(bad.items()), columns=["scan_id", "reason"]))
-    record = {"kind": cohort.kind, "n": len(usable), "n_excluded": len(bad), "digest": scans_digest(scans)}
+    write_table(folder / "excluded.csv", pd.DataFrame(list(excluded.items()), columns=["scan_id", "reason"]))
+    record = {"kind": cohort.kind, "n": len(usable), "n_excluded": len(excluded), "digest": scans_digest(scans)}
     write_json(folder / "cohort.json", record)
     title = f"{cohort_title(cohort.kind)}, slice {params.slices[1]}"
     _write_contact_sheet(folder / "contact_sheet.png", images, scans, quality, title)

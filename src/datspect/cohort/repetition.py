@@ -1,0 +1,88 @@
+"""Which scans of a cohort repeat each other: the same voxels, one acquisition, or one subject."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from datspect.cohort.screening import ScreenedScan
+from datspect.imaging.likeness import near_copies
+
+
+def bad_scans(scans: pd.DataFrame, screened: list[ScreenedScan]) -> dict[str, str]:
+    """Every scan that cannot be used, with all its reasons, sorted by scan_id.
+
+    Bad are: a scan that screening refused; of scans with the same voxels, or that are copies of one acquisition, all
+    but the first, and every one where they belong to several subjects, since nobody can tell whose they are; of a
+    subject's scans all but the first, and every one where the labels differ. First is a scan without another fault,
+    then by visit, then by scan_id, as text.
+
+    Parameters
+    ----------
+    scans
+        Columns scan_id, subject_id, label, visit.
+    screened
+        What became of them, one for each.
+    """
+    bad = {scan.scan_id: scan.reason for scan in screened if scan.reason}
+    contents = scans["scan_id"].map({scan.scan_id: scan.content_sha256 for scan in screened})
+    scans = scans.assign(content=contents, acquisition=contents.map(_shared_acquisitions(screened)))
+    for find in (_repeated_volumes, _repeated_acquisitions, _repeated_subjects):
+        ordered = scans.assign(bad=scans["scan_id"].isin(bad)).sort_values(["bad", "visit", "scan_id"])
+        for scan_id, reason in find(ordered).items():
+            bad[scan_id] = f"{bad[scan_id]}; {reason}" if scan_id in bad else reason
+    return dict(sorted(bad.items()))
+
+
+def _shared_acquisitions(screened: Iterable[ScreenedScan]) -> dict[str, int]:
+    """A number for each acquisition of which there are near-copies, by the content of the copies."""
+    prints = {scan.content_sha256: scan.fingerprint for scan in screened if scan.fingerprint is not None}
+    contents = sorted(prints)
+    pairs = near_copies(np.stack([prints[content] for content in contents])) if contents else []
+    if not pairs:
+        return {}
+    rows, columns = zip(*pairs, strict=True)
+    graph = coo_array((np.ones(len(pairs)), (rows, columns)), shape=(len(contents), len(contents)))
+    acquisitions = connected_components(graph, directed=False)[1]
+    return {contents[index]: int(acquisitions[index]) for index in {*rows, *columns}}
+
+
+def _repeated_volumes(scans: pd.DataFrame) -> dict[str, str]:
+    bad: dict[str, str] = {}
+    repeated = scans[(scans["content"] != "") & scans["content"].duplicated(keep=False)]
+    for _, group in repeated.groupby("content"):
+        doubtful, advice = _doubtful(group)
+        for scan_id in doubtful:
+            bad[scan_id] = f"same voxels as {', '.join(sorted(set(group['scan_id']) - {scan_id}))}: {advice}"
+    return bad
+
+
+def _repeated_acquisitions(scans: pd.DataFrame) -> dict[str, str]:
+    bad: dict[str, str] = {}
+    for _, group in scans.groupby("acquisition"):
+        doubtful, advice = _doubtful(group)
+        for scan_id, content in group.set_index("scan_id")["content"][doubtful].items():
+            others = ", ".join(sorted(group["scan_id"][group["content"] != content]))
+            bad[str(scan_id)] = f"near-copy of {others} (smoothed, shifted or exported anew): {advice}"
+    return bad
+
+
+def _doubtful(group: pd.DataFrame) -> tuple[list[str], str]:
+    """Of copies of one scan those that cannot be used, and what to do about them."""
+    ids = list(group["scan_id"])
+    if len(group[["subject_id", "label"]].drop_duplicates()) == 1:
+        return ids[1:], "keep one"
+    return ids, "find out whose they are, the same scan under two ids is leakage"
+
+
+def _repeated_subjects(scans: pd.DataFrame) -> dict[str, str]:
+    bad: dict[str, str] = {}
+    for subject_id, group in scans[scans["subject_id"].duplicated(keep=False)].groupby("subject_id"):
+        ids = list(group["scan_id"])
+        if len(set(group["label"])) > 1:
+            bad |= dict.fromkeys(ids, f"subject {subject_id} has two labels: a subject has one diagnosis")
+        else:
+            bad |= dict.fromkeys(ids[1:], f"subject {subject_id} has {len(ids)} scans: one is used, here {ids[0]}")
+    return bad

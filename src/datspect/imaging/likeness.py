@@ -1,0 +1,201 @@
+"""Which scans are copies of one acquisition, however smoothed, shifted or exported anew.
+
+A copy keeps the counting noise and the small anatomy of its original, which no second acquisition has. Both are
+looked for where copies keep them: in the coarse spatial frequencies, after place, sharpness and scale are fitted away.
+"""
+
+from functools import cache
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datspect.errors import ScanError
+from datspect.imaging.volume import MNI_SHAPE, Voxels, mni_affine
+
+Fingerprint = NDArray[np.complex64]
+"""A scan's coarse Fourier coefficients, shape (3692,), 30 kB."""
+
+FINEST_MM, COARSEST_MM = 16.0, 40.0
+"""Wavelengths that are compared. Finer ones do not outlive 8 mm of smoothing; coarser ones are the head's outline,
+which serves to align the scans."""
+MIN_SCANS = 16
+"""Fewer scans do not tell what is common to all; see `near_copies`."""
+ALIKE = 0.5
+"""Correlation, once the cohort's mean is fitted away, from which two scans may be copies; one pair of distinct subjects
+in thirty reaches it."""
+COPIED = 0.35
+"""Least partial correlation of copies. Distinct subjects reach 0.3 in a cohort of sixty, 0.15 in one of hundreds; a
+second acquisition of the same head reaches 0.2."""
+FALSE_ALARM = 1e-3
+"""Chance that a cohort's candidates hold a false alarm, if partial correlations of distinct scans are normal."""
+NOISE_SHARE = 0.05
+"""Part of a scan's residual that is never taken for its own: what rounding and interpolation may add."""
+STRICT_MISFIT = 1.2e-3
+"""Relative misfit of a copy in a small cohort. Counting noise alone sets two acquisitions 50 times further apart."""
+_CLUSTER = 0.8
+"""Correlation from which a third scan may be a copy too."""
+_CLUSTER_SHARE = 0.1
+"""Such scans are copies only if they are few; what a tenth of the cohort shares is common."""
+_ALIGNING_STEPS = 8
+_NORMAL = NormalDist()
+_VOXEL_MM = float(mni_affine()[2, 2])
+
+
+def fingerprint(data: Voxels) -> Fingerprint:
+    """What `near_copies` compares; `data` is RAS+ on the MNI grid, any scale.
+
+    Raises
+    ------
+    ScanError : the shape is another one, or no structure coarser than `FINEST_MM` is there.
+    """
+    if data.shape != MNI_SHAPE:
+        raise ScanError(f"expected shape {MNI_SHAPE} on the 2 mm MNI grid, got {data.shape}; normalise it first")
+    coefficients = _spectrum(data)[_grid()[1]]
+    size = np.linalg.norm(coefficients[1:])  # without the mean, which an offset of the grey values changes
+    if not size > 0:
+        raise ScanError("the volume has no structure; it is empty")
+    return np.asarray(coefficients / size, dtype=np.complex64)
+
+
+def near_copies(fingerprints: NDArray[np.complex64]) -> list[tuple[int, int]]:
+    """Pairs (i, j), i < j, that are copies of one acquisition; fingerprints of shape (n, 3692).
+
+    With `MIN_SCANS` or more: two scans are copies if, with the mean scan fitted away, they correlate by `ALIKE`, and if
+    they still do so by `COPIED` and beyond chance with all that the other scans explain fitted away too (the partial
+    correlation): distinct scans of one disease, camera or head shape are alike, but in what others share as well.
+
+    With fewer nobody knows what others share, and a stricter rule holds: one scan must follow from the other by scale,
+    offset, shift and blur, but for a misfit of `STRICT_MISFIT`. It finds copies that were exported anew and lightly
+    smoothed ones; shifts that lose slices, or interpolate, it does not.
+    """
+    if len(fingerprints) < MIN_SCANS:
+        pairs = zip(*np.triu_indices(len(fingerprints), 1), strict=True)
+        return [(int(i), int(j)) for i, j in pairs if misfit(fingerprints[i], fingerprints[j]) <= STRICT_MISFIT]
+    residuals = _residuals(fingerprints)
+    correlation = residuals @ residuals.T
+    candidates = [(int(i), int(j)) for i, j in np.argwhere(np.triu(correlation, 1) >= ALIKE)]
+    precision = np.asarray(np.linalg.inv(correlation + NOISE_SHARE * np.eye(len(correlation))), dtype=np.float64)
+    limit = _limit(precision, len(candidates))
+    return [pair for pair in candidates if _within_cluster(precision, correlation, pair) >= limit]
+
+
+def misfit(first: Fingerprint, second: Fingerprint) -> float:
+    """What of `second` does not follow from `first` by scale, offset, shift and blur, as a share of its norm."""
+    moved = _aligned(second[np.newaxis], first)
+    rest = _without(moved[:, 1:], _blurs_and_shifts(first)[:, 1:])
+    return float(np.linalg.norm(rest) / np.linalg.norm(second[1:]))
+
+
+def _limit(precision: NDArray[np.float64], n_candidates: int) -> float:
+    """Partial correlation that no pair of distinct scans among `n_candidates` reaches by chance."""
+    scale = np.sqrt(np.diag(precision))
+    values = (-precision / scale / scale[:, np.newaxis])[np.triu_indices(len(precision), 1)]
+    centre = float(np.median(values))
+    spread = float(np.median(np.abs(values - centre)) / _NORMAL.inv_cdf(0.75))
+    return max(COPIED, centre + _NORMAL.inv_cdf(1 - FALSE_ALARM / max(1, n_candidates)) * spread)
+
+
+def _within_cluster(precision: NDArray[np.float64], correlation: NDArray[np.float64], pair: tuple[int, int]) -> float:
+    """A pair's partial correlation given all scans outside its cluster: a third copy must not explain the other two."""
+    similar = np.flatnonzero((correlation[list(pair)] >= _CLUSTER).any(axis=0))
+    others = [int(scan) for scan in similar if scan not in pair]
+    if len(others) > _CLUSTER_SHARE * len(correlation):
+        others = []
+    cluster = [*pair, *others]
+    covariance = np.linalg.inv(precision[np.ix_(cluster, cluster)])
+    return float(covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1]))
+
+
+def _residuals(fingerprints: NDArray[np.complex64]) -> NDArray[np.float64]:
+    """What the mean scan, blurred and moved to fit, leaves of each; real rows of norm 1."""
+    mean = fingerprints.mean(axis=0)
+    for _ in range(2):
+        aligned = _aligned(fingerprints, mean)
+        mean = aligned.mean(axis=0)
+    compared = np.linalg.norm(_grid()[0], axis=0) >= 1 / COARSEST_MM
+    rest = _without(aligned[:, compared], _blurs_and_shifts(mean)[:, compared])
+    sizes = np.linalg.norm(rest, axis=1, keepdims=True)
+    return np.asarray(rest / np.maximum(sizes, np.finfo(np.float32).tiny), dtype=np.float64)
+
+
+def _aligned(fingerprints: NDArray[np.complex64], reference: Fingerprint) -> NDArray[np.complex64]:
+    """The scans moved onto `reference`, by their coarsest waves; shape (n, 3692)."""
+    frequencies = _grid()[0]
+    coarse = np.linalg.norm(frequencies, axis=0) <= 1 / COARSEST_MM
+    waves, product = frequencies[:, coarse], fingerprints[:, coarse] * reference[coarse].conj()
+    curvature = np.einsum("nd,ad,bd->nab", np.abs(product), waves, waves) * 2 * np.pi
+    shifts_mm = np.zeros((len(fingerprints), 3))
+    for _ in range(_ALIGNING_STEPS):
+        # The curvature at perfect agreement is the largest: a step never overshoots, and the overlap never falls.
+        slope = -(product * _phases(shifts_mm, waves)).imag @ waves.T
+        shifts_mm += np.linalg.solve(curvature, slope[:, :, np.newaxis])[:, :, 0]
+    return np.asarray(fingerprints * _phases(shifts_mm, frequencies))
+
+
+def _phases(shifts_mm: NDArray[np.float64], waves: NDArray[np.float64]) -> NDArray[np.complex64]:
+    """exp(2 pi i shift wave), shape (n, waves)."""
+    angles = (2 * np.pi * shifts_mm @ waves).astype(np.float32)
+    phases = np.empty(angles.shape, dtype=np.complex64)
+    # Not exp of complex numbers, which takes thirty times as long.
+    np.cos(angles, out=phases.real)
+    np.sin(angles, out=phases.imag)
+    return phases
+
+
+def _blurs_and_shifts(scan: Fingerprint) -> NDArray[np.complex64]:
+    """`scan` and what a little blur or shift along any axis adds to it, shape (12, 3692).
+
+    A blur multiplies the coefficient of frequency f by a function of f^2 along each axis, a shift by 1 + i a f.
+    """
+    waves = _grid()[0] * FINEST_MM
+    squared = (waves**2).sum(axis=0)
+    factors = [np.ones_like(squared), *waves**2, squared**2, squared**3, *(1j * waves), *(1j * waves * squared)]
+    return np.asarray(np.stack(factors) * scan, dtype=np.complex64)
+
+
+def _without(scans: NDArray[np.complex64], basis: NDArray[np.complex64]) -> NDArray[np.float32]:
+    """What a fit of `basis` with real factors leaves of each scan; real and imaginary parts side by side."""
+    rows, columns = (np.concatenate([part.real, part.imag], axis=1) for part in (scans, basis))
+    directions = np.linalg.qr(columns.T)[0]
+    return np.asarray(rows - (rows @ directions) @ directions.T)
+
+
+@cache
+def _grid() -> tuple[NDArray[np.float64], tuple[NDArray[np.intp], ...]]:
+    """Frequencies (cycles per mm along x, y, z) in rising order, shape (3, 3692), and where `_spectrum` has them.
+
+    Of each two opposite frequencies one: their coefficients are conjugates. The first is 0, the mean.
+    """
+    axes = [waves / (_VOXEL_MM * size) for waves, size in zip(_wave_numbers(), MNI_SHAPE, strict=True)]
+    z, y, x = (grid.ravel() for grid in np.meshgrid(*reversed(axes), indexing="ij"))
+    length = np.sqrt(x**2 + y**2 + z**2)
+    kept = (length <= 1 / FINEST_MM) & ((x > 0) | ((x == 0) & ((y > 0) | ((y == 0) & (z >= 0)))))
+    order = np.flatnonzero(kept)[np.argsort(length[kept], kind="stable")]
+    return np.stack([x, y, z])[:, order], np.unravel_index(order, [len(axis) for axis in reversed(axes)])
+
+
+def _wave_numbers() -> list[NDArray[np.int64]]:
+    """Waves per side length: along x 0 and up, along y and z both ways."""
+    most = [int(_VOXEL_MM * size / FINEST_MM) for size in MNI_SHAPE]
+    return [np.arange(0 if axis == 0 else -limit, limit + 1) for axis, limit in enumerate(most)]
+
+
+@cache
+def _waves() -> list[NDArray[np.complex64]]:
+    """exp(-2 pi i k x / size) along x, y and z, each of shape (size, waves), voxel 0 in the middle of the grid."""
+    places = [np.arange(size) - (size - 1) / 2 for size in MNI_SHAPE]
+    return [
+        np.exp(-2j * np.pi * np.outer(place, waves) / len(place)).astype(np.complex64)
+        for place, waves in zip(places, _wave_numbers(), strict=True)
+    ]
+
+
+def _spectrum(data: Voxels) -> NDArray[np.complex64]:
+    """Fourier coefficients of the volume at `_wave_numbers`, shape (kz, ky, kx)."""
+    along_x, along_y, along_z = _waves()
+    # Transposed, since x is the fastest axis of a NIfTI file; the voxels are real, which halves the longest product.
+    rows = np.ascontiguousarray(data.T, dtype=np.float32).reshape(-1, len(along_x))
+    parts = rows @ np.concatenate([along_x.real, along_x.imag], axis=1)
+    partial = (parts[:, : along_x.shape[1]] + 1j * parts[:, along_x.shape[1] :]).reshape(len(along_z), len(along_y), -1)
+    return np.asarray(np.tensordot(along_z.T, along_y.T @ partial, axes=1))  # (kz, z) x (z, ky, kx)
