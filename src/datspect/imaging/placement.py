@@ -1,0 +1,143 @@
+"""Where the frames of a DICOM object lie in the patient, and whether a grid is that of the template.
+
+A reconstructed PPMI scan lies on the 2 mm MNI grid, whose frames no camera makes. So a header is asked for the
+directions of the three axes only; the place is the template's. Image Position (Patient) is left unread: where it is
+given it may be that of the scanner, before the scan was brought into the template.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from nibabel.affines import apply_affine, voxel_sizes
+from numpy.typing import NDArray
+
+from datspect.errors import IneligibleError, ScanError
+from datspect.imaging.orientation import mni_ras_affine, reorient
+from datspect.imaging.volume import MNI_SHAPE, Affine, Volume, Voxels, mni_affine
+
+TEMPLATE_SPACING_MM = 2.0
+SPACING_TOLERANCE_MM = 0.01
+"""Amounts to 1 mm from one end of the grid to the other."""
+
+UNIT_TOLERANCE = 1e-3
+"""How far direction cosines, written as text, may be from unit length and from a right angle."""
+
+AXIS_COSINE = float(np.cos(np.radians(1.0)))
+"""A scan in the template has its axes along the template's; one degree is left for rounding."""
+
+ASSUMED_ORIENTATION = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+"""Where no header says otherwise: columns run right to left, rows anterior to posterior (direction cosines in LPS)."""
+
+PLACE_TOLERANCE_MM = 0.05
+VOXEL_SIZE_RANGE_MM = (0.1, 50.0)
+SMALLEST_SOLIDITY = 0.1
+"""Volume of the box between three unit vectors along the axes: 1 at right angles, 0 where one axis is lost."""
+
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class FrameGeometry:
+    """What a DICOM header says about its frames; None where it says nothing. Directions are in LPS, as DICOM has it.
+
+    `orientation` is Image Orientation (Patient): the direction in which the column index grows, then that in which the
+    row index grows. `pixel_spacing_mm` is between rows, then between columns. The sign of `slice_spacing_mm` tells
+    whether frames are stacked along the cross product of the two directions, or against it (DICOM PS3.3 C.8.4.15).
+    """
+
+    orientation: tuple[float, ...] | None = None
+    pixel_spacing_mm: tuple[float, ...] | None = None
+    slice_spacing_mm: float | None = None
+
+
+def frames_affine(shape: tuple[int, ...], geometry: FrameGeometry) -> Affine:
+    """Index (column, row, frame) to world (mm, RAS+) of frames of `shape` (frame, row, column), on the template.
+
+    A spacing that the header leaves out is the template's: the shape alone tells that it is.
+
+    Raises
+    ------
+    ScanError : directions or spacings that are none.
+    IneligibleError : the grid is not that of the template: another shape, spacing, or oblique axes.
+    """
+    directions = _axis_directions(geometry)
+    spacing = _spacing(geometry)
+    if np.abs(directions).max(axis=0).min() < AXIS_COSINE:
+        raise IneligibleError("slices lie oblique to the axes of the MNI template, so the scan is not on its grid")
+    _check_template_grid(shape[::-1], directions, spacing)
+    affine = np.eye(4)
+    affine[:3, :3] = np.rint(directions) * TEMPLATE_SPACING_MM
+    corners = apply_affine(affine, np.array([(0, 0, 0), np.subtract(shape[::-1], 1)]))
+    affine[:3, 3] = mni_ras_affine()[:3, 3] - corners.min(axis=0)
+    return affine
+
+
+def placed(frames: Voxels, geometry: FrameGeometry) -> Volume:
+    """Frames, shape (frame, row, column), as a volume in the order and place of `mni_affine`; a view.
+
+    Without directions in the header this is `frames.transpose(2, 1, 0)[:, ::-1, :]`.
+    """
+    affine = frames_affine(frames.shape, geometry)
+    upright = reorient(Volume(frames.transpose(2, 1, 0), affine))
+    return Volume(upright.data[::-1], mni_affine())
+
+
+def check_affine(affine: Affine) -> None:
+    """Refuse an affine that is none for a scan of a head.
+
+    Raises
+    ------
+    ScanError : not finite, voxels beyond `VOXEL_SIZE_RANGE_MM`, or axes that nearly coincide.
+    """
+    if affine.shape != (4, 4) or not np.isfinite(affine).all():
+        raise ScanError("the affine holds numbers that are not finite; convert the scan anew")
+    sizes = voxel_sizes(affine)
+    if sizes.min() < VOXEL_SIZE_RANGE_MM[0] or sizes.max() > VOXEL_SIZE_RANGE_MM[1]:
+        raise ScanError("expected voxels of {} to {} mm a side; convert the scan anew".format(*VOXEL_SIZE_RANGE_MM))
+    if abs(np.linalg.det(affine[:3, :3] / sizes)) < SMALLEST_SOLIDITY:
+        raise ScanError("axes of the affine nearly coincide; convert the scan anew")
+
+
+def on_template_grid(shape: tuple[int, ...], affine: Affine) -> bool:
+    """Whether a grid is the 2 mm MNI grid, its axes in any order and pointing either way; its affine is a sound one."""
+    if sorted(shape) != sorted(MNI_SHAPE):
+        return False
+    upright = reorient(Volume(np.broadcast_to(np.int8(0), shape), affine))
+    is_close = np.allclose(upright.affine, mni_ras_affine(), rtol=0, atol=PLACE_TOLERANCE_MM)
+    return upright.data.shape == MNI_SHAPE and bool(is_close)
+
+
+def _axis_directions(geometry: FrameGeometry) -> NDArray[np.float64]:
+    """Unit vectors in RAS+ along which the column, row and frame index grow: shape (3, 3), one per matrix column."""
+    cosines = np.asarray(geometry.orientation or ASSUMED_ORIENTATION, dtype=np.float64)
+    if cosines.shape != (6,) or not np.isfinite(cosines).all():
+        raise ScanError("expected six finite numbers as the orientation of the frames; export the scan anew")
+    along_columns, down_rows = cosines.reshape(2, 3)
+    lengths = np.linalg.norm([along_columns, down_rows], axis=1)
+    if np.abs(lengths - 1).max() > UNIT_TOLERANCE or abs(along_columns @ down_rows) > UNIT_TOLERANCE:
+        raise ScanError("the orientation of the frames is not two unit vectors at a right angle; export the scan anew")
+    stacking = np.copysign(1.0, geometry.slice_spacing_mm or 1.0)
+    along_frames = stacking * np.cross(along_columns, down_rows)
+    directions: NDArray[np.float64] = np.column_stack([along_columns, down_rows, along_frames])
+    return _LPS_TO_RAS @ directions
+
+
+def _spacing(geometry: FrameGeometry) -> NDArray[np.float64]:
+    """Millimetres between columns, rows and frames, all positive."""
+    rows_columns = geometry.pixel_spacing_mm or (TEMPLATE_SPACING_MM,) * 2
+    frames = TEMPLATE_SPACING_MM if geometry.slice_spacing_mm is None else abs(geometry.slice_spacing_mm)
+    spacing = np.array([*rows_columns[::-1], frames], dtype=np.float64)
+    if spacing.shape != (3,) or not np.isfinite(spacing).all() or spacing.min() <= 0:
+        raise ScanError("the spacing of pixels or slices is not a finite number above zero; export the scan anew")
+    return spacing
+
+
+def _check_template_grid(shape: tuple[int, ...], directions: NDArray[np.float64], spacing: NDArray[np.float64]) -> None:
+    """`shape`, the columns of `directions` and `spacing` are in the order (column, row, frame)."""
+    along = np.abs(directions).argmax(axis=0)  # which of x, y, z each index runs along
+    upright = tuple(int(shape[index]) for index in np.argsort(along))
+    if upright != MNI_SHAPE:
+        raise IneligibleError(f"shape {upright} (x, y, z) is not that of the MNI grid, {MNI_SHAPE}")
+    if np.abs(spacing - TEMPLATE_SPACING_MM).max() > SPACING_TOLERANCE_MM:
+        got = ", ".join(f"{length:.4g}" for length in spacing)
+        raise IneligibleError(f"voxels are {got} mm (column, row, frame) instead of {TEMPLATE_SPACING_MM:g} mm")

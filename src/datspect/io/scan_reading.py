@@ -1,0 +1,79 @@
+"""One scan of a download, whatever its file is called: told by its content, checked, brought into int16."""
+
+from dataclasses import dataclass
+from typing import BinaryIO, Literal
+
+import numpy as np
+
+from datspect.errors import ScanError
+from datspect.imaging.placement import placed
+from datspect.imaging.volume import Volume, Voxels
+from datspect.io.dicom import looks_like_dicom, read_dicom
+from datspect.io.nifti import Space, looks_like_nifti, read_nifti
+from datspect.io.sources import Source, opened
+
+PlacedBy = Literal["header", "convention"]
+
+LARGEST_FILE_BYTES = 2**28
+"""256 MiB: the most voxels that are read, at the widest type."""
+
+LARGEST_SCALED = 32000
+"""What the largest absolute value becomes where a scan does not fit into int16 as it is."""
+
+_HEAD_BYTES = 132
+
+
+@dataclass(frozen=True)
+class ReadScan:
+    """A volume of int16 as `io.volumes.write_volume` takes it, and how it came to be.
+
+    `placed_by` tells whether the header gave the directions of the axes or the convention for PPMI did; `space` whether
+    the affine leads to MNI space; stored values are those of the file times `scale`.
+    """
+
+    volume: Volume
+    placed_by: PlacedBy
+    space: Space
+    scale: float
+
+
+def read_scan(source: Source) -> ReadScan:
+    """Read a DICOM or NIfTI file.
+
+    Raises
+    ------
+    IneligibleError : the file is whole, but no reconstructed DaT scan on the MNI grid (DICOM only).
+    ScanError : neither DICOM nor NIfTI, spoilt, or without voxels that mean something.
+    """
+    with opened(source, LARGEST_FILE_BYTES) as stream:
+        volume, placed_by, space = _read(stream)
+    scaled, scale = _in_int16(volume.data)
+    if scaled.min() == scaled.max():
+        raise ScanError("all voxels hold the same value, or nearly so; download or convert it anew")
+    return ReadScan(Volume(scaled, volume.affine), placed_by, space, scale)
+
+
+def _read(stream: BinaryIO) -> tuple[Volume, PlacedBy, Space]:
+    head = stream.read(_HEAD_BYTES)
+    if looks_like_nifti(head):
+        volume, space = read_nifti(stream)
+        return volume, "header", space
+    if looks_like_dicom(head):
+        scan = read_dicom(stream)
+        placed_by: PlacedBy = "header" if scan.geometry.orientation else "convention"
+        return placed(scan.frames, scan.geometry), placed_by, "mni"
+    raise ScanError("neither a DICOM nor a NIfTI file, by its content")
+
+
+def _in_int16(voxels: Voxels) -> tuple[Voxels, float]:
+    """Integers that fit stay as they are; others are scaled by one factor, since absolute units mean nothing."""
+    if not np.isfinite(voxels).all():
+        raise ScanError("voxels hold NaN or infinity; replace them, for instance by 0 outside the head")
+    largest = max(-float(voxels.min()), float(voxels.max()))
+    is_whole = voxels.dtype.kind in "iu" or np.array_equal(voxels, np.rint(voxels))
+    if is_whole and largest <= np.iinfo(np.int16).max:
+        return voxels.astype(np.int16), 1.0
+    scale = LARGEST_SCALED / largest
+    if not (np.isfinite(largest) and np.isfinite(scale)):
+        raise ScanError("values are too large or too small to be scaled; convert the scan anew")
+    return np.rint(voxels * scale).astype(np.int16), scale

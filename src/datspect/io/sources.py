@@ -1,0 +1,265 @@
+"""Files of a download, lying in folders or within zips, found and opened without unpacking anything to disk."""
+
+import io
+import os
+import re
+import stat
+import struct
+import threading
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO
+
+from datspect.errors import ImportingError, ScanError
+
+MAX_FILES = 500_000
+"""Files that are looked at below all roots together; a download of DaT scans has some thousands."""
+MAX_SOURCE_BYTES = 1 << 30
+"""A larger file is no scan: the largest, raw projections, have some tens of megabytes."""
+MAX_DIRECTORY_BYTES = 16 << 20
+"""Size of a zip's table of contents, all of which is held in memory; enough for about 60,000 PPMI images."""
+
+_CHUNK_BYTES = 1 << 20
+_LOCAL_HEADER_BYTES = 30
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_SPOILT = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OSError,
+    KeyError,
+    ValueError,
+    RuntimeError,
+    OverflowError,
+)
+"""What zipfile raises for a zip that is not as it must be, or no longer holds what was found in it."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file, or a member of a zip.
+
+    `name` is its path below the root it was found in, parts joined by "/"; it may name a patient. A zip within a
+    folder is one of the parts, a zip that is itself a root is not.
+    """
+
+    container: Path
+    member: str | None
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
+class UnusableSource:
+    """What was found and must not be opened; `name` as in `Source`, `reason` names nobody."""
+
+    name: str
+    reason: str
+
+
+Found = Source | UnusableSource
+_Item = tuple[tuple[Path, str | None, str], Found]
+"""What was found, after what tells it from everything else: its place, and the reason if it is unusable."""
+
+
+def find_sources(roots: Sequence[Path]) -> tuple[list[Source], list[UnusableSource]]:
+    """All files below `roots` (folders, zips, single files), zips within folders looked into; sorted by name.
+
+    Links within a root are not followed. What a system leaves behind (names that begin with a dot, `__MACOSX`) is
+    passed over and not counted. A file that two roots lead to is found once. A zip that cannot be read, or that holds
+    what an honest one never does, is unusable and does not stop the rest.
+
+    Raises
+    ------
+    ImportingError : a root does not exist or cannot be read, or there are more than `MAX_FILES` files.
+    """
+    found: dict[tuple[Path, str | None, str], Found] = {}
+    for number, root in enumerate(roots, start=1):
+        if not os.access(root, os.R_OK):
+            raise ImportingError(
+                f"download {number} of {len(roots)} as named on the command line cannot be found or read"
+            )
+        for place, what in _below(root.resolve()):
+            found.setdefault(place, what)
+            if len(found) > MAX_FILES:
+                raise ImportingError(f"more than {MAX_FILES:,} files; name the folder that holds the DaT scans alone")
+    ordered = sorted(found.items(), key=lambda item: (item[1].name, item[0][0]))
+    sources = [what for _, what in ordered if isinstance(what, Source)]
+    return sources, [what for _, what in ordered if isinstance(what, UnusableSource)]
+
+
+@contextmanager
+def opened(source: Source, limit_bytes: int) -> Iterator[BinaryIO]:
+    """The whole file as a seekable stream in memory, of exactly `source.size` bytes.
+
+    Raises
+    ------
+    ScanError : it holds more than `limit_bytes`, is spoilt, or is not the file that was found.
+    """
+    if source.size > limit_bytes:
+        raise ScanError(f"the file has {source.size:,} bytes; a scan may have {limit_bytes:,}; see whether it is one")
+    try:
+        content = _file_bytes(source) if source.member is None else _member_bytes(source, source.member)
+    except _SPOILT as error:
+        raise ScanError(f"the file cannot be read ({type(error).__name__}); download it again") from None
+    if len(content) != source.size:
+        raise ScanError(f"expected {source.size:,} bytes, got {len(content):,}; the file changed or is cut short")
+    yield io.BytesIO(content)
+
+
+def _below(root: Path) -> Iterator[_Item]:
+    if not root.is_dir():
+        name = _printable(root.name)
+        yield from _members(root, "") if _is_zip(name) else [_file(root, name, root.stat())]
+        return
+    folders = [(root, "")]
+    while folders:
+        folder, above = folders.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    name = f"{above}{_printable(entry.name)}"
+                    if _is_left_behind(entry.name):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append((Path(entry.path), f"{name}/"))
+                    else:
+                        yield from _entry(entry, name)
+        except OSError as error:
+            yield _unusable(folder, above.rstrip("/"), f"a folder that cannot be read ({type(error).__name__})")
+
+
+def _entry(entry: os.DirEntry[str], name: str) -> Iterator[_Item]:
+    path, status = Path(entry.path), entry.stat(follow_symlinks=False)
+    if stat.S_ISLNK(status.st_mode):
+        yield _unusable(path, name, "a link; name what it leads to on the command line")
+    elif not stat.S_ISREG(status.st_mode):
+        yield _unusable(path, name, "no plain file")
+    elif _is_zip(name):
+        yield from _members(path, f"{name}/")
+    else:
+        yield _file(path, name, status)
+
+
+def _file(path: Path, name: str, status: os.stat_result) -> _Item:
+    if status.st_size > MAX_SOURCE_BYTES:
+        return _unusable(path, name, f"{status.st_size:,} bytes are no scan; unpack it if it is an archive")
+    return (path, None, ""), Source(path, None, name, status.st_size)
+
+
+def _members(path: Path, above: str) -> Iterator[_Item]:
+    try:
+        members, size = _table_of_contents(path), path.stat().st_size
+    except _SPOILT as error:
+        reason = f"a zip that cannot be read ({type(error).__name__}); download it again, or unpack it"
+        yield _unusable(path, above.rstrip("/") or _printable(path.name), reason)
+        return
+    if _overlap(members, size):
+        reason = "a zip whose members lie over one another; it is spoilt or made to do harm"
+        yield _unusable(path, above.rstrip("/") or _printable(path.name), reason)
+        return
+    uses = Counter(member.filename for member in members)
+    for member in members:
+        parts = _parts(member.filename)
+        if member.filename.endswith(("/", "\\")) or any(map(_is_left_behind, parts)):
+            continue
+        name = above + "/".join(parts)
+        reason = _member_problem(member, repeated=uses[member.filename] > 1)
+        if reason:
+            yield _unusable(path, name, reason, member.filename)
+        else:
+            yield (path, member.filename, ""), Source(path, member.filename, name, member.file_size)
+
+
+def _member_problem(member: zipfile.ZipInfo, *, repeated: bool) -> str:
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    slashed = member.filename.replace("\\", "/")
+    checks = {
+        "a member without a name": not _parts(slashed),
+        "a path that leaves the zip": slashed.startswith("/") or ".." in slashed.split("/"),
+        "a path with a drive letter": re.match(r"[A-Za-z]:", slashed) is not None,
+        "no plain file but a link or the like": kind not in (0, stat.S_IFREG),
+        "encrypted; unpack the zip with its password": bool(member.flag_bits & 0x41),
+        "several members of the zip have this name; unpack it and keep the right one": repeated,
+        "a zip within a zip; unpack the outer one": _is_zip(slashed),
+        "packed in a way that is not supported; unpack the zip": member.compress_type not in _METHODS,
+        f"{member.file_size:,} bytes when unpacked are no scan": member.file_size > MAX_SOURCE_BYTES,
+    }
+    return next((reason for reason, applies in checks.items() if applies), "")
+
+
+def _overlap(members: Sequence[zipfile.ZipInfo], size: int) -> bool:
+    """Whether packed bytes are shared or lie outside the file; the shortest header is assumed, so honest zips pass."""
+    placed = sorted((member.header_offset, member.compress_size, len(member.filename)) for member in members)
+    ends = [start + _LOCAL_HEADER_BYTES + length + packed for start, packed, length in placed]
+    starts = [start for start, _, _ in placed]
+    return any(end > after for end, after in zip(ends, [*starts[1:], size], strict=False))
+
+
+def _file_bytes(source: Source) -> bytes:
+    with source.container.open("rb") as stream:
+        return stream.read(source.size + 1)
+
+
+def _member_bytes(source: Source, name: str) -> bytes:
+    status = source.container.stat()
+    user = (os.getpid(), threading.get_ident())
+    archive = _archive(source.container, status.st_size, status.st_mtime_ns, user)
+    member = archive.getinfo(name)
+    if member.file_size != source.size or member.compress_type not in _METHODS:
+        raise zipfile.BadZipFile("not the member that was found")
+    chunks = []
+    with archive.open(member) as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            chunks.append(chunk)
+    return b"".join(chunks)
+
+
+@lru_cache(maxsize=64)
+def _archive(path: Path, size: int, changed_ns: int, user: tuple[int, int]) -> zipfile.ZipFile:  # noqa: ARG001
+    # Kept open, since a table of contents of thousands of members is slow to read. A changed file is opened anew, and
+    # every process and thread opens its own: they would get into each other's way within one.
+    _table_of_contents(path)
+    return zipfile.ZipFile(path)
+
+
+def _table_of_contents(path: Path) -> list[zipfile.ZipInfo]:
+    with _Bounded(path.open("rb", buffering=0)) as stream, zipfile.ZipFile(stream) as archive:
+        return archive.infolist()
+
+
+class _Bounded(io.BufferedReader):
+    """A file that refuses to be read in large pieces, as a zip's table of contents is."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > MAX_DIRECTORY_BYTES:
+            raise zipfile.BadZipFile("its table of contents is too large")
+        return super().read(size)
+
+
+def _unusable(path: Path, name: str, reason: str, member: str = "") -> _Item:
+    return (path, member, reason), UnusableSource(name, reason)
+
+
+def _is_zip(name: str) -> bool:
+    return name.lower().endswith(".zip")
+
+
+def _is_left_behind(name: str) -> bool:
+    return name == "__MACOSX" or (name.startswith(".") and name not in (".", ".."))
+
+
+def _parts(name: str) -> list[str]:
+    return [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+
+
+def _printable(name: str) -> str:
+    # A name of any bytes: those that are no UTF-8 would stop whoever writes or hashes it.
+    return name.encode("utf-8", "replace").decode("utf-8")
