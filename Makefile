@@ -4,6 +4,7 @@ VENV := .venv
 GROUP ?= $(if $(wildcard $(VENV)/.installed-gpu),gpu,cpu)
 PORT ?= 5000
 DASHBOARD_PORT ?= 8080
+FUZZ_INPUTS ?= 10000
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # The project's own virtual environment and nothing around it.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
@@ -12,7 +13,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev repro tables ui tune dashboard test test-fast bench bench-tuning sensitivity lint types imports check format lock readme
+.PHONY: help setup setup-dev repro tables ui tune dashboard test test-fast fuzz bench bench-tuning bench-import sensitivity lint types imports check format lock readme
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -61,11 +62,17 @@ test: setup-dev ## run all tests
 test-fast: setup-dev ## run the tests that take seconds
 	pytest -m "not slow"
 
+fuzz: setup-dev ## throw damaged files at the readers (FUZZ_INPUTS=10000, some minutes)
+	DATSPECT_FUZZ_EXAMPLES=$(FUZZ_INPUTS) pytest -s --timeout=0 tests/fuzz
+
 bench: setup-dev ## measure everything that docs/benchmarks.md states, after make repro (about 40 minutes, quiet machine)
 	python benchmarks/run_all.py
 
 bench-tuning: setup-dev ## measure a trial against plain fit, after make repro (about 10 minutes, quiet machine)
 	python benchmarks/tuning.py
+
+bench-import: setup-dev ## measure import and preprocess, after make repro (about 10 minutes, quiet machine)
+	python benchmarks/importing.py
 
 sensitivity: setup-dev ## try the paper's open choices and five seeds by DVC experiments, about 75 minutes
 	python benchmarks/sensitivity.py

@@ -3,7 +3,7 @@
     python benchmarks/run_all.py [--into docs/benchmarks.md]
     python benchmarks/run_all.py --quick --into FILE
 
-Needs the results of `dvc repro` and a quiet machine; about 40 minutes on two cores. A benchmark that fails is named in
+Needs the results of `dvc repro` and a quiet machine; about 45 minutes on two cores. A benchmark that fails is named in
 the document, the others still run, and the exit code is 1.
 """
 
@@ -45,6 +45,7 @@ PLAN = (
     Planned("features", "speed and memory of the features", 3, 1),
     Planned("heads", "stacked heads against plain fit", 1, 0.4),
     Planned("tracking", "the record in MLflow against its stage", 2.5, 1),
+    Planned("importing", "import and preprocess against the obvious ways", 5, 1),
     Planned("paper_recipe", "the race against the paper's recipe", 28, 3),
 )
 

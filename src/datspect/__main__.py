@@ -5,6 +5,7 @@ import sys
 
 import typer
 
+from datspect.commands import import_
 from datspect.commands.relog import relog
 from datspect.commands.tables import tables
 from datspect.commands.tune import tune
@@ -22,6 +23,7 @@ def datspect() -> None:
     logging.getLogger("datspect").setLevel(logging.INFO)
 
 
+app.add_typer(import_.app, name="import")
 app.command()(relog)
 app.command()(tables)
 app.command()(tune)

@@ -73,6 +73,17 @@ def results() -> dict[str, Any]:
             "import_seconds": 5.0,
             "parts": {"curves": 3.3, "models": 1.5},
         },
+        "importing": {
+            "n_scans": 659,
+            "n_rounds": 3,
+            "cores": 2,
+            "samples": {"all cores": [9.0], "one process": [18.0], "preprocess": [6.0], "obvious loop": [20.0]},
+            "seconds": {"all cores": 9.0, "one process": 18.0, "preprocess": 6.0, "obvious loop": 20.0},
+            "scans_per_second": {"all cores": 73.2, "one process": 36.6, "preprocess": 109.8, "obvious loop": 33.0},
+            "import_ratio": 2.0,
+            "preprocess_ratio": 3.33,
+            "import_memory_mb": 300,
+        },
         "paper_recipe": {
             "cohort_kind": "phantom",
             "auto_precision": "float32",
@@ -206,3 +217,11 @@ def test_a_short_run_says_so(results: dict[str, Any]) -> None:
 
 def test_figures_of_a_real_cohort_are_not_called_phantom(results: dict[str, Any]) -> None:
     assert "PHANTOM" not in written(results, kind="ppmi")
+
+
+@pytest.mark.parametrize(("ratio", "name"), [("import_ratio", "import on 2 cores"), ("preprocess_ratio", "preprocess")])
+def test_a_slow_import_is_missed_and_explained(results: dict[str, Any], ratio: str, name: str) -> None:
+    results["importing"][ratio] = 1.5
+    (missed,) = [goal for goal in goals(results) if not goal.met]
+    assert missed.name.startswith(name)
+    assert "1.50x" in written(results)

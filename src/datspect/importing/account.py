@@ -1,0 +1,157 @@
+"""The account of an import: what was found, what became of it, who the subjects are and how their scans lie."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import pandas as pd
+
+from datspect.cohort.uprightness import FLIPS
+from datspect.importing.journal import ImportedScan
+from datspect.importing.plan import Exclusion
+from datspect.io.atomic import replacing
+
+ACCOUNT_NAME, EXCLUDED_NAME, ORIENTATION_NAME = "account.txt", "excluded.tsv", "orientation.tsv"
+OFFSET_TOLERANCE_VOXELS = 0.5
+_WIDTH = 50
+_REASONS_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Account:
+    """What an import did.
+
+    `counts`: what was seen, in the order to be shown. `scans`: the cohort's table. `z_offset_voxels`: what
+    preprocess.z_offset_voxels is set to, None if unknown.
+    """
+
+    counts: Mapping[str, int]
+    scans: pd.DataFrame
+    imported: tuple[ImportedScan, ...]
+    exclusions: tuple[Exclusion, ...]
+    z_offset_voxels: float | None = None
+
+
+def account_text(account: Account) -> str:
+    """The account in words, for the terminal and for `account.txt`; holds pseudonyms at most."""
+    parts = [["Account of the import"], _seen(account), _excluded(account.exclusions)]
+    if account.imported:
+        parts += [_groups(account.scans), _orientation(account), _scales(account.imported)]
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def write_account(folder: Path, account: Account) -> None:
+    """Write `account.txt`, `excluded.tsv` (what, reason) and `orientation.tsv` (a row a scan)."""
+    with replacing(folder / ACCOUNT_NAME) as unfinished:
+        unfinished.write_text(account_text(account), encoding="utf-8", newline="\n")
+    excluded = pd.DataFrame([(out.what, out.reason) for out in account.exclusions], columns=["what", "reason"])
+    _write_tsv(folder / EXCLUDED_NAME, excluded)
+    _write_tsv(folder / ORIENTATION_NAME, orientation_table(account.imported))
+
+
+def orientation_table(imported: Iterable[ImportedScan]) -> pd.DataFrame:
+    """How each scan lies: columns scan_id, placed_by, a correlation with the mean phantom for each flip, best, ..."""
+    rows = [
+        {
+            "scan_id": scan.scan_id,
+            "placed_by": scan.placed_by,
+            **{f"correlation_{flips or 'as_is'}": scan.correlations[flips] for flips in FLIPS},
+            "best": scan.best or "as_is",
+            "margin": scan.margin,
+            "fixed": scan.fixed or "no",
+            "z_offset_voxels": scan.z_offset_voxels,
+            "scale": scan.scale,
+            "resampled": "yes" if scan.resampled else "no",
+        }
+        for scan in sorted(imported, key=lambda scan: scan.scan_id)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _seen(account: Account) -> list[str]:
+    return [_counted(what, n) for what, n in account.counts.items()] + [
+        _counted("subjects imported, one scan each", len(account.imported))
+    ]
+
+
+def _excluded(exclusions: Iterable[Exclusion]) -> list[str]:
+    by_reason = Counter(out.reason for out in exclusions).most_common()
+    if not by_reason:
+        return ["Left out: nothing"]
+    lines = [f"Left out ({EXCLUDED_NAME} names each):"]
+    lines += [f"  {n:5d}  {reason}" for reason, n in by_reason[:_REASONS_SHOWN]]
+    hidden = by_reason[_REASONS_SHOWN:]
+    return lines + ([f"  {sum(n for _, n in hidden):5d}  for {len(hidden)} further reasons"] if hidden else [])
+
+
+def _groups(scans: pd.DataFrame) -> list[str]:
+    lines = [f"{'group':<24}{'subjects':>8}   {'age: mean (sd), range':<36}{'female':>7}{'male':>6}{'unknown':>8}"]
+    for label, group in scans.groupby("label", sort=True):
+        sexes = Counter(group["sex"])
+        lines.append(
+            f"{label:<24}{len(group):>8}   {_ages(group['age']):<36}"
+            f"{sexes['female']:>7}{sexes['male']:>6}{len(group) - sexes['female'] - sexes['male']:>8}"
+        )
+    return [*lines, "Ages are whole years at the scan; 90 stands for 90 and above."]
+
+
+def _ages(ages: "pd.Series[float]") -> str:
+    known = ages.dropna().astype(float)
+    if known.empty:
+        return "unknown"
+    spread = f"{known.std():.1f}" if len(known) > 1 else "-"
+    unknown = f", {len(ages) - len(known)} unknown" if len(known) < len(ages) else ""
+    return f"{known.mean():.1f} ({spread}), {known.min():.0f} to {known.max():.0f}{unknown}"
+
+
+def _orientation(account: Account) -> list[str]:
+    placed = Counter(scan.placed_by for scan in account.imported)
+    lines = ["How the scans lie:"]
+    lines += [_counted(f"  placed by {'its' if by == 'header' else 'the'} {by}", n) for by, n in sorted(placed.items())]
+    lines += [_counted("  resampled to the MNI grid", sum(scan.resampled for scan in account.imported))]
+    return [
+        *lines,
+        *_flips(account.imported),
+        *_offset(account),
+        "  Left and right are NOT checked: both sides look alike to a symmetric template.",
+    ]
+
+
+def _flips(imported: Iterable[ImportedScan]) -> Iterator[str]:
+    for (best, fixed), n in sorted(Counter((scan.best, scan.fixed) for scan in imported).items()):
+        if not best:
+            yield _counted("  most like the mean phantom as they are", n)
+        elif fixed:
+            yield _counted(f"  most like it with {_axes(best)} flipped: corrected", n)
+        else:
+            yield _counted(f"  most like it with {_axes(best)} flipped: LEFT AS THEY ARE", n)
+            yield f"    look at them ({ORIENTATION_NAME}); --fix-orientation would flip them"
+
+
+def _offset(account: Account) -> Iterator[str]:
+    offsets = [scan.z_offset_voxels for scan in account.imported]
+    middle = median(offsets)
+    yield f"  striata above MNI: {middle:.1f} voxels (median; {min(offsets):.1f} to {max(offsets):.1f})"
+    configured = account.z_offset_voxels
+    if configured is not None and abs(middle - configured) > OFFSET_TOLERANCE_VOXELS:
+        yield f"    set preprocess.z_offset_voxels: {middle:.1f} in params.yaml (it is {configured:.1f})"
+
+
+def _scales(imported: Iterable[ImportedScan]) -> list[str]:
+    n_scaled = sum(scan.scale != 1 for scan in imported)
+    return [f"Stored with other units than in the file, so as to fit: {n_scaled} scans ({ORIENTATION_NAME}, scale)"]
+
+
+def _axes(flips: str) -> str:
+    return " and ".join(flips)
+
+
+def _counted(what: str, n: int) -> str:
+    return f"{what:<{_WIDTH}} {n:>7d}"
+
+
+def _write_tsv(path: Path, table: pd.DataFrame) -> None:
+    with replacing(path) as unfinished:
+        table.to_csv(unfinished, sep="\t", index=False, encoding="utf-8", lineterminator="\n")

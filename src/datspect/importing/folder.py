@@ -1,0 +1,80 @@
+"""The folder that an import fills: nobody else's, one import at a time, hidden from git, no half-written file in it."""
+
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from datspect.errors import CohortError, ImportingError
+from datspect.importing.journal import JOURNAL_NAME
+from datspect.io.tables import read_json
+
+LOCK_NAME = ".import.lock"
+_UNFINISHED = ".*-unfinished-*"  # as io.atomic names them
+
+
+@contextmanager
+def reserved(folder: Path) -> Iterator[None]:
+    """Hold the target folder for this import alone, hidden from git, without what a killed one left half-written."""
+    _refuse_foreign(folder)
+    _make(folder / "volumes")
+    try:
+        with FileLock(folder / LOCK_NAME, timeout=0):
+            _hide_from_git(folder)
+            remove([*folder.glob(_UNFINISHED), *(folder / "volumes").glob(_UNFINISHED)])
+            yield
+    except Timeout:
+        raise ImportingError(f"{folder}: another import is writing to this folder; wait until it has ended") from None
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImportingError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from None
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if any((above / "cohort.json").exists() for above in folder.absolute().parents):
+        raise ImportingError(f"{folder}: lies within another cohort folder; choose a folder of its own")
+    if not folder.exists() or (folder / JOURNAL_NAME).is_file():
+        return
+    if not folder.is_dir():
+        raise ImportingError(f"{folder}: is a file; choose a folder")
+    if _cohort_kind(folder) == "phantom":
+        raise ImportingError(f"{folder}: holds a phantom cohort; choose another folder")
+    begun = {".gitignore", LOCK_NAME, "volumes"}  # all that an import killed at once may have left
+    is_begun = all(path.name in begun or path.match(_UNFINISHED) for path in folder.iterdir())
+    if not is_begun or any((folder / "volumes").glob("[!.]*")):
+        raise ImportingError(f"{folder}: holds files that no import has written; choose an empty or a new folder")
+
+
+def _cohort_kind(folder: Path) -> str:
+    try:
+        return str(read_json(folder / "cohort.json").get("kind"))
+    except (CohortError, AttributeError):
+        return ""
+
+
+def _hide_from_git(folder: Path) -> None:
+    """Make git overlook the folder, and see that it does."""
+    if not (folder / ".gitignore").exists():
+        (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+    command = ["git", "-C", str(folder), "check-ignore", "--quiet", "participants.tsv"]
+    try:
+        answer = subprocess.run(command, capture_output=True, check=False)  # noqa: S603  (the user's git)
+    except OSError:
+        return  # no git, no repository
+    if answer.returncode == 1:
+        raise ImportingError(
+            f"{folder}: git would take what is written here; add the line {folder.name}/ to the .gitignore beside the "
+            "folder, and git rm --cached what is in git already"
+        )
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Remove files, as far as they are there."""
+    for path in paths:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,132 @@
+"""One subject's scan on its way into a cohort folder: read, checked, turned upright if asked, written."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from datspect.cohort.screening import check_volume
+from datspect.cohort.uprightness import check_uprightness, uprighted
+from datspect.digests import file_digest
+from datspect.errors import ImportingError, IneligibleError, ScanError
+from datspect.imaging.orientation import mni_ras_affine, reorient
+from datspect.imaging.placement import on_template_grid
+from datspect.imaging.resampling import resampled_to_mni
+from datspect.imaging.volume import Volume
+from datspect.importing.journal import ImportedScan, PassedOver, volume_path
+from datspect.importing.plan import Candidate, PlannedSubject
+from datspect.io.scan_reading import ReadScan, read_scan
+from datspect.io.sources import Source
+from datspect.io.volumes import write_volume
+
+_VERSION = 1
+"""To be raised when the same file and options give another volume: finished scans are then read anew."""
+
+_DIGITS = 4
+"""Further ones depend on how many threads summed, and the folder shall repeat byte for byte."""
+
+log = logging.getLogger("datspect.importing")
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """How to import; `z_offset_voxels` is what the graph is set to now, None if unknown."""
+
+    fix_orientation: bool = False
+    resample: bool = False
+    strict: bool = False
+    z_offset_voxels: float | None = None
+    n_jobs: int = -1
+
+    @property
+    def made_with(self) -> str:
+        """What a volume depends on besides its file."""
+        return f"{_VERSION} fix_orientation={self.fix_orientation} resample={self.resample}"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A subject without a scan: the last acquisition that was tried, and why it is none; "" if there was none."""
+
+    subject_id: str
+    scan_id: str
+    reason: str
+    passed_over: tuple[PassedOver, ...] = ()
+
+
+def import_subject(subject: PlannedSubject, folder: Path, options: ImportOptions) -> ImportedScan | Failure:
+    """Try a subject's acquisitions in order; write the volume of the first that is a reconstructed scan.
+
+    Raises
+    ------
+    ImportingError : the volume could not be written.
+    """
+    passed_over: list[PassedOver] = []
+    for candidate in subject.candidates:
+        try:
+            return _import_scan(subject.subject_id, candidate, folder, options, tuple(passed_over))
+        except IneligibleError as error:
+            passed_over.append(PassedOver(candidate.scan_id, str(error)))
+        except ScanError as error:
+            return Failure(subject.subject_id, candidate.scan_id, str(error), tuple(passed_over))
+    if not passed_over:
+        return Failure(subject.subject_id, "", "no scan is listed for this subject")
+    *earlier, last = passed_over
+    return Failure(subject.subject_id, last.scan_id, last.reason, tuple(earlier))
+
+
+def _import_scan(
+    subject_id: str, candidate: Candidate, folder: Path, options: ImportOptions, passed_over: tuple[PassedOver, ...]
+) -> ImportedScan:
+    if candidate.source is None:
+        raise ScanError("no file of it was found; add it to the download, since a later scan is no replacement")
+    scan = _read(candidate.source)
+    volume, is_resampled = _on_grid(scan, options)
+    check_volume(volume)
+    seen = check_uprightness(volume)
+    fixed = seen.best if options.fix_orientation else ""
+    path = folder / volume_path(candidate.scan_id)
+    _write(path, uprighted(volume, fixed))
+    return ImportedScan(
+        subject_id=subject_id,
+        scan_id=candidate.scan_id,
+        sha256=file_digest(path),
+        placed_by=scan.placed_by,
+        resampled=is_resampled,
+        scale=scan.scale,
+        correlations={str(flips): round(value, _DIGITS) for flips, value in seen.correlations.items()},
+        best=seen.best,
+        margin=round(seen.margin, _DIGITS),
+        fixed=fixed,
+        z_offset_voxels=round(seen.z_offset_voxels, _DIGITS),
+        passed_over=passed_over,
+    )
+
+
+def _read(source: Source) -> ReadScan:
+    try:
+        return read_scan(source)
+    except ScanError:
+        raise
+    except Exception as error:  # one file must not stop the rest, nor may an error's text quote its header
+        log.debug("reading failed", exc_info=True)
+        raise ScanError(f"reading it failed in a way that was not foreseen ({type(error).__name__})") from None
+
+
+def _on_grid(scan: ReadScan, options: ImportOptions) -> tuple[Volume, bool]:
+    """The volume in RAS+ order on the 2 mm MNI grid, and whether it had to be resampled."""
+    if on_template_grid(scan.volume.data.shape, scan.volume.affine):
+        return Volume(reorient(scan.volume).data, mni_ras_affine()), False
+    if scan.space != "mni":
+        raise IneligibleError("it does not lie in MNI space; normalise it to the MNI template first")
+    if not options.resample:
+        raise IneligibleError("it lies in MNI space on another grid; the same command with --resample brings it over")
+    return reorient(resampled_to_mni(scan.volume)), True
+
+
+def _write(path: Path, volume: Volume) -> None:
+    try:
+        write_volume(path, volume)
+    except OSError as error:
+        raise ImportingError(
+            f"a volume cannot be written ({error.strerror}); make room, then the same command goes on"
+        ) from None

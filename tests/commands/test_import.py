@@ -1,0 +1,262 @@
+"""The import commands on made-up downloads: the right people, nobody's name, a word on what comes next."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+import typer
+from tests.importing.made_up_images import (
+    FIRST_IMAGE,
+    FIRST_SUBJECT,
+    forbidden,
+    image_bytes,
+    nifti_bytes,
+    voxels,
+)
+from tests.importing.ppmi_download import Download, MadeUpImage, full_download
+
+from datspect.cohort.table import read_cohort
+from datspect.commands import import_
+from datspect.errors import ImportingError
+from datspect.importing import subjects
+from datspect.importing.pseudonyms import KEY_VARIABLE, Pseudonyms, read_or_create_key
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("tensorflow", "keras", "mlflow", "pandas", "sklearn", "nilearn", "pydicom", "nibabel", "numpy")
+
+
+@pytest.fixture(scope="module")
+def download(tmp_path_factory: pytest.TempPathFactory) -> Download:
+    made_up = full_download(1, FIRST_SUBJECT, FIRST_IMAGE)
+    made_up.write(tmp_path_factory.mktemp("secret-place"), image_bytes)
+    return made_up
+
+
+@pytest.fixture
+def key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(KEY_VARIABLE, str(tmp_path / "config" / "key"))
+    return tmp_path / "config" / "key"
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder without params.yaml, with a key of the test's own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(KEY_VARIABLE, str(tmp_path / "config" / "key"))
+
+
+def ppmi_command(download: Download, *more: str) -> list[str]:
+    tables = [part for path in download.tables for part in ("--csv", str(path))]
+    return [sys.executable, "-m", "datspect", "import", "ppmi", *map(str, download.roots), *tables, *more]
+
+
+def all_bytes(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.slow
+def test_a_whole_download_gives_the_right_scans_and_no_byte_of_any_output_names_anybody(
+    download: Download, key: Path, tmp_path: Path
+) -> None:
+    done = subprocess.run(ppmi_command(download, "--to", "cohort"), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    names = read_or_create_key(key)
+    imported = read_cohort(tmp_path / "cohort").scans.set_index("subject_id")
+    people = [who for who in download.subjects.values() if who.imported and who.label in ("control", "pd")]
+    assert dict(imported["scan_id"]) == {names.subject(who.subject): names.scan(who.imported) for who in people}
+    assert dict(imported["label"]) == {names.subject(who.subject): who.label for who in people}
+    assert dict(imported["sex"]) == {names.subject(who.subject): who.sex for who in people}
+    ages = {names.subject(who.subject): who.age for who in people}
+    assert {who: None if pd.isna(age) else age for who, age in imported["age"].items()} == ages
+    outputs = {**all_bytes(tmp_path / "cohort"), "stdout": done.stdout.encode(), "stderr": done.stderr.encode()}
+    outputs["names of files"] = "\n".join(outputs).encode()
+    found = {
+        (name, text) for name, content in outputs.items() for text in forbidden(download) if text.encode() in content
+    }
+    assert found == set()
+
+
+def test_it_ends_with_the_account_and_what_comes_next_and_a_second_time_reads_nothing(
+    download: Download, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_.ppmi(download.roots, csv=download.tables, to=Path("data/ppmi"), groups="SWEDD")
+    printed = capsys.readouterr().out
+    assert re.search(r"^swedd +1 ", printed, re.MULTILINE)
+    assert printed.rstrip().endswith("cohort:\n  path: data/ppmi\n\ndvc repro")
+    assert (tmp_path / "data" / "ppmi" / "account.txt").read_text() in printed
+
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("nothing is left to be imported")
+
+    monkeypatch.setattr(subjects, "import_subject", refuse)
+    import_.ppmi(download.roots, csv=download.tables, to=Path("data/ppmi"), groups="SWEDD")
+    assert capsys.readouterr().out == printed
+
+
+@pytest.mark.slow
+def test_original_names_are_shown_on_a_terminal_alone_and_written_nowhere(download: Download, tmp_path: Path) -> None:
+    command = ppmi_command(download, "--to", "cohort", "--groups", "SWEDD", "--names")
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert "needs a terminal" in refused.stderr
+    terminal, child_side = pty.openpty()
+    child = subprocess.Popen(command, stdout=child_side, stderr=subprocess.PIPE)
+    os.close(child_side)
+    shown = read_terminal(terminal)
+    assert child.communicate()[1].count(b"Traceback") == 0
+    assert child.returncode == 0
+    stranger = next(path for path in download.unmatched if "/8/" in path or path.startswith("PPMI/"))
+    assert Path(stranger).name.encode() in shown
+    found = [text for text in forbidden(download) if any(text.encode() in c for c in all_bytes(tmp_path).values())]
+    assert found == []
+
+
+def read_terminal(terminal: int) -> bytes:
+    shown = b""
+    while True:
+        try:
+            piece = os.read(terminal, 65536)
+        except OSError:  # the other side is closed
+            return shown
+        if not piece:
+            return shown
+        shown += piece
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A small BIDS folder: two usable subjects and one spoilt."""
+    for number in (1, 2, 3):
+        image = MadeUpImage(f"{number:02d}", str(number), pd.Timestamp("2012-08-14").date(), "pd", form="nii")
+        path = tmp_path / "bids" / f"sub-{number:02d}" / "spect" / f"sub-{number:02d}_dat.nii"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(image_bytes(image) if number < 3 else b"spoilt")
+    (tmp_path / "participants.tsv").write_text(
+        "participant_id\tage\tsex\tgroup\nsub-01\t61\tF\tPD\nsub-02\t70\tM\tcontrol\nsub-03\t50\tM\tPD\n"
+    )
+    return tmp_path / "bids"
+
+
+def nifti(folder: Path, to: str = "cohort", **options: object) -> None:
+    arguments: dict[str, object] = {"participants": folder.parent / "participants.tsv", "to": Path(to)}
+    import_.nifti([folder], **{**arguments, **options})  # type: ignore[arg-type]
+
+
+def test_a_nifti_folder_becomes_a_cohort_and_the_spoilt_file_is_named_by_pseudonym(
+    folder: Path, key: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nifti(folder)
+    names = read_or_create_key(key)
+    scans = read_cohort(tmp_path / "cohort").scans.set_index("subject_id")
+    assert dict(scans["label"]) == {names.subject("01"): "pd", names.subject("02"): "control"}
+    excluded = (tmp_path / "cohort" / "excluded.tsv").read_text()
+    assert names.subject("03") in excluded
+    assert names.file("sub-03/spect/sub-03_dat.nii") in excluded
+    assert "sub-0" not in capsys.readouterr().out
+
+
+def test_a_zip_of_a_folder_gives_the_same_cohort(folder: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for path in sorted(folder.rglob("*.nii")):
+            archive.write(path, path.relative_to(folder))
+    nifti(folder, "from folder")
+    import_.nifti([tmp_path / "all.zip"], participants=tmp_path / "participants.tsv", to=Path("from zip"))
+    same = ("participants.tsv", "excluded.tsv", "orientation.tsv")
+    assert all((tmp_path / "from folder" / n).read_bytes() == (tmp_path / "from zip" / n).read_bytes() for n in same)
+
+
+def test_the_offset_is_compared_with_what_the_graph_is_set_to(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nifti(folder, params=ROOT / "params.yaml")
+    assert "set preprocess.z_offset_voxels" not in capsys.readouterr().out
+    text = (ROOT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(re.sub(r"z_offset_voxels: 3\.0( +# how)", r"z_offset_voxels: 0.0\1", text))
+    nifti(folder)
+    assert re.search(r"set preprocess.z_offset_voxels: [23]\.\d in params.yaml \(it is 0\.0\)", capsys.readouterr().out)
+
+
+def test_scans_upside_down_are_reported_and_flipped_only_when_asked(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder / "sub-01" / "spect" / "sub-01_dat.nii"
+    upright = voxels(MadeUpImage("01", "1", pd.Timestamp("2012-08-14").date(), "pd"))
+    path.write_bytes(nifti_bytes(upright[:, :, ::-1].copy(), "01"))
+    nifti(folder, "as it is")
+    assert "z flipped: LEFT AS THEY ARE" in capsys.readouterr().out
+    nifti(folder, "corrected", fix_orientation=True)
+    assert "z flipped: corrected" in capsys.readouterr().out
+    for name, expected in (("as it is", upright[::-1, :, ::-1]), ("corrected", upright[::-1])):
+        scans = read_cohort(tmp_path / name).scans.set_index("label")
+        written = nib.Nifti1Image.from_filename(tmp_path / name / scans.loc["pd", "path"])
+        assert np.array_equal(np.asanyarray(written.dataobj), expected)
+
+
+def test_strict_ends_with_the_reason_and_without_a_cohort(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ImportingError, match="--strict stops here"):
+        nifti(folder, strict=True)
+    assert not (tmp_path / "cohort" / "participants.tsv").exists()
+
+
+def test_an_import_of_nothing_ends_with_an_error_after_the_account(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ImportingError, match="no scan was imported"):
+        nifti(folder, pattern="*sub-03*")
+    assert "Account of the import" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("to", ["bids/cohort", "bids", "."])
+def test_a_cohort_folder_within_the_download_or_around_it_is_refused(folder: Path, to: str) -> None:
+    with pytest.raises(ImportingError, match="must not lie within each other"):
+        nifti(folder, to)
+
+
+def test_a_broken_key_stops_before_a_file_is_read(folder: Path, key: Path, tmp_path: Path) -> None:
+    key.parent.mkdir()
+    key.touch(0o600)
+    with pytest.raises(ImportingError, match="expected a pseudonym key"):
+        nifti(folder)
+    assert not (tmp_path / "cohort").exists()
+
+
+def test_ctrl_c_says_that_the_finished_scans_are_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subjects, "import_subjects", interrupt)
+    with pytest.raises(typer.Exit) as ended:
+        nifti(folder)
+    assert ended.value.exit_code == 130
+    assert "the same command goes on" in caplog.text
+
+
+@pytest.mark.parametrize("which", ["ppmi", "nifti"])
+def test_help_answers_without_anything_heavy(which: str) -> None:
+    code = (
+        f"import sys; sys.argv = ['datspect', 'import', {which!r}, '--help']\n"
+        "from datspect.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        f"print('heavy:', [name for name in {HEAVY} if name in sys.modules])"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {
+        "PYTHONPATH": str(ROOT / "src")
+    }
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert "--fix-orientation" in done.stdout
+    assert done.stdout.rstrip().endswith("heavy: []")
+
+
+def test_nobody_who_has_the_key_file_alone_learns_a_name(key: Path) -> None:
+    assert read_or_create_key(key).revealed(Pseudonyms(bytes(32)).subject("3000")) == []
