@@ -474,8 +474,10 @@ def test_a_folder_that_git_would_take_is_refused_before_a_scan_is_written(
 # Killed in the middle
 
 
+# A shell that starts the tests in the background makes them ignore Ctrl-C, and the child would inherit that.
 _CHILD = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from datspect.importing import scan
