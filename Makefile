@@ -65,7 +65,7 @@ test-fast: setup-dev ## run the tests that take seconds
 fuzz: setup-dev ## throw damaged files at the readers (FUZZ_INPUTS=10000, some minutes)
 	DATSPECT_FUZZ_EXAMPLES=$(FUZZ_INPUTS) pytest -s --timeout=0 tests/fuzz
 
-bench: setup-dev ## measure everything that docs/benchmarks.md states, after make repro (about 40 minutes, quiet machine)
+bench: setup-dev ## measure everything that docs/benchmarks.md states, after make repro (about 45 minutes, quiet machine)
 	python benchmarks/run_all.py
 
 bench-tuning: setup-dev ## measure a trial against plain fit, after make repro (about 10 minutes, quiet machine)

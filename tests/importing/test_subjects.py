@@ -586,10 +586,6 @@ def test_scans_listed_twice_are_refused(
     assert not cohort.exists()
 
 
-def test_the_pool_is_of_a_kind_that_joblib_knows() -> None:
-    assert subjects.POOL in ("threads", "processes")
-
-
 @pytest.mark.slow
 def test_processes_give_the_same_bytes_as_threads(
     downloaded: Downloaded, cohort: Path, tmp_path: Path, names: Pseudonyms, make_volume: MakeVolume,
