@@ -89,17 +89,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--import-of", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--into", help=argparse.SUPPRESS)
-    parser.add_argument("--jobs", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--workers", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.import_of:
-        print(seconds(lambda: run_import(Place(arguments.import_of), arguments.into, n_jobs=arguments.jobs)))
+        print(seconds(lambda: run_import(Place(arguments.import_of), arguments.into, n_workers=arguments.workers)))
         return
     with tempfile.TemporaryDirectory() as name:
         place = Place(Path(name))
         n_scans = write_files(place, quick=arguments.quick)
         samples = race(place, n_scans, 1 if arguments.quick else arguments.rounds)
         result = summary(samples, n_scans) | {
-            "import_memory_mb": peak_memory_of(__file__, *import_options(place, "memory", -1))
+            "import_memory_mb": peak_memory_of(__file__, *import_options(place, "memory", len(os.sched_getaffinity(0))))
         }
     print("\n\n".join([*importing_section(result), goals_part(importing_goals(result))]))
     write_result(arguments.json, result)
@@ -174,7 +174,7 @@ def file_name(number: int) -> str:
 def race(place: Place, n_scans: int, n_rounds: int) -> dict[str, list[float]]:
     """Seconds of each of the four in each round."""
     works: dict[str, Callable[[], float]] = {
-        "all cores": lambda: import_seconds(place, "all cores", -1),
+        "all cores": lambda: import_seconds(place, "all cores", len(os.sched_getaffinity(0))),
         "one process": lambda: import_seconds(place, "one process", 1),
         "preprocess": lambda: seconds(lambda: preprocess.main(place.cohort("all cores"), place.folder / "images")),
         "obvious loop": lambda: seconds(lambda: obvious_loop(sorted(place.packed.iterdir()))),
@@ -187,24 +187,24 @@ def race(place: Place, n_scans: int, n_rounds: int) -> dict[str, list[float]]:
     return samples
 
 
-def import_seconds(place: Place, name: str, n_jobs: int) -> float:
+def import_seconds(place: Place, name: str, n_workers: int) -> float:
     """Of an import by a program of its own, as a person starts it: nothing is warm.
 
     Raises
     ------
     subprocess.CalledProcessError : it failed.
     """
-    command = [sys.executable, __file__, *import_options(place, name, n_jobs)]
+    command = [sys.executable, __file__, *import_options(place, name, n_workers)]
     answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return float(answer.stdout)
 
 
-def import_options(place: Place, name: str, n_jobs: int) -> list[str]:
+def import_options(place: Place, name: str, n_workers: int) -> list[str]:
     """Of this program, to make it import."""
-    return ["--import-of", str(place.folder), "--into", name, "--jobs", str(n_jobs)]
+    return ["--import-of", str(place.folder), "--into", name, "--workers", str(n_workers)]
 
 
-def run_import(place: Place, name: str, *, n_jobs: int) -> None:
+def run_import(place: Place, name: str, *, n_workers: int) -> None:
     """Import all of the download.
 
     Raises
@@ -212,7 +212,7 @@ def run_import(place: Place, name: str, *, n_jobs: int) -> None:
     DatspectError : a scan was left out, so that the times would not compare.
     """
     plan = planned(place)
-    account = import_subjects(plan, place.cohort(name), ImportOptions(n_jobs=n_jobs), made_up_names())
+    account = import_subjects(plan, place.cohort(name), ImportOptions(n_workers=n_workers), made_up_names())
     if account.exclusions:
         raise DatspectError(f"{len(account.exclusions)} of {len(plan.subjects)} scans were left out")
 

@@ -206,6 +206,15 @@ def test_strict_ends_with_the_reason_and_without_a_cohort(folder: Path, tmp_path
     assert not (tmp_path / "cohort" / "participants.tsv").exists()
 
 
+def test_strict_refuses_a_spoilt_zip_before_anything_is_imported(folder: Path, tmp_path: Path) -> None:
+    (folder / "sub-77_more.zip").write_bytes(b"PK no zip")
+    nifti(folder, "without")  # left out, and the rest imported
+    with pytest.raises(ImportingError, match=r"^F-\S+: a zip that cannot be read .*--strict stops here") as raised:
+        nifti(folder, "cohort", strict=True)
+    assert "sub-77" not in str(raised.value)
+    assert not (tmp_path / "cohort").exists()
+
+
 def test_an_import_of_nothing_ends_with_an_error_after_the_account(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from datspect.cohort.screening import mni_regions, screen_scan
 from datspect.cohort.table import read_cohort
 from datspect.errors import ImportingError
 from datspect.imaging.volume import MNI_SHAPE, Volume, mni_affine
-from datspect.importing import scan, subjects
+from datspect.importing import scan
 from datspect.importing.folder import LOCK_NAME
 from datspect.importing.journal import JOURNAL_NAME
 from datspect.importing.plan import Candidate, Exclusion, Plan, PlannedSubject
@@ -32,7 +32,7 @@ from datspect.params import load_params
 KEY = bytes(range(32))
 ROOT = Path(__file__).parents[2]
 MakeVolume = Callable[..., Volume]
-OPTIONS = ImportOptions(n_jobs=2)
+OPTIONS = ImportOptions(n_workers=2)
 
 
 @pytest.fixture
@@ -89,18 +89,34 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@dataclass
+class Reads:
+    """Names of the files that are read, by whichever process."""
+
+    log: Path
+
+    def names(self) -> list[str]:
+        return self.log.read_text().splitlines()
+
+    def add(self, name: str) -> None:
+        with self.log.open("a") as file:
+            file.write(f"{name}\n")
+
+    def clear(self) -> None:
+        self.log.write_text("")
+
+
 @pytest.fixture
-def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the files that are read."""
-    read: list[str] = []
-    original = scan.read_scan
+def reads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Reads:
+    reads, original = Reads(tmp_path / "reads"), scan.read_scan
+    reads.clear()
 
     def counted(source: Source) -> object:
-        read.append(source.name)
+        reads.add(source.name)
         return original(source)
 
     monkeypatch.setattr(scan, "read_scan", counted)
-    return read
+    return reads
 
 
 def test_an_imported_cohort_is_one_that_preprocess_accepts_scan_by_scan(
@@ -201,29 +217,29 @@ def test_another_grid_outside_mni_space_is_refused_even_when_resampling_is_asked
 
 
 def test_a_second_run_reads_nothing_and_changes_no_byte(
-    downloaded: Downloaded, cohort: Path, names: Pseudonyms, make_volume: MakeVolume, count_reads: list[str]
+    downloaded: Downloaded, cohort: Path, names: Pseudonyms, make_volume: MakeVolume, reads: Reads
 ) -> None:
     for _ in range(3):
         downloaded.subject(make_volume())
     import_subjects(downloaded.plan(), cohort, OPTIONS, names)
     before = contents(cohort)
-    count_reads.clear()
+    reads.clear()
     import_subjects(downloaded.plan(), cohort, OPTIONS, names)
-    assert count_reads == []
+    assert reads.names() == []
     assert contents(cohort) == before
 
 
 def test_a_finished_import_grows_by_what_is_new(
-    downloaded: Downloaded, cohort: Path, names: Pseudonyms, make_volume: MakeVolume, count_reads: list[str]
+    downloaded: Downloaded, cohort: Path, names: Pseudonyms, make_volume: MakeVolume, reads: Reads
 ) -> None:
     for _ in range(4):
         downloaded.subject(make_volume())
     import_subjects(downloaded.plan(first=2), cohort, OPTIONS, names)
     assert len(read_cohort(cohort).scans) == 2
-    count_reads.clear()
+    reads.clear()
     import_subjects(downloaded.plan(), cohort, OPTIONS, names)
     assert len(read_cohort(cohort).scans) == 4
-    assert len(count_reads) == 2
+    assert len(reads.names()) == 2
 
 
 def test_parts_given_one_after_the_other_add_up_to_the_cohort_of_all(
@@ -258,11 +274,11 @@ def test_an_earlier_scan_that_turns_up_takes_the_place_of_the_later_one(
 
 
 def test_a_changed_file_or_a_spoilt_volume_is_read_again_and_the_others_are_not(
-    downloaded: Downloaded, cohort: Path, names: Pseudonyms, make_volume: MakeVolume, count_reads: list[str]
+    downloaded: Downloaded, cohort: Path, names: Pseudonyms, make_volume: MakeVolume, reads: Reads
 ) -> None:
     changed, spoilt, _ = (downloaded.subject(make_volume()) for _ in range(3))
     import_subjects(downloaded.plan(), cohort, OPTIONS, names)
-    count_reads.clear()
+    reads.clear()
     source = changed.candidates[0].source
     assert source is not None
     write_volume(source.container, make_volume(putamen=0.5))  # as large as before
@@ -270,19 +286,19 @@ def test_a_changed_file_or_a_spoilt_volume_is_read_again_and_the_others_are_not(
     volume = cohort / "volumes" / f"{spoilt.candidates[0].scan_id}.nii"
     volume.write_bytes(volume.read_bytes()[:-2] + b"\1\1")
     import_subjects(downloaded.plan(), cohort, OPTIONS, names)
-    assert len(count_reads) == 2
+    assert len(reads.names()) == 2
     params = load_params(ROOT / "params.yaml").preprocess
     read = read_cohort(cohort)
     assert [screen_scan(read, row, params, mni_regions(params)).reason for row in range(3)] == [""] * 3
 
 
 def test_other_options_read_everything_anew(
-    downloaded: Downloaded, cohort: Path, names: Pseudonyms, make_volume: MakeVolume, count_reads: list[str]
+    downloaded: Downloaded, cohort: Path, names: Pseudonyms, make_volume: MakeVolume, reads: Reads
 ) -> None:
     downloaded.subject(make_volume())
     import_subjects(downloaded.plan(), cohort, OPTIONS, names)
     import_subjects(downloaded.plan(), cohort, replace(OPTIONS, fix_orientation=True), names)
-    assert len(count_reads) == 2
+    assert len(reads.names()) == 2
 
 
 def test_a_subject_who_was_imported_and_is_excluded_now_goes_with_the_volume(
@@ -310,18 +326,18 @@ def test_a_subject_who_was_imported_and_is_not_listed_now_is_not_dropped_without
 
 
 def test_strict_stops_at_a_bad_scan_with_its_reason_and_keeps_what_is_finished(
-    downloaded: Downloaded, cohort: Path, names: Pseudonyms, make_volume: MakeVolume, count_reads: list[str]
+    downloaded: Downloaded, cohort: Path, names: Pseudonyms, make_volume: MakeVolume, reads: Reads
 ) -> None:
     good, bad = downloaded.subject(make_volume()), downloaded.subject(b"spoilt")
     downloaded.subject(make_volume())
-    strict = ImportOptions(strict=True, n_jobs=1)
+    strict = ImportOptions(strict=True, n_workers=1)
     with pytest.raises(ImportingError, match=rf"{bad.subject_id}.*F-.*--strict stops here, the 1 finished"):
         import_subjects(downloaded.plan(), cohort, strict, names)
     assert not (cohort / "participants.tsv").exists()
-    count_reads.clear()
-    import_subjects(downloaded.plan(), cohort, ImportOptions(n_jobs=1), names)
+    reads.clear()
+    import_subjects(downloaded.plan(), cohort, ImportOptions(n_workers=1), names)
     assert good.candidates[0].source is not None
-    assert good.candidates[0].source.name not in count_reads
+    assert good.candidates[0].source.name not in reads.names()
     assert len(read_cohort(cohort).scans) == 2
 
 
@@ -370,7 +386,7 @@ def test_a_full_disk_stops_the_import_and_what_is_finished_stays(
 
     monkeypatch.setattr(scan, "write_volume", full_after_one)
     with pytest.raises(ImportingError, match=r"No space left on device.*the same command goes on"):
-        import_subjects(downloaded.plan(), cohort, ImportOptions(n_jobs=1), names)
+        import_subjects(downloaded.plan(), cohort, ImportOptions(n_workers=1), names)
     monkeypatch.setattr(scan, "write_volume", original)
     assert len(import_subjects(downloaded.plan(), cohort, OPTIONS, names).imported) == 3
 
@@ -507,7 +523,7 @@ def fixed_times(folder: Path) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_an_import_that_is_stopped_anywhere_goes_on_and_ends_with_the_same_bytes(
-    tmp_path: Path, names: Pseudonyms, how: signal.Signals, count_reads: list[str]
+    tmp_path: Path, names: Pseudonyms, how: signal.Signals, reads: Reads
 ) -> None:
     cohort, whole = tmp_path / "cohort", tmp_path / "whole"
     rng = np.random.default_rng(3)
@@ -530,9 +546,9 @@ def test_an_import_that_is_stopped_anywhere_goes_on_and_ends_with_the_same_bytes
     assert 2 <= n_finished < 6
     downloaded.folder.rename(tmp_path / "put away")
     (tmp_path / "childs").rename(downloaded.folder)
-    count_reads.clear()
+    reads.clear()
     import_subjects(downloaded.plan(), cohort, OPTIONS, names)
-    assert len(count_reads) <= 6 - n_finished
+    assert len(reads.names()) <= 6 - n_finished
     import_subjects(downloaded.plan(), whole, OPTIONS, names)
     assert contents(cohort) == contents(whole)
 
@@ -571,8 +587,8 @@ def test_the_account_of_the_same_import_is_the_same_text(
     for _ in range(3):
         downloaded.subject(make_volume())
     downloaded.subject(b"spoilt")
-    for folder, n_jobs in ((cohort, 1), (tmp_path / "again", 2)):
-        import_subjects(downloaded.plan(), folder, ImportOptions(n_jobs=n_jobs), names)
+    for folder, n_workers in ((cohort, 1), (tmp_path / "again", 2)):
+        import_subjects(downloaded.plan(), folder, ImportOptions(n_workers=n_workers), names)
     assert contents(cohort) == contents(tmp_path / "again")
 
 
@@ -584,16 +600,3 @@ def test_scans_listed_twice_are_refused(
     with pytest.raises(ImportingError, match=first.candidates[0].scan_id):
         import_subjects(downloaded.plan(), cohort, OPTIONS, names)
     assert not cohort.exists()
-
-
-@pytest.mark.slow
-def test_processes_give_the_same_bytes_as_threads(
-    downloaded: Downloaded, cohort: Path, tmp_path: Path, names: Pseudonyms, make_volume: MakeVolume,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    for content in (make_volume(), make_volume(), b"spoilt"):
-        downloaded.subject(content)
-    for pool, folder in (("threads", cohort), ("processes", tmp_path / "again")):
-        monkeypatch.setattr(subjects, "POOL", pool)
-        import_subjects(downloaded.plan(), folder, OPTIONS, names)
-    assert contents(cohort) == contents(tmp_path / "again")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datspect.importing.plan import Plan
     from datspect.importing.pseudonyms import Pseudonyms
     from datspect.importing.scan import ImportOptions
+    from datspect.io.sources import Source, UnusableSource
 
 STOPPED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -30,9 +31,11 @@ FixOrientation = Annotated[
 Resample = Annotated[
     bool, typer.Option("--resample", help="bring scans in MNI space on another grid onto the 2 mm one")
 ]
-Strict = Annotated[bool, typer.Option("--strict", help="stop at the first bad scan instead of leaving it out")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="stop at the first bad scan or file instead of leaving it out")
+]
 Names = Annotated[
-    bool, typer.Option("--names", help="show what the pseudonyms of left-out things stand for; on a terminal only")
+    bool, typer.Option("--names", help="show what the pseudonyms of left-out things stand for (terminal only)")
 ]
 Params = Annotated[Path, typer.Option(help="says where the graph expects the striata")]
 
@@ -61,14 +64,13 @@ def ppmi(
     # Here, so that `datspect --help` does not wait for pandas and pydicom.
     from datspect.importing.ppmi import plan_ppmi
     from datspect.importing.ppmi_collection import parse_groups, read_collection
-    from datspect.io.sources import find_sources
 
     _check_places(downloads, to, names)
     options = _options(params, fix_orientation=fix_orientation, resample=resample, strict=strict)
     labels = parse_groups(groups)
     collection = read_collection(csv)
     pseudonyms = _pseudonyms()
-    sources, unusable = find_sources(downloads)
+    sources, unusable = _found(downloads, pseudonyms, strict=strict)
     _run(plan_ppmi(sources, unusable, collection, labels, pseudonyms), to, options, pseudonyms, names=names)
 
 
@@ -95,7 +97,6 @@ def nifti(
     """Import a folder of NIfTI files, BIDS-like or flat, with a table of participants."""
     from datspect.importing.nifti_folder import Columns, parse_labels, plan_nifti
     from datspect.io.delimited import read_delimited
-    from datspect.io.sources import find_sources
 
     _check_places(downloads, to, names)
     options = _options(params, fix_orientation=fix_orientation, resample=resample, strict=strict)
@@ -104,7 +105,8 @@ def nifti(
     columns = Columns(**{what: (name,) for what, name in asked.items() if name is not None})
     table = read_delimited(participants, "the table of participants")
     pseudonyms = _pseudonyms()
-    plan = plan_nifti(find_sources(downloads), table, pseudonyms, columns, parse_labels(labels), pattern)
+    found = _found(downloads, pseudonyms, strict=strict)
+    plan = plan_nifti(found, table, pseudonyms, columns, parse_labels(labels), pattern)
     _run(plan, to, options, pseudonyms, names=names)
 
 
@@ -129,6 +131,22 @@ def _pseudonyms() -> "Pseudonyms":
     from datspect.importing.pseudonyms import key_path, read_or_create_key
 
     return read_or_create_key(key_path())
+
+
+def _found(
+    downloads: Sequence[Path], pseudonyms: "Pseudonyms", *, strict: bool
+) -> "tuple[list[Source], list[UnusableSource]]":
+    """Files of the downloads; with `strict` a zip or file that must not be opened ends it here, before the import."""
+    from datspect.io.sources import find_sources
+
+    sources, unusable = find_sources(downloads)
+    if strict and unusable:
+        more = f"; {len(unusable) - 1} more like it" if len(unusable) > 1 else ""
+        raise ImportingError(
+            f"{pseudonyms.file(unusable[0].name)}: {unusable[0].reason}{more}; --strict stops here, nothing was "
+            "imported (without it the account lists them all, and --names shows their paths)"
+        )
+    return sources, unusable
 
 
 def _run(plan: "Plan", to: Path, options: "ImportOptions", pseudonyms: "Pseudonyms", *, names: bool) -> None:

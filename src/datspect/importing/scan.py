@@ -29,13 +29,16 @@ log = logging.getLogger("datspect.importing")
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """How to import; `z_offset_voxels` is what the graph is set to now, None if unknown."""
+    """How to import; `z_offset_voxels` is what the graph is set to now, None if unknown.
+
+    `n_workers`: processes that read scans; None for one a core.
+    """
 
     fix_orientation: bool = False
     resample: bool = False
     strict: bool = False
     z_offset_voxels: float | None = None
-    n_jobs: int = -1
+    n_workers: int | None = None
 
     @property
     def made_with(self) -> str:

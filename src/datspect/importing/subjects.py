@@ -3,10 +3,11 @@
 import logging
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 from joblib import Parallel, delayed
@@ -22,10 +23,8 @@ from datspect.importing.plan import Exclusion, Plan, PlannedSubject
 from datspect.importing.pseudonyms import Pseudonyms
 from datspect.importing.scan import Failure, ImportOptions, import_subject
 from datspect.io.sources import Source
+from datspect.pool import unordered
 from datspect.progress import progress
-
-POOL: Literal["threads", "processes"] = "threads"
-"""What the scans are shared out to. Threads: processes take about as long to start as they save on 659 scans."""
 
 Seals = Mapping[str, list[Tried]]
 """Every subject's candidates, with what their files are sealed as."""
@@ -83,15 +82,17 @@ def _imported(
     """What became of the subjects, in the order in which they are done; only small records come back."""
     if not total:
         return
-    if POOL == "threads":
-        mean_phantom()  # made once, here: a thread that finds none yet would make its own
-    pool = Parallel(
-        n_jobs=options.n_jobs, prefer=POOL, return_as="generator_unordered", pre_dispatch="2*n_jobs", batch_size=1
-    )
-    # One thread for each matrix product: on all cores in every thread they would stand in their own way.
-    work = pool(delayed(import_subject)(subject, folder, options) for subject in subjects)
-    with threadpool_limits(1), closing(work):
-        yield from progress(work, total=total, what="import", unit="scan")
+    mean_phantom()  # made once, here: each worker would make its own
+    work = partial(import_subject, folder=folder, options=options)
+    # One thread for each matrix product: on all cores in every worker they would stand in their own way.
+    with threadpool_limits(1), closing(unordered(work, subjects, options.n_workers)) as outcomes:
+        try:
+            yield from progress(outcomes, total=total, what="import", unit="scan")
+        except BrokenProcessPool:
+            raise ImportingError(
+                "a process that reads scans was killed, perhaps for want of memory; the finished scans are kept, and "
+                "the same command goes on"
+            ) from None
 
 
 def _check_plan(plan: Plan) -> None:
@@ -123,7 +124,8 @@ def _finished(journal: Journal, folder: Path, plan: Plan, seals: Seals, options:
     """Subjects whose scan is there, whole, and the one that would be imported now."""
     entries = [journal.entries[who.subject_id] for who in plan.subjects if who.subject_id in journal.entries]
     scans = [entry.scan for entry in entries if entry.answers(seals[entry.scan.subject_id], options.made_with)]
-    whole = Parallel(n_jobs=options.n_jobs, prefer="threads")(delayed(is_whole)(folder, scan) for scan in scans)
+    pool = Parallel(n_jobs=options.n_workers or -1, prefer="threads")
+    whole = pool(delayed(is_whole)(folder, scan) for scan in scans)
     finished = {scan.subject_id for scan, is_there in zip(scans, whole, strict=True) if is_there}
     if finished:
         log.info("%d of %d scans are imported already", len(finished), len(plan.subjects))
