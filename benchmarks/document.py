@@ -237,8 +237,8 @@ def importing_goals(importing: Result) -> list[Goal]:
             wanted=f"at least {IMPORT_GOAL:g}x",
             found=f"{importing['import_ratio']:.2f}x",
             met=importing["import_ratio"] >= IMPORT_GOAL,
-            limit=f"{seconds['one process']:.0f} s in one process, {seconds['all cores']:.0f} s on all cores; to start "
-            "the program and to make the mean phantom happens once, and threads share one interpreter.",
+            limit=f"{seconds['one process']:.0f} s in one process, {seconds['all cores']:.0f} s on all cores; "
+            "plan, mean phantom and journal are made by one process, and both cores share the way to memory.",
         ),
         Goal(
             name="preprocess against the obvious loop",

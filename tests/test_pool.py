@@ -6,13 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import psutil
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from datspect.errors import WorkerError
 from datspect.pool import unordered
 
 
@@ -74,7 +74,7 @@ def test_an_error_of_the_work_is_raised(n_workers: int) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the workers are threads")
 def test_a_killed_worker_is_no_result_lost_in_silence() -> None:
-    with pytest.raises(BrokenProcessPool):
+    with pytest.raises(WorkerError, match="was killed"):
         list(unordered(killed_at_two, range(8), 2))
 
 
@@ -85,6 +85,7 @@ def test_a_limit_of_matrix_threads_reaches_the_workers() -> None:
 
 _PARENT = """
 import os, sys, time
+from datspect.errors import WorkerError
 from datspect.pool import unordered
 def named(number):
     if number < 2:

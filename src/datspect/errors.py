@@ -39,3 +39,7 @@ class LeakageError(DatspectError):
 
 class TuningError(DatspectError):
     """A study, or the database it is kept in, cannot be used as asked."""
+
+
+class WorkerError(DatspectError):
+    """A process that shared the work was killed."""

@@ -6,18 +6,25 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from multiprocessing import get_context, parent_process
-from typing import TypeVar
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 from joblib import cpu_count
+
+from datspect.errors import WorkerError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _AHEAD = 2
 """Items handed out for each worker, so that none waits for the next."""
+
+_kept: list[Callable[[Any], Any]] = []
+"""The work, in a forked worker; nothing anywhere else."""
 
 
 def unordered(
@@ -32,43 +39,63 @@ def unordered(
 
     Raises
     ------
-    BrokenProcessPool : a worker was killed.
+    WorkerError : a worker was killed.
     """
     n_workers = n_workers or cpu_count()
     if n_workers == 1:
         yield from map(work, items)
         return
-    executor = _executor(n_workers)
+    executor, asked = _begun(work, n_workers)
     try:
-        yield from _results(executor, work, iter(items), _AHEAD * n_workers)
+        yield from _results(executor, asked, iter(items), _AHEAD * n_workers)
+    except BrokenProcessPool:
+        raise WorkerError(
+            "a process that shares the work was killed, perhaps for want of memory; start the same command again"
+        ) from None
     finally:
         executor.shutdown(cancel_futures=True)
 
 
-def _executor(n_workers: int) -> Executor:
+def _begun(work: Callable[[Item], Result], n_workers: int) -> tuple[Executor, Callable[[Item], Result]]:
+    """A pool, and what it is to be asked."""
     if sys.platform != "linux":
-        return ThreadPoolExecutor(n_workers)
-    return ProcessPoolExecutor(n_workers, get_context("fork"), initializer=_begin)
+        return ThreadPoolExecutor(n_workers), work
+    # Handed over by the fork itself, `work` may hold large arrays: asked for it with every item, it would be copied.
+    return ProcessPoolExecutor(n_workers, get_context("fork"), _begin, (work,)), _ask
 
 
 def _results(
     executor: Executor, work: Callable[[Item], Result], items: Iterator[Item], n_ahead: int
 ) -> Iterator[Result]:
+    done: SimpleQueue[Future[Result]] = SimpleQueue()
+
+    def hand_out(n: int) -> int:
+        futures = [executor.submit(work, item) for item in islice(items, n)]
+        for future in futures:
+            future.add_done_callback(done.put)
+        return len(futures)
+
     with warnings.catch_warnings():
         # Python 3.12 warns where a process with threads forks. Ours are those of BLAS, which minds forks itself.
         warnings.filterwarnings("ignore", message=".*use of fork", category=DeprecationWarning)
-        pending: set[Future[Result]] = {executor.submit(work, item) for item in islice(items, n_ahead)}
-    while pending:
-        done, pending = wait(pending, return_when=FIRST_COMPLETED)
-        for future in done:
-            yield future.result()
-            pending |= {executor.submit(work, item) for item in islice(items, 1)}
+        n_pending = hand_out(n_ahead)
+    while n_pending:
+        yield done.get().result()
+        n_pending += hand_out(1) - 1
 
 
-def _begin() -> None:
-    """What a worker does first: leave Ctrl-C to its parent, and watch that it is there."""
+# In a worker
+
+
+def _begin(work: Callable[[Any], Any]) -> None:
+    """What a worker does first: keep its work, leave Ctrl-C to its parent, and watch that it is there."""
+    _kept.append(work)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _ask(item: Any) -> Any:
+    return _kept[0](item)
 
 
 def _end_with_parent() -> None:

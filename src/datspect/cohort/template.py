@@ -6,7 +6,6 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from scipy.ndimage import affine_transform
 
 from datspect.cohort.acquisition import blur
 from datspect.cohort.anatomy import Activity, Anatomy, background, build_head
@@ -50,9 +49,13 @@ def _background() -> Activity:
 
 
 def _tissue_map(name: str) -> Fractions:
+    """Values at the voxels of the MNI grid, shape `MNI_SHAPE`: every second of the map's own, which lie on it."""
     path = f"nilearn/datasets/data/mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz"
     image = nib.Nifti1Image.from_filename(Path(str(distribution("nilearn").locate_file(path))))
     data = np.asarray(image.dataobj, dtype=np.float32)
     to_image = np.linalg.inv(image.affine) @ mni_affine()
-    on_grid = affine_transform(data / data.max(), to_image[:3, :3], to_image[:3, 3], MNI_SHAPE, order=1)
-    return np.asarray(on_grid, dtype=np.float32)
+    places = [
+        np.rint(first + step * np.arange(size)).astype(np.intp)
+        for size, step, first in zip(MNI_SHAPE, np.diag(to_image)[:3], to_image[:3, 3], strict=True)
+    ]
+    return np.asarray(data[np.ix_(*places)] / data.max(), dtype=np.float32)

@@ -31,9 +31,7 @@ FixOrientation = Annotated[
 Resample = Annotated[
     bool, typer.Option("--resample", help="bring scans in MNI space on another grid onto the 2 mm one")
 ]
-Strict = Annotated[
-    bool, typer.Option("--strict", help="stop at the first bad scan or file instead of leaving it out")
-]
+Strict = Annotated[bool, typer.Option("--strict", help="stop at the first bad scan or file instead of leaving it out")]
 Names = Annotated[
     bool, typer.Option("--names", help="show what the pseudonyms of left-out things stand for (terminal only)")
 ]

@@ -8,7 +8,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 TILES_PER_ROW = 10
-_TILE_INCHES = 1.25
+_LEAST_COLUMNS = 4
+"""A page is as wide as so many tiles, so that the caption has room."""
+_PITCH_INCHES, _TILE_INCHES, _PAD_INCHES = 1.25, 1.19, 0.03
 _TITLE_POINTS = 6.0
 _TITLE_CHARACTERS = 20
 """What fits above a tile at `_TITLE_POINTS`; longer titles are set smaller."""
@@ -35,21 +37,21 @@ def contact_sheet(images: NDArray[np.floating], titles: list[str], caption: str)
     lines = [line for title in titles for line in title.split("\n")]
     points = _TITLE_POINTS * _TITLE_CHARACTERS / max([_TITLE_CHARACTERS, *map(len, lines)])
     title_height = (1 + max((title.count("\n") for title in titles), default=0)) * 1.4 * points / 72 + 0.05
-    width = max(columns, 4) * _TILE_INCHES
+    width = max(columns, _LEAST_COLUMNS) * _PITCH_INCHES
     height = _CAPTION_INCHES + rows * (tile_height + title_height)
     figure = Figure(figsize=(width, height))
     figure.text(0.5, 1 - _CAPTION_INCHES / 2 / height, caption, ha="center", va="center", fontsize=9)
-    top = 1 - (_CAPTION_INCHES + title_height) / height
-    grid = figure.add_gridspec(
-        rows, columns, left=0.01, right=0.99, bottom=0.0, top=top, wspace=0.05, hspace=title_height / tile_height
-    )
+    # One for the whole page, in inches: to make axes of its own for every tile takes longer than all the drawing.
+    page = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
+    page.set_axis_off()
     for index, (image, title) in enumerate(zip(images, titles, strict=True)):
-        _draw_tile(figure.add_subplot(grid[index // columns, index % columns]), image, title, points)
+        row, column = divmod(index, columns)
+        middle = width / 2 + (column - (columns - 1) / 2) * _PITCH_INCHES
+        top = height - _CAPTION_INCHES - title_height - row * (tile_height + title_height)
+        _draw_tile(page, image, (middle - _TILE_INCHES / 2, middle + _TILE_INCHES / 2, top - tile_height, top))
+        page.text(middle, top + _PAD_INCHES, title, fontsize=points, ha="center", va="bottom")
     return figure
 
 
-def _draw_tile(axes: Axes, image: NDArray[np.floating], title: str, points: float) -> None:
-    axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    axes.set_title(title, fontsize=points, pad=2)
-    axes.set(xticks=[], yticks=[])  # not drawn anyway, but to place them takes a second a page
-    axes.set_axis_off()
+def _draw_tile(page: Axes, image: NDArray[np.floating], extent: tuple[float, float, float, float]) -> None:
+    page.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest", extent=extent, aspect="auto")

@@ -1,5 +1,7 @@
 """Bring a volume's axes into RAS+ order: x to the patient's right, y anterior, z superior."""
 
+from functools import cache
+
 import numpy as np
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
@@ -32,6 +34,12 @@ def reoriented_affine(shape: tuple[int, ...], affine: Affine) -> Affine:
     return np.asarray(affine @ inv_ornt_aff(io_orientation(affine), shape), dtype=np.float64)
 
 
+@cache
 def mni_ras_affine() -> Affine:
-    """Voxel to world (mm) of the 2 mm MNI grid in RAS+ order; voxel 0 is the leftmost, hindmost, lowest."""
-    return reoriented_affine(MNI_SHAPE, mni_affine())
+    """Voxel to world (mm) of the 2 mm MNI grid in RAS+ order; voxel 0 is the leftmost, hindmost, lowest.
+
+    Made once; not to be written to.
+    """
+    affine = reoriented_affine(MNI_SHAPE, mni_affine())
+    affine.flags.writeable = False
+    return affine

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ class Journal:
     def append(self, entry: Entry) -> None:
         """Add a line that stays when the process is killed right after."""
         with self.path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(_line(asdict(entry)))
+            file.write(_line(_record(entry)))
         self.entries[entry.scan.subject_id] = entry
 
     def keep_only(self, subject_ids: Iterable[str]) -> None:
@@ -89,7 +89,7 @@ class Journal:
         self.entries = {subject_id: self.entries[subject_id] for subject_id in kept}
         lines = [
             _line({"format": _FORMAT, "key": self.fingerprint}),
-            *(_line(asdict(e)) for e in self.entries.values()),
+            *(_line(_record(e)) for e in self.entries.values()),
         ]
         with replacing(self.path) as unfinished:
             unfinished.write_text("".join(lines), encoding="utf-8", newline="\n")
@@ -134,6 +134,12 @@ def _check_header(line: str, journal: Journal) -> None:
             f"{journal.path.parent}: imported under another pseudonym key ({header.get('key')}; yours is "
             f"{journal.fingerprint}): the same person would have two pseudonyms; use that key or another folder"
         )
+
+
+def _record(entry: Entry) -> dict[str, Any]:
+    """What `_parsed_entry` reads; `dataclasses.asdict` would copy every value, which takes ten times as long."""
+    scan = vars(entry.scan) | {"passed_over": [vars(earlier) for earlier in entry.scan.passed_over]}
+    return vars(entry) | {"scan": scan}
 
 
 def _parsed_entry(line: str) -> Entry | None:

@@ -3,7 +3,6 @@
 import logging
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from functools import partial
 from itertools import takewhile
@@ -86,13 +85,7 @@ def _imported(
     work = partial(import_subject, folder=folder, options=options)
     # One thread for each matrix product: on all cores in every worker they would stand in their own way.
     with threadpool_limits(1), closing(unordered(work, subjects, options.n_workers)) as outcomes:
-        try:
-            yield from progress(outcomes, total=total, what="import", unit="scan")
-        except BrokenProcessPool:
-            raise ImportingError(
-                "a process that reads scans was killed, perhaps for want of memory; the finished scans are kept, and "
-                "the same command goes on"
-            ) from None
+        yield from progress(outcomes, total=total, what="import", unit="scan")
 
 
 def _check_plan(plan: Plan) -> None:

@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -21,6 +21,7 @@ from datspect.io.figures import write_figure
 from datspect.io.tables import write_json, write_table
 from datspect.launch import launch
 from datspect.params import PARAMS_PATH, PreprocessParams, load_params
+from datspect.pool import unordered
 from datspect.progress import progress
 
 SUBJECT_COLUMNS = ["scan_id", "subject_id", "label", "sex", "age", "site", "visit"]
@@ -56,13 +57,10 @@ def _set_aside(cohort: Cohort) -> tuple[Cohort, dict[str, str]]:
 
 
 def _screen(cohort: Cohort, params: PreprocessParams) -> list[ScreenedScan]:
-    regions = mni_regions(params)
-    # Threads: the work is reading, hashing and NumPy, which let go of the interpreter, and nothing has to be copied.
-    pool = Parallel(n_jobs=-1, prefer="threads", return_as="generator")
-    rows = range(len(cohort.scans))
-    with threadpool_limits(1):  # a matrix product on all cores in every thread would stand in its own way
-        work = pool(delayed(screen_scan)(cohort, row, params, regions) for row in rows)
-        screened = list(progress(work, total=len(rows), what="preprocess", unit="scan"))
+    work = partial(screen_scan, cohort, params=params, regions=mni_regions(params))
+    n_scans = len(cohort.scans)
+    with threadpool_limits(1):  # a matrix product on all cores in every worker would stand in its own way
+        screened = list(progress(unordered(work, range(n_scans)), total=n_scans, what="preprocess", unit="scan"))
     return sorted(screened, key=lambda scan: scan.scan_id)
 
 
