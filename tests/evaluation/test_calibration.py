@@ -1,0 +1,95 @@
+"""Calibration brings back what a known distortion did, and the band leaves what it says it leaves."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit
+
+from datspect.evaluation.calibration import (
+    Band,
+    Calibration,
+    band_measures,
+    cross_calibrated,
+    fit_calibration,
+    inconclusive_band,
+)
+from datspect.evaluation.intervals import wilson_interval
+
+
+def outcomes(rng: np.random.Generator, n: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
+    """True log odds of some subjects, and labels that fall out accordingly."""
+    truth = rng.normal(1, 2, n)
+    return truth, (rng.random(n) < expit(truth)).astype(np.int64)
+
+
+def test_overconfident_shifted_scores_are_brought_back(rng):
+    truth, labels = outcomes(rng)
+    found = fit_calibration(labels, 3 * truth - 2)
+    assert found.slope == pytest.approx(1 / 3, rel=0.05)
+    assert found.intercept == pytest.approx(2 / 3, abs=0.06)
+    np.testing.assert_allclose(found.probabilities(3 * truth - 2), expit(truth), atol=0.02)
+
+
+def test_the_mean_probability_is_the_share_of_the_softened_labels(rng):
+    """The score equation of the intercept."""
+    truth, labels = outcomes(rng, 500)
+    found = fit_calibration(labels, 5 * truth)
+    n, positive = len(labels), labels.sum()
+    soft = positive * (positive + 1) / (positive + 2) + (n - positive) / (n - positive + 2)
+    assert found.probabilities(5 * truth).mean() == pytest.approx(soft / n, abs=1e-5)
+
+
+def test_separable_classes_give_finite_figures_short_of_certainty():
+    labels, logits = np.repeat([0, 1], 20), np.repeat([-30.0, 30.0], 20)
+    found = fit_calibration(labels, logits)
+    np.testing.assert_allclose(found.probabilities(np.array([-30.0, 30.0])), [1 / 22, 21 / 22], atol=1e-4)
+
+
+@pytest.mark.parametrize("sign", [-1.0, 0.0])
+def test_scores_that_tell_nothing_leave_the_share_of_pd(rng, sign):
+    truth, labels = outcomes(rng, 2000)
+    found = fit_calibration(labels, sign * truth)
+    assert found.slope == 0
+    np.testing.assert_allclose(found.probabilities(np.array([-9.0, 9.0])), labels.mean(), atol=0.002)
+
+
+@given(st.floats(-50, 50), st.floats(-50, 50))
+def test_calibration_keeps_the_order(first, second):
+    low, high = Calibration(0.4, -1).probabilities(np.sort([first, second]))
+    assert 0 <= low <= high <= 1
+
+
+def test_nobody_calibrates_themselves(rng):
+    """Labels of one fold turned around change nothing in that fold."""
+    truth, labels = outcomes(rng, 300)
+    folds = np.arange(300) % 5
+    turned = np.where(folds == 2, 1 - labels, labels)
+    before, after = (cross_calibrated(these, truth, folds) for these in (labels, turned))
+    np.testing.assert_array_equal(before[folds == 2], after[folds == 2])
+    assert not np.allclose(before[folds != 2], after[folds != 2])
+
+
+@settings(max_examples=50)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=60), st.floats(0, 1))
+def test_the_band_leaves_at_least_the_share_asked_for(probabilities, coverage):
+    values = np.array(probabilities)
+    band = inconclusive_band(values, coverage)
+    assert np.mean(~band.holds(values)) >= coverage - 1e-9
+
+
+def test_the_band_leaves_no_more_than_it_must():
+    values = np.linspace(0, 1, 101)
+    assert np.mean(~inconclusive_band(values, 0.9).holds(values)) == pytest.approx(0.9, abs=0.011)
+    assert inconclusive_band(values, 1.0) == Band(0.0)
+
+
+def test_band_measures_count_the_conclusive():
+    labels = np.array([1, 1, 0, 0, 1])
+    probabilities = np.array([0.9, 0.55, 0.1, 0.8, 0.45])
+    found = band_measures(labels, probabilities, Band(0.2))
+    assert found["coverage"] == 3 / 5
+    assert found["conclusive_accuracy"] == 2 / 3
+    assert (found["conclusive_accuracy_low"], found["conclusive_accuracy_high"]) == wilson_interval(2, 3)
+    assert found["accuracy"] == 3 / 5
+    assert "conclusive_accuracy" not in band_measures(labels, np.full(5, 0.5), Band(0.2))
