@@ -175,6 +175,15 @@ class TrainingParams(Section):
         return self
 
 
+class PredictionParams(Section):
+    """How an answer is judged; all limits are fitted on the training role."""
+
+    coverage: float = Field(gt=0, le=1, description="share of the training role that the band leaves conclusive")
+    min_agreement: float = Field(ge=0, le=1, description="share of the development heads that must say the same")
+    typical_share: float = Field(gt=0.5, lt=1, description="share of the training role that counts as typical")
+    typical_directions: int = Field(ge=1, description="directions of the features that vary freely")
+
+
 class BaselinesParams(Section):
     """Models that need no network of their own; nothing here is tuned on the folds that are reported."""
 
@@ -297,6 +306,7 @@ class Params(Section):
     augment: AugmentParams
     classifier: ClassifierParams
     training: TrainingParams
+    prediction: PredictionParams
     baselines: BaselinesParams
     checks: ChecksParams
     tune: TuneParams

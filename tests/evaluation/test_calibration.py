@@ -9,8 +9,8 @@ from scipy.special import expit
 from datspect.evaluation.calibration import (
     Band,
     Calibration,
-    band_measures,
     cross_calibrated,
+    decision_measures,
     fit_calibration,
     inconclusive_band,
 )
@@ -84,12 +84,12 @@ def test_the_band_leaves_no_more_than_it_must():
     assert inconclusive_band(values, 1.0) == Band(0.0)
 
 
-def test_band_measures_count_the_conclusive():
+def test_decision_measures_count_the_conclusive():
     labels = np.array([1, 1, 0, 0, 1])
     probabilities = np.array([0.9, 0.55, 0.1, 0.8, 0.45])
-    found = band_measures(labels, probabilities, Band(0.2))
+    found = decision_measures(labels, probabilities, Band(0.2).holds(probabilities))
     assert found["coverage"] == 3 / 5
     assert found["conclusive_accuracy"] == 2 / 3
     assert (found["conclusive_accuracy_low"], found["conclusive_accuracy_high"]) == wilson_interval(2, 3)
     assert found["accuracy"] == 3 / 5
-    assert "conclusive_accuracy" not in band_measures(labels, np.full(5, 0.5), Band(0.2))
+    assert "conclusive_accuracy" not in decision_measures(labels, probabilities, np.ones(5, bool))

@@ -39,6 +39,12 @@ class Band:
         return np.asarray(np.abs(probabilities - THRESHOLD) < self.half_width)
 
 
+def log_odds(probabilities: FloatArray) -> FloatArray:
+    """Log odds of float32 probabilities, those at 0 and 1 cut to the nearest below and above."""
+    cut = np.clip(probabilities.astype(np.float64), np.finfo(np.float32).tiny, 1 - np.finfo(np.float32).epsneg)
+    return np.asarray(np.log(cut) - np.log1p(-cut))
+
+
 def fit_calibration(labels: IntArray, logits: FloatArray) -> Calibration:
     """Platt's calibration of log odds of subjects that the model has not seen; both of shape (N,), both classes there.
 
@@ -77,12 +83,12 @@ def inconclusive_band(probabilities: FloatArray, coverage: float) -> Band:
     return Band(float(distances[n_undecided]) if n_undecided < len(distances) else 1.0)
 
 
-def band_measures(labels: IntArray, probabilities: FloatArray, band: Band) -> dict[str, float]:
+def decision_measures(labels: IntArray, probabilities: FloatArray, inconclusive: BoolArray) -> dict[str, float]:
     """Share of conclusive subjects and the accuracy among them and among all, with Wilson's 95 % bounds.
 
-    Without a conclusive subject there is no accuracy among them, and the key is missing.
+    Every array has shape (N,). Without a conclusive subject there is no accuracy among them, and the key is missing.
     """
-    conclusive = ~band.holds(probabilities)
+    conclusive = ~inconclusive
     right = predicted_labels(probabilities) == labels
     n, n_conclusive, n_right = len(labels), int(conclusive.sum()), int((right & conclusive).sum())
     measures = with_bounds("coverage", n_conclusive / n, wilson_interval(n_conclusive, n))

@@ -8,13 +8,10 @@ from datspect.cohort.screening import check_volume
 from datspect.cohort.uprightness import check_uprightness, uprighted
 from datspect.digests import file_digest
 from datspect.errors import ImportingError, IneligibleError, ScanError
-from datspect.imaging.orientation import mni_ras_affine, reorient
-from datspect.imaging.placement import on_template_grid
-from datspect.imaging.resampling import resampled_to_mni
 from datspect.imaging.volume import Volume
 from datspect.importing.journal import ImportedScan, PassedOver, volume_path
 from datspect.importing.plan import Candidate, PlannedSubject
-from datspect.io.scan_reading import ReadScan, read_scan
+from datspect.io.scan_reading import ReadScan, on_mni_grid, read_scan
 from datspect.io.sources import Source
 from datspect.io.volumes import write_volume
 
@@ -83,7 +80,7 @@ def _import_scan(
     if candidate.source is None:
         raise ScanError("no file of it was found; add it to the download, since a later scan is no replacement")
     scan = _read(candidate.source)
-    volume, is_resampled = _on_grid(scan, options)
+    volume, is_resampled = on_mni_grid(scan, resample=options.resample)
     check_volume(volume)
     seen = check_uprightness(volume)
     fixed = seen.best if options.fix_orientation else ""
@@ -113,17 +110,6 @@ def _read(source: Source) -> ReadScan:
     except Exception as error:  # one file must not stop the rest, nor may an error's text quote its header
         log.debug("reading failed", exc_info=True)
         raise ScanError(f"reading it failed in a way that was not foreseen ({type(error).__name__})") from None
-
-
-def _on_grid(scan: ReadScan, options: ImportOptions) -> tuple[Volume, bool]:
-    """The volume in RAS+ order on the 2 mm MNI grid, and whether it had to be resampled."""
-    if on_template_grid(scan.volume.data.shape, scan.volume.affine):
-        return Volume(reorient(scan.volume).data, mni_ras_affine()), False
-    if scan.space != "mni":
-        raise IneligibleError("it does not lie in MNI space; normalise it to the MNI template first")
-    if not options.resample:
-        raise IneligibleError("it lies in MNI space on another grid; the same command with --resample brings it over")
-    return reorient(resampled_to_mni(scan.volume)), True
 
 
 def _write(path: Path, volume: Volume) -> None:

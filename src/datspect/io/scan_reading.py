@@ -5,8 +5,10 @@ from typing import BinaryIO, Literal
 
 import numpy as np
 
-from datspect.errors import ScanError
-from datspect.imaging.placement import placed
+from datspect.errors import IneligibleError, ScanError
+from datspect.imaging.orientation import mni_ras_affine, reorient
+from datspect.imaging.placement import on_template_grid, placed
+from datspect.imaging.resampling import resampled_to_mni
 from datspect.imaging.volume import Volume, Voxels
 from datspect.io.dicom import looks_like_dicom, read_dicom
 from datspect.io.nifti import Space, looks_like_nifti, read_nifti
@@ -51,6 +53,22 @@ def read_scan(source: Source) -> ReadScan:
     if scaled.min() == scaled.max():
         raise ScanError("all voxels hold the same value, or nearly so; download or convert it anew")
     return ReadScan(Volume(scaled, volume.affine), placed_by, space, scale)
+
+
+def on_mni_grid(scan: ReadScan, *, resample: bool) -> tuple[Volume, bool]:
+    """The volume in RAS+ order on the 2 mm MNI grid, and whether it had to be resampled.
+
+    Raises
+    ------
+    IneligibleError : it does not lie in MNI space, or lies on another grid there and is not to be resampled.
+    """
+    if on_template_grid(scan.volume.data.shape, scan.volume.affine):
+        return Volume(reorient(scan.volume).data, mni_ras_affine()), False
+    if scan.space != "mni":
+        raise IneligibleError("it does not lie in MNI space; normalise it to the MNI template first")
+    if not resample:
+        raise IneligibleError("it lies in MNI space on another grid; the same command with --resample brings it over")
+    return reorient(resampled_to_mni(scan.volume)), True
 
 
 def _read(stream: BinaryIO) -> tuple[Volume, PlacedBy, Space]:

@@ -82,6 +82,12 @@ def build_head(weights: HeadWeights, dropout: float) -> keras.Model:
     return model
 
 
+def head_weights(model: keras.Model) -> HeadWeights:
+    """What `build_head` was given."""
+    kernel, bias, output_kernel, output_bias = model.get_weights()
+    return HeadWeights(kernel, bias, output_kernel[:, 0], float(output_bias[0]))
+
+
 def _glorot_uniform(rng: np.random.Generator, n_in: int, n_out: int) -> FloatArray:
     limit = np.sqrt(6 / (n_in + n_out))
     return rng.uniform(-limit, limit, (n_in, n_out)).astype(np.float32)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from datspect import crossval, recording, results, tracking
 from datspect.cohort.table import cohort_title
+from datspect.evaluation.calibration import log_odds
 from datspect.evaluation.metrics import binary_metrics
 from datspect.evaluation.plots import misclassified_figure
 from datspect.io.arrays import read_array
@@ -100,7 +101,7 @@ def evaluate(
         metrics["parameters_from"] = parameters_from
     holdout, development = data.splits[is_test], data.splits[~is_test]
     return Evaluation(
-        results.predictions_table(holdout, "role", _log_odds(probabilities), probabilities.astype(np.float64)),
+        results.predictions_table(holdout, "role", log_odds(probabilities), probabilities.astype(np.float64)),
         results.predictions_table(development, "dev_fold", dev_scores, dev_probabilities),
         metrics,
     )
@@ -117,12 +118,6 @@ def _write_models(fitted: list[FittedHead], backbone: Any, dropout: float, folde
 def _whole_model_probabilities(path: Path, images: FloatArray) -> FloatArray:
     """Probabilities by the model as it was saved, read back, in float32; shape (N,)."""
     return np.asarray(read_model(path).predict(images, batch_size=64, verbose=0)[:, 0])
-
-
-def _log_odds(probabilities: FloatArray) -> FloatArray:
-    """Log odds of float32 probabilities, those at 0 and 1 cut to the nearest below and above."""
-    cut = np.clip(probabilities.astype(np.float64), np.finfo(np.float32).tiny, 1 - np.finfo(np.float32).epsneg)
-    return np.asarray(np.log(cut) - np.log1p(-cut))
 
 
 def write_reports(evaluation: Evaluation, fitted: list[FittedHead], images: FloatArray, folder: Path) -> None:

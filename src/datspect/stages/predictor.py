@@ -1,0 +1,120 @@
+"""Stage `predictor`: calibration, the inconclusive band and the limits of the training cohort, for the final model."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from datspect.cohort.table import LABELS, cohort_title
+from datspect.evaluation.calibration import decision_measures
+from datspect.evaluation.metrics import binary_metrics
+from datspect.evaluation.plots import Forecast, calibration_figure
+from datspect.io.arrays import read_array
+from datspect.io.figures import write_figure
+from datspect.io.models import read_model
+from datspect.io.predictor import PredictorParts, write_parts
+from datspect.io.tables import read_table, write_json, write_table
+from datspect.io.training_data import TrainingData, TrainingInputs, read_training_data
+from datspect.judging import Judgements, TrainingRole, fit_parts, image_mean, judged
+from datspect.launch import launch
+from datspect.modeling.heads import HeadWeights, head_weights
+from datspect.params import PARAMS_PATH, load_params
+
+log = logging.getLogger("datspect.predictor")
+
+BoolArray = NDArray[np.bool_]
+
+
+def main(
+    images_folder: Path,
+    features_folder: Path,
+    splits_path: Path,
+    model_folder: Path,
+    final_folder: Path,
+    predictor_folder: Path,
+    reports_folder: Path,
+    params_path: Path = PARAMS_PATH,
+) -> None:
+    """Fit on the training role what judges the final model's answers; then judge those of the test set."""
+    params = load_params(params_path)
+    data = read_training_data(TrainingInputs.within(images_folder, features_folder, splits_path), memory_mapped=True)
+    is_test = (data.splits["role"] == "test").to_numpy()
+    role = _training_role(data, ~is_test, images_folder, final_folder)
+    parts = fit_parts(role, _dev_heads(model_folder), data.cohort["kind"], params.preprocess, params.prediction)
+    write_parts(predictor_folder, parts)
+    holdout = _in_order(read_table(final_folder / "predictions.csv"), data.splits[is_test])
+    found = judged(parts, holdout["logit"].to_numpy(), _clean(data, is_test))
+    _report(parts, holdout, found, data.targets[is_test], reports_folder)
+
+
+def _training_role(data: TrainingData, is_train: BoolArray, images_folder: Path, final_folder: Path) -> TrainingRole:
+    splits = data.splits[is_train]
+    development = _in_order(read_table(final_folder / "dev_predictions.csv"), splits)
+    quality = _in_order(read_table(images_folder / "quality.csv"), splits)
+    images = read_array(images_folder / "images.npy", memory_mapped=True)
+    return TrainingRole(
+        labels=data.targets[is_train],
+        dev_folds=splits["dev_fold"].to_numpy(),
+        dev_logits=development["logit"].to_numpy(),
+        features=_clean(data, is_train),
+        measures=quality.assign(image_mean=[image_mean(images[row]) for row in np.flatnonzero(is_train)]),
+    )
+
+
+def _in_order(table: pd.DataFrame, splits: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `table` in the order of the scans in `splits`."""
+    return table.set_index("scan_id").loc[splits["scan_id"]].reset_index()
+
+
+def _clean(data: TrainingData, rows: BoolArray) -> NDArray[np.float32]:
+    """Features of the clean images."""
+    return np.asarray(data.bank[0][rows], np.float32)
+
+
+def _dev_heads(model_folder: Path) -> list[HeadWeights]:
+    return [head_weights(read_model(path)) for path in sorted(model_folder.glob("dev-*.keras"))]
+
+
+def _report(
+    parts: PredictorParts, holdout: pd.DataFrame, found: Judgements, labels: NDArray[np.int64], folder: Path
+) -> None:
+    """predictions.csv (a row a test subject), metrics.json and calibration.png."""
+    table = holdout[["scan_id", "subject_id", "label", "role"]].assign(
+        model_probability=holdout["probability"],
+        probability=found.probabilities,
+        prediction=np.array(LABELS)[found.predictions],
+        agreement=found.agreement,
+        inconclusive=found.inconclusive.astype(int),
+        typical=found.typical.astype(int),
+    )
+    metrics: dict[str, Any] = {
+        "cohort_kind": parts.cohort_kind,
+        "training_role": parts.measures,
+        "holdout": binary_metrics(labels, found.probabilities),
+        "holdout_decisions": decision_measures(labels, found.probabilities, found.inconclusive),
+        "holdout_typical": float(found.typical.mean()),
+    }
+    title = cohort_title(metrics["cohort_kind"])
+    forecasts = {
+        "as the network gives it": Forecast(labels, holdout["probability"].to_numpy()),
+        "calibrated": Forecast(labels, found.probabilities),
+    }
+    write_table(folder / "predictions.csv", table)
+    write_json(folder / "metrics.json", metrics)
+    write_figure(folder / "calibration.png", calibration_figure(forecasts, f"test set, {title}"))
+    decisions = metrics["holdout_decisions"]
+    log.info(
+        "slope %.3f, intercept %+.3f; inconclusive within %.3f of 0.5; of the test set %.1f %% conclusive (%s)",
+        parts.calibration.slope,
+        parts.calibration.intercept,
+        parts.band.half_width,
+        100 * decisions["coverage"],
+        title,
+    )
+
+
+if __name__ == "__main__":
+    launch(main)
