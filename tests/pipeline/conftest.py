@@ -12,8 +12,20 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
-STAGES = ("phantom", "preprocess", "split", "backbone", "features", "checks", "cv", "final", "baselines", "report")
-MEASURED = ("checks", "cv", "final", "baselines")
+STAGES = (
+    "phantom",
+    "preprocess",
+    "split",
+    "backbone",
+    "features",
+    "checks",
+    "cv",
+    "final",
+    "predictor",
+    "baselines",
+    "report",
+)
+MEASURED = ("checks", "cv", "final", "predictor", "baselines")
 TINY: dict[str, dict[str, Any]] = {
     "phantom": {"n_pd": 16, "n_control": 8},
     "split": {"n_folds": 3, "n_dev_folds": 3},

@@ -101,7 +101,7 @@ def test_a_second_repro_does_nothing(tiny_graph: Graph) -> None:
 def test_one_parameter_reruns_what_depends_on_it_and_going_back_restores(tiny_graph: Graph) -> None:
     before = tiny_graph.metrics()
     tiny_graph.set_params(classifier={"dropout": 0.1})
-    assert stages_run(tiny_graph.repro()) == ["checks", "cv", "final", "baselines", "report"]
+    assert stages_run(tiny_graph.repro()) == ["checks", "cv", "final", "predictor", "baselines", "report"]
     assert tiny_graph.metrics() != before
     tiny_graph.set_params(classifier={"dropout": 0.5})
     assert stages_run(tiny_graph.repro()) == []

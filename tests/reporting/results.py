@@ -104,6 +104,10 @@ def _write_reports(folder: Path, kind: str, splits: pd.DataFrame, rng: np.random
         "site_predicts_label": {"passed": False, "finding": "The site tells the label: AUC 0.9000."},
     }
     write_json(folder / "checks/metrics.json", {"cohort_kind": kind, "checks": checks})
+    decisions = random_metrics(rng, ("coverage", "accuracy", "conclusive_accuracy"))
+    predictor = {"training_role": decisions, "holdout_decisions": decisions, "holdout": random_metrics(rng)}
+    write_json(folder / "predictor/metrics.json", predictor | {"cohort_kind": kind, "holdout_typical": 0.984})
+    write_figure(folder / "predictor/calibration.png", Figure(figsize=(1, 1)))
     for stage in ("cv", "final"):
         write_json(folder / stage / "run.json", _run(stage, kind))
         write_figure(folder / stage / "training.png", Figure(figsize=(1, 1)))

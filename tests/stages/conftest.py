@@ -1,13 +1,23 @@
-"""A params.yaml for a stage to read."""
+"""A params.yaml for a stage to read, and what the stages before training leave, made up."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
+from datspect.io.arrays import write_array
+from datspect.io.models import write_weights
+from datspect.io.tables import write_json, write_table
+from datspect.modeling.backbone import build_backbone
+from datspect.stages import cv, final, predictor
+
 ROOT = Path(__file__).parents[2]
 WriteParams = Callable[..., Path]
+N = 24
 
 
 @pytest.fixture
@@ -24,3 +34,75 @@ def write_params(tmp_path: Path) -> WriteParams:
         return path
 
     return write
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Folders as the stages before would have left them."""
+
+    root: Path
+    params: Path
+
+    def cv(self, name: str) -> Path:
+        reports = self.root / name
+        cv.main(
+            self.root / "images", self.root / "features", self.root / "splits.csv", self.root / "models" / name,
+            reports, self.params,
+        )  # fmt: skip
+        return reports
+
+    def final(self, name: str) -> Path:
+        reports = self.root / name
+        final.main(
+            self.root / "images", self.root / "features", self.root / "backbone", self.root / "splits.csv",
+            self.root / "models" / name, reports, self.params,
+        )  # fmt: skip
+        return reports
+
+    def predictor(self, final: str, name: str) -> Path:
+        reports = self.root / name
+        predictor.main(
+            self.root / "images", self.root / "features", self.root / "splits.csv", self.root / "models" / final,
+            self.root / final, self.root / "models" / name, reports, self.params,
+        )  # fmt: skip
+        return reports
+
+
+@pytest.fixture
+def inputs(
+    tmp_path: Path, write_params: WriteParams, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> Inputs:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    params = write_params(
+        backbone={"architecture": "MobileNetV2"},
+        classifier={"width": 8},
+        training={
+            "epochs": 3,
+            "learning_rate": {"initial": 1e-2, "final": 1e-3, "schedule": "step", "drops": 1},
+        },
+    )
+    scan_ids = [f"S{k:02d}" for k in range(N)]
+    labels = ["pd" if k % 3 else "control" for k in range(N)]
+    subjects = pd.DataFrame({"scan_id": scan_ids, "subject_id": [f"P{k:02d}" for k in range(N)], "label": labels})
+    splits = subjects.assign(
+        fold=np.arange(N) // 3 % 4 + 1,
+        role=["test" if k < 6 else "train" for k in range(N)],
+        dev_fold=[0 if k < 6 else (k // 3) % 2 + 1 for k in range(N)],
+    )
+    backbone = build_backbone("MobileNetV2", (75, 75))
+    images = rng.random((N, 75, 75, 3)).astype(np.float32)
+    clean = backbone.predict(images, verbose=0)
+    write_weights(tmp_path / "backbone" / "backbone.weights.h5", backbone)
+    write_array(tmp_path / "images" / "images.npy", images)
+    write_table(tmp_path / "images" / "subjects.csv", subjects)
+    write_json(tmp_path / "images" / "cohort.json", {"kind": "phantom", "n_scans": N, "digest": "d" * 64})
+    quality = subjects[["scan_id"]].assign(peak_slice=np.arange(N) % 3 + 40, striatal_contrast=rng.random(N) + 20)
+    write_table(tmp_path / "images" / "quality.csv", quality)
+    write_table(tmp_path / "splits.csv", splits.iloc[::-1])
+    (tmp_path / "features").mkdir()
+    bank = np.stack([clean, clean * 0.98, clean * 1.02]).astype(np.float16)
+    np.save(tmp_path / "features" / "bank.npy", bank)
+    record = {"backbone_source": "random", "backbone_tensor_digest": "e" * 64, "precision": "float32", "draws": 2}
+    write_json(tmp_path / "features" / "features.json", record)
+    return Inputs(tmp_path, params)

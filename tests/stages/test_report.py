@@ -187,7 +187,7 @@ def test_the_page_needs_nothing_beside_it(phantom: tuple[Results, str, str]) -> 
     assert page.attributes("a", "href") == [f"#{anchor}" for anchor in anchors]
     assert len(set(anchors)) == len(anchors) > 5
     sources = page.attributes("img", "src")
-    assert len(sources) == markdown.count("![") == 7
+    assert len(sources) == markdown.count("![") == 8
     for source in sources:
         pixels = matplotlib.image.imread(io.BytesIO(base64.b64decode(source.removeprefix("data:image/png;base64,"))))
         assert pixels.ndim == 3
@@ -251,7 +251,7 @@ def test_a_run_record_of_an_earlier_version_is_refused(tmp_path: Path, key: str)
         run(results)
 
 
-@pytest.mark.parametrize("stage", ["cv", "final", "baselines", "checks"])
+@pytest.mark.parametrize("stage", ["cv", "final", "baselines", "checks", "predictor"])
 def test_results_of_a_phantom_and_of_patients_do_not_meet_in_a_report(tmp_path: Path, stage: str) -> None:
     results = write_results(tmp_path, "real")
     path = results.reports / stage / "metrics.json"

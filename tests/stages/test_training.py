@@ -3,8 +3,6 @@
 import json
 import logging
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,77 +16,11 @@ from sklearn.metrics import roc_auc_score
 
 from datspect.digests import file_digest
 from datspect.errors import CohortError
-from datspect.io.arrays import write_array
-from datspect.io.models import read_model, write_weights
-from datspect.io.tables import write_json, write_table
-from datspect.modeling.backbone import build_backbone
+from datspect.io.models import read_model
+from datspect.io.tables import write_table
 from datspect.recording import read_whole_record
-from datspect.stages import cv, final
 
-N = 24
-WriteParams = Callable[..., Path]
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """Folders as the stages before would have left them."""
-
-    root: Path
-    params: Path
-
-    def cv(self, name: str) -> Path:
-        reports = self.root / name
-        cv.main(
-            self.root / "images", self.root / "features", self.root / "splits.csv", self.root / "models" / name,
-            reports, self.params,
-        )  # fmt: skip
-        return reports
-
-    def final(self, name: str) -> Path:
-        reports = self.root / name
-        final.main(
-            self.root / "images", self.root / "features", self.root / "backbone", self.root / "splits.csv",
-            self.root / "models" / name, reports, self.params,
-        )  # fmt: skip
-        return reports
-
-
-@pytest.fixture
-def inputs(
-    tmp_path: Path, write_params: WriteParams, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
-) -> Inputs:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    params = write_params(
-        backbone={"architecture": "MobileNetV2"},
-        classifier={"width": 8},
-        training={
-            "epochs": 3,
-            "learning_rate": {"initial": 1e-2, "final": 1e-3, "schedule": "step", "drops": 1},
-        },
-    )
-    scan_ids = [f"S{k:02d}" for k in range(N)]
-    labels = ["pd" if k % 3 else "control" for k in range(N)]
-    subjects = pd.DataFrame({"scan_id": scan_ids, "subject_id": [f"P{k:02d}" for k in range(N)], "label": labels})
-    splits = subjects.assign(
-        fold=np.arange(N) // 3 % 4 + 1,
-        role=["test" if k < 6 else "train" for k in range(N)],
-        dev_fold=[0 if k < 6 else (k // 3) % 2 + 1 for k in range(N)],
-    )
-    backbone = build_backbone("MobileNetV2", (75, 75))
-    images = rng.random((N, 75, 75, 3)).astype(np.float32)
-    clean = backbone.predict(images, verbose=0)
-    write_weights(tmp_path / "backbone" / "backbone.weights.h5", backbone)
-    write_array(tmp_path / "images" / "images.npy", images)
-    write_table(tmp_path / "images" / "subjects.csv", subjects)
-    write_json(tmp_path / "images" / "cohort.json", {"kind": "phantom", "n_scans": N, "digest": "d" * 64})
-    write_table(tmp_path / "splits.csv", splits.iloc[::-1])
-    (tmp_path / "features").mkdir()
-    bank = np.stack([clean, clean * 0.98, clean * 1.02]).astype(np.float16)
-    np.save(tmp_path / "features" / "bank.npy", bank)
-    record = {"backbone_source": "random", "backbone_tensor_digest": "e" * 64, "precision": "float32", "draws": 2}
-    write_json(tmp_path / "features" / "features.json", record)
-    return Inputs(tmp_path, params)
+from .conftest import Inputs, N
 
 
 def take_from_study(inputs: Inputs) -> None:

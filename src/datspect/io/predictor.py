@@ -1,6 +1,7 @@
 """A predictor on disk: beside the whole model a record in JSON and arrays in NPZ, nothing pickled."""
 
 import hashlib
+import shutil
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -50,6 +51,12 @@ class PredictorParts:
     ranges: dict[str, tuple[float, float]]
     typicality: Typicality
     heads: list[HeadWeights]
+
+
+def copy_model(model: Path, folder: Path) -> None:
+    """Put a saved whole model into a predictor's folder."""
+    with replacing(folder / MODEL_NAME) as unfinished:
+        shutil.copyfile(model, unfinished)
 
 
 def write_parts(folder: Path, parts: PredictorParts) -> None:

@@ -18,6 +18,7 @@ from datspect.evaluation.tables import (
     tuning_note,
 )
 from datspect.reporting import groups
+from datspect.reporting.answers import answers_table
 from datspect.reporting.checks import checks_table
 from datspect.reporting.choices import choices_table
 from datspect.reporting.inputs import Inputs
@@ -82,6 +83,7 @@ def _tables(inputs: Inputs) -> dict[str, str]:
         "differences_out_of_fold": out_of_fold_differences(baselines["out_of_fold"]),
         "differences_holdout": holdout_differences(baselines["holdout"]),
         "checks": checks_table(inputs.check_metrics["checks"]),
+        "answers": answers_table(inputs.final_metrics, inputs.predictor_metrics),
         "errors": groups.errors_table(predictions, subjects, inputs.quality),
         "people": groups.people_table(subjects),
         "groups": groups.accuracy_by_group(subjects, predictions),
@@ -116,6 +118,7 @@ def _facts(inputs: Inputs) -> dict[str, Any]:
         "n_errors_shown": groups.MOST_ERRORS,
         "n_holdout": len(inputs.holdout.network),
         "n_holdout_wrong": int((inputs.holdout.network["prediction"] != inputs.holdout.network["label"]).sum()),
+        "holdout_typical": f"{100 * inputs.predictor_metrics['holdout_typical']:.0f} %",
         "n_excluded": len(inputs.excluded),
         "n_sites": inputs.subjects["site"].nunique(),
         "n_pd": int((inputs.subjects["label"] == "pd").sum()),

@@ -36,6 +36,7 @@ class Inputs:
     final_metrics: Record
     baseline_metrics: Record
     check_metrics: Record
+    predictor_metrics: Record
     cv_run: Record
     final_run: Record
     out_of_fold: Evaluated

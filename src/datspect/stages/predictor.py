@@ -15,7 +15,7 @@ from datspect.evaluation.plots import Forecast, calibration_figure
 from datspect.io.arrays import read_array
 from datspect.io.figures import write_figure
 from datspect.io.models import read_model
-from datspect.io.predictor import PredictorParts, write_parts
+from datspect.io.predictor import MODEL_NAME, PredictorParts, copy_model, write_parts
 from datspect.io.tables import read_table, write_json, write_table
 from datspect.io.training_data import TrainingData, TrainingInputs, read_training_data
 from datspect.judging import Judgements, TrainingRole, fit_parts, image_mean, judged
@@ -44,6 +44,7 @@ def main(
     is_test = (data.splits["role"] == "test").to_numpy()
     role = _training_role(data, ~is_test, images_folder, final_folder)
     parts = fit_parts(role, _dev_heads(model_folder), data.cohort["kind"], params.preprocess, params.prediction)
+    copy_model(model_folder / MODEL_NAME, predictor_folder)
     write_parts(predictor_folder, parts)
     holdout = _in_order(read_table(final_folder / "predictions.csv"), data.splits[is_test])
     found = judged(parts, holdout["logit"].to_numpy(), _clean(data, is_test))

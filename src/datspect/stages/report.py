@@ -25,6 +25,7 @@ REPORT_FILES = {
     "final": ("metrics.json", "run.json", "predictions.csv", "training.png", "misclassified.png"),
     "baselines": ("metrics.json", "predictions.csv", "holdout_predictions.csv"),
     "checks": ("metrics.json",),
+    "predictor": ("metrics.json", "calibration.png"),
 }
 """What is read of each stage's folder of reports."""
 
@@ -32,6 +33,7 @@ _IDS = ("scan_id", "subject_id", "label")
 _PREDICTION = (*_IDS, "probability", "prediction")
 _BASELINE = ("baseline", *_IDS, "score")
 _QUALITY = ("scan_id", "sbr_putamen_left", "sbr_putamen_right", "flags")
+_PREDICTOR = ("cohort_kind", "training_role", "holdout", "holdout_decisions", "holdout_typical")
 _RUN = (
     *("result_id", "code_sha256", "params_sha256", "data_sha256", "splits_sha256"),
     *("cohort", "features", "git", "releases", "started", "mlflow"),
@@ -72,6 +74,7 @@ def read_inputs(images: Path, splits: Path, reports: Path, params: Params) -> In
         final_metrics=_read_record(reports / "final/metrics.json", ("cohort_kind", "holdout")),
         baseline_metrics=_read_record(reports / "baselines/metrics.json", ("cohort_kind", "out_of_fold", "holdout")),
         check_metrics=_read_record(reports / "checks/metrics.json", ("cohort_kind", "checks")),
+        predictor_metrics=_read_record(reports / "predictor/metrics.json", _PREDICTOR),
         cv_run=_read_record(reports / "cv/run.json", _RUN),
         final_run=_read_record(reports / "final/run.json", _RUN),
         out_of_fold=Evaluated(
@@ -111,6 +114,7 @@ def _check_unity(inputs: Inputs) -> None:
         "cv/metrics.json": inputs.cv_metrics["cohort_kind"],
         "final/metrics.json": inputs.final_metrics["cohort_kind"],
         "baselines/metrics.json": inputs.baseline_metrics["cohort_kind"],
+        "predictor/metrics.json": inputs.predictor_metrics["cohort_kind"],
         "checks/metrics.json": inputs.check_metrics["cohort_kind"],
     }
     digests = {

@@ -1,0 +1,78 @@
+"""Stage `predictor`: fitted on the training role alone, and the same answers as the stages' tables."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from datspect.io.predictor import predictor_digest, read_parts
+from datspect.prediction import Predictor, PreparedScan
+
+from .conftest import Inputs, N
+
+
+def test_it_repeats_and_no_test_subject_has_a_say_in_it(inputs: Inputs) -> None:
+    inputs.final("final")
+    first = inputs.predictor("final", "first")
+    digest = predictor_digest(inputs.root / "models" / "first")
+    # Test subjects with other labels, features, images and measures: nothing that is kept changes.
+    bank = np.load(inputs.root / "features" / "bank.npy")
+    bank[:, :6] *= 2
+    np.save(inputs.root / "features" / "bank.npy", bank)
+    images = np.load(inputs.root / "images" / "images.npy")
+    images[:6] = 0.5
+    np.save(inputs.root / "images" / "images.npy", images)
+    quality = pd.read_csv(inputs.root / "images" / "quality.csv")
+    quality.loc[:5, ["peak_slice", "striatal_contrast"]] = -9
+    quality.to_csv(inputs.root / "images" / "quality.csv", index=False)
+    predictions = pd.read_csv(inputs.root / "final" / "predictions.csv")
+    predictions.assign(logit=-predictions["logit"]).to_csv(inputs.root / "final" / "predictions.csv", index=False)
+    second = inputs.predictor("final", "second")
+    assert predictor_digest(inputs.root / "models" / "second") == digest
+    assert (first / "predictions.csv").read_bytes() != (second / "predictions.csv").read_bytes()
+
+
+def test_the_predictor_gives_the_tables_answers(inputs: Inputs) -> None:
+    inputs.final("final")
+    reports = inputs.predictor("final", "predictor")
+    table = pd.read_csv(reports / "predictions.csv")
+    assert table["scan_id"].tolist() == [f"S{k:02d}" for k in range(6)]
+    predictor = Predictor.read(inputs.root / "models" / "predictor")
+    images = np.load(inputs.root / "images" / "images.npy")
+    quality = pd.read_csv(inputs.root / "images" / "quality.csv")
+    scans = [
+        PreparedScan(None, images[k], {**quality.iloc[k, 1:].to_dict(), "image_mean": images[k].mean()}, ())  # type: ignore[arg-type]
+        for k in range(6)
+    ]
+    answers = predictor.answers(scans)
+    np.testing.assert_allclose([one.model_probability for one in answers], table["model_probability"], atol=1e-5)
+    np.testing.assert_allclose([one.probability for one in answers], table["probability"], atol=1e-5)
+    assert [one.prediction for one in answers] == table["prediction"].tolist()
+    metrics = json.loads((reports / "metrics.json").read_text("utf-8"))
+    assert metrics["holdout"]["n"] == 6
+    assert metrics["holdout_decisions"]["coverage"] == pytest.approx(1 - table["inconclusive"].mean())
+    assert read_parts(inputs.root / "models" / "predictor").n_train == N - 6
+    assert predictor.answers([]) == []
+
+
+def test_many_scans_get_the_answers_that_few_get(inputs: Inputs) -> None:
+    inputs.final("final")
+    inputs.predictor("final", "predictor")
+    predictor = Predictor.read(inputs.root / "models" / "predictor")
+    images = np.load(inputs.root / "images" / "images.npy")
+    measures = dict.fromkeys(("peak_slice", "striatal_contrast", "image_mean"), 41.0)
+    scans = [PreparedScan(None, image, measures, ()) for image in images]  # type: ignore[arg-type]
+    many = predictor.answers(scans)
+    few = predictor.answers(scans[:3])
+    np.testing.assert_allclose([one.probability for one in many[:3]], [one.probability for one in few], atol=1e-5)
+
+
+def test_the_copied_model_is_the_final_one(inputs: Inputs) -> None:
+    inputs.final("final")
+    inputs.predictor("final", "predictor")
+    models = inputs.root / "models"
+    assert (models / "predictor/model.keras").read_bytes() == (models / "final/model.keras").read_bytes()
+    shutil.rmtree(models / "final")
+    assert Predictor.read(models / "predictor").parts.cohort_kind == "phantom"
