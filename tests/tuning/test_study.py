@@ -154,3 +154,18 @@ def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path: Path, monkeypa
     with pytest.raises(TuningError, match="not a database"):
         open_storage(f"sqlite:///{path}")
     assert path.read_text() == "notes\n" * 300
+
+
+def test_a_running_trial_whose_reports_are_not_seen_yet_has_no_score(address: str) -> None:
+    """Of a trial of another process a database may give attributes that are newer than its reports."""
+    study, seen = opened(address), []
+
+    def objective(trial: optuna.Trial) -> float:
+        trial.set_user_attr(study_module.MEASURES, {"log_loss": 0.2})
+        seen.append(study.trials()[0])
+        trial.report(0.2, 1)
+        seen.append(study.trials()[0])
+        return 0.2
+
+    study.optuna.optimize(objective, n_trials=1)
+    assert [(record.state, record.score) for record in seen] == [("running", None), ("running", 0.2)]

@@ -159,8 +159,10 @@ def _record(trial: FrozenTrial) -> TrialRecord:
 def _score(trial: FrozenTrial) -> float | None:
     if trial.state == TrialState.COMPLETE:
         return trial.value
-    measured = MEASURES in trial.user_attrs  # else it runs still, or has diverged
-    return trial.intermediate_values[max(trial.intermediate_values)] if measured else None
+    if MEASURES not in trial.user_attrs:  # it runs still, or has diverged
+        return None
+    # Of a running trial a database may give attributes that are newer than its reports.
+    return trial.intermediate_values[max(trial.intermediate_values)] if trial.intermediate_values else None
 
 
 def _brief(value: object) -> str:
