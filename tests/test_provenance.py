@@ -51,7 +51,7 @@ def git(*arguments: str) -> str:
 
 
 def test_the_commit_is_named_and_clean(repository: Path) -> None:
-    assert git_state() == GitState(git("rev-parse", "HEAD"), dirty=False)
+    assert git_state() == GitState(git("rev-parse", "HEAD"))
 
 
 @pytest.mark.parametrize("name", ["dvc.lock", "data/phantom/dvc.lock", "reports/cv/metrics.json"])
@@ -73,15 +73,32 @@ def test_a_changed_tracked_file_is_dirty_from_any_folder_and_a_new_one_is_not(
     assert git_state().dirty
 
 
+def test_changed_files_are_named_renamed_ones_by_both_names(repository: Path) -> None:
+    (repository / "a file.txt").write_text("one")
+    (repository / "other.txt").write_text("two" * 99)
+    git("add", ".")
+    git("-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "--quiet", "-m", "second")
+    (repository / "a file.txt").write_text("changed")
+    git("mv", "other.txt", "renamed.txt")
+    state = git_state()
+    assert set(state.changed) == {"a file.txt", "other.txt", "renamed.txt"}
+    assert GitState.of_record(state.record()) == state
+
+
+def test_a_record_of_an_earlier_release_says_that_something_unknown_had_changed() -> None:
+    assert GitState.of_record({"commit": "c", "dirty": True}).changed == ("unknown",)
+    assert GitState.of_record({"commit": "c", "dirty": False}).changed == ()
+
+
 def test_without_a_repository_a_commit_or_git_there_is_no_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert git_state() == GitState(None, dirty=False)
+    assert git_state() == GitState(None)
     git("init", "--quiet")
-    assert git_state() == GitState(None, dirty=False)
+    assert git_state() == GitState(None)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert git_state() == GitState(None, dirty=False)
+    assert git_state() == GitState(None)
 
 
 def test_releases_are_those_installed() -> None:

@@ -38,7 +38,7 @@ def test_the_record_names_what_the_result_was_made_from(project: Path) -> None:
     assert record["splits_sha256"] == file_digest(project / "splits.csv")
     assert record["tags"]["datspect.result_id"] == record["result_id"]
     assert record["mlflow"] == {"run_id": "abc", "experiment": params.tracking.experiment}
-    assert record["git"] == {"commit": None, "dirty": False}  # a folder without git
+    assert record["git"] == {"commit": None, "dirty": False, "changed": []}  # a folder without git
     assert record["requirements"] == made_up_results.REQUIREMENTS
     assert {"python", "keras", "numpy", "mlflow"} < set(record["releases"])
     started, written = (pd.Timestamp(record[moment]) for moment in ("started", "written"))

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -49,20 +50,47 @@ def provenance(stage: str, sections: Mapping[str, BaseModel], inputs: Sequence[P
 
 @dataclass(frozen=True)
 class GitState:
-    """The commit that is checked out, None without git, and whether tracked files differ from it."""
+    """The commit that is checked out, None without git, and the tracked files that differ from it."""
 
     commit: str | None
-    dirty: bool
+    changed: tuple[str, ...] = ()
+
+    @property
+    def dirty(self) -> bool:
+        """Whether any file differs."""
+        return bool(self.changed)
+
+    def record(self) -> dict[str, Any]:
+        """As run.json holds it."""
+        return {"commit": self.commit, "dirty": self.dirty, "changed": list(self.changed)}
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> "GitState":
+        """From run.json; earlier releases wrote whether files differed, not which."""
+        unnamed = ("unknown",) if record["dirty"] else ()
+        return cls(record["commit"], tuple(record.get("changed", unnamed)))
 
 
 def git_state() -> GitState:
     """Commit of the current folder's repository; dvc.lock and what the stages report do not make it dirty."""
     commit = _git("rev-parse", "--verify", "HEAD")
     if commit is None:
-        return GitState(None, dirty=False)
+        return GitState(None)
     # Without optional locks: a stage must not get in the way of a git command of the user.
-    changed = _git("--no-optional-locks", "status", "--porcelain", "--untracked-files=no", ":/", *_WRITTEN_BY_DVC)
-    return GitState(commit, dirty=changed != "")
+    status = _git("--no-optional-locks", "status", "--porcelain", "-z", "--untracked-files=no", ":/", *_WRITTEN_BY_DVC)
+    # Without status nothing is known; it fails in a repository that is damaged.
+    return GitState(commit, ("unknown",) if status is None else _changed(status))
+
+
+def _changed(status: str) -> tuple[str, ...]:
+    """Paths in what `git status --porcelain -z` says; of a renamed file the new one, then the old one."""
+    entries = iter(status.split("\0"))
+    paths = []
+    for entry in filter(None, entries):
+        paths.append(entry[3:])
+        if entry[0] == "R":
+            paths.append(next(entries))
+    return tuple(paths)
 
 
 def releases() -> dict[str, str]:
@@ -83,7 +111,7 @@ def _git(*arguments: str) -> str | None:
         answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  (the user's git)
     except OSError:
         return None
-    return answer.stdout.strip() if answer.returncode == 0 else None
+    return answer.stdout.rstrip("\n") if answer.returncode == 0 else None
 
 
 def files_digest(paths: Sequence[Path]) -> str:

@@ -166,7 +166,7 @@ def _params(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _git(record: Mapping[str, Any]) -> GitState:
-    return GitState(record["git"]["commit"], record["git"]["dirty"])
+    return GitState.of_record(record["git"])
 
 
 def _milliseconds(moment: str) -> int:

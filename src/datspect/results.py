@@ -83,7 +83,7 @@ def run_record(
         "features": data.bank_record,
         "params": {name: section.model_dump(mode="json") for name, section in sections.items()},
         "parameters_from": parameters_from,
-        "git": asdict(git_state()),
+        "git": git_state().record(),
         "releases": releases(),
         "requirements": list(requirements),
         "tags": _result_tags(made_of) | data_tags(data, splits_sha256) | _origin_tags(stage, parameters_from),
