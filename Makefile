@@ -4,6 +4,8 @@ VENV := .venv
 GROUP ?= $(if $(wildcard $(VENV)/.installed-gpu),gpu,cpu)
 PORT ?= 5000
 DASHBOARD_PORT ?= 8080
+SERVE_PORT ?= 5001
+MODEL ?= datspect@champion
 FUZZ_INPUTS ?= 10000
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # The project's own virtual environment and nothing around it.
@@ -13,7 +15,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev repro tables ui tune dashboard test test-fast fuzz bench bench-tuning bench-import sensitivity lint types imports check format lock readme
+.PHONY: help setup setup-dev repro tables ui serve tune dashboard test test-fast fuzz bench bench-tuning bench-import sensitivity lint types imports check format lock readme
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,6 +39,8 @@ repro: setup ## rebuild everything: phantom cohort, features, both tables
 	@echo
 	@datspect tables
 	@echo
+	@datspect register || echo "The results are whole; datspect register offers the model once MLflow answers"
+	@echo
 	@echo "One page to show: reports/report.html"
 	@echo "Runs, curves and models: make ui"
 
@@ -45,6 +49,9 @@ tables: setup ## print Table 1 and Table 2 beside the paper's
 
 ui: setup ## open MLflow on the runs (PORT=5000)
 	@sh scripts/mlflow-ui $(PORT)
+
+serve: setup ## serve the champion to this machine (SERVE_PORT=5001, MODEL=datspect@champion)
+	@sh scripts/serve $(SERVE_PORT) $(MODEL)
 
 tune: setup ## search for better values of the classifier and the learning rates (section tune of params.yaml)
 	datspect tune

@@ -6,10 +6,14 @@ import sys
 import typer
 
 from datspect.commands import import_
+from datspect.commands.predict import predict
+from datspect.commands.promote import promote, rollback
+from datspect.commands.register import register
 from datspect.commands.relog import relog
 from datspect.commands.tables import tables
+from datspect.commands.trace import trace
 from datspect.commands.tune import tune
-from datspect.launch import with_clear_errors
+from datspect.launch import quiet_tensorflow, with_clear_errors
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown"
@@ -24,13 +28,19 @@ def datspect() -> None:
 
 
 app.add_typer(import_.app, name="import")
+app.command()(predict)
+app.command()(promote)
+app.command()(register)
 app.command()(relog)
+app.command()(rollback)
 app.command()(tables)
+app.command()(trace)
 app.command()(tune)
 
 
 def main() -> None:
     """Run the program."""
+    quiet_tensorflow()
     with_clear_errors(app)
 
 

@@ -43,3 +43,7 @@ class TuningError(DatspectError):
 
 class WorkerError(DatspectError):
     """A process that shared the work was killed."""
+
+
+class PromotionError(DatspectError):
+    """A version cannot be registered, promoted, rolled back or traced as asked."""

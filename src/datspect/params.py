@@ -200,6 +200,18 @@ class ChecksParams(Section):
     seed: int = Field(ge=0)
 
 
+class PromotionParams(Section):
+    """What a version must show to become champion; bounds are those of 95 % intervals."""
+
+    min_roc_auc: float = Field(ge=0, le=1, description="on the test set")
+    min_sensitivity: float = Field(ge=0, le=1, description="lower bound on the test set")
+    min_specificity: float = Field(ge=0, le=1, description="lower bound on the test set")
+    max_calibration_error: float = Field(ge=0, le=1, description="on the test set, once calibrated")
+    loss_margin: float = Field(ge=0, description="by how much the log loss may be worse than the champion's")
+    roc_auc_margin: float = Field(ge=0, le=1, description="by how much the ROC AUC may be worse than the champion's")
+    min_common_subjects: int = Field(ge=2, description="subjects to compare on when data or split differ")
+
+
 class FloatRange(Section):
     """Real numbers from `low` to `high`, both included; `scale` says on which all stretches are equally likely."""
 
@@ -309,6 +321,7 @@ class Params(Section):
     prediction: PredictionParams
     baselines: BaselinesParams
     checks: ChecksParams
+    promotion: PromotionParams
     tune: TuneParams
     parameters_from: ParametersFrom | None
     tracking: TrackingParams

@@ -118,6 +118,10 @@ class Predictor:
             for row, (scan, typical) in enumerate(zip(scans, found.typical, strict=True))
         ]
 
+    def probabilities(self, images: NDArray[np.float32]) -> FloatArray:
+        """What the network alone says of images, shape (N, H, W, 3); shape (N,)."""
+        return self._outputs(images)[1]
+
     @cached_property
     def _network(self) -> keras.Model:
         features = self.model.get_layer("features").output

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from scipy.ndimage import affine_transform
 
 from datspect.cohort.acquisition import blur
 from datspect.cohort.anatomy import Activity, Anatomy, background, build_head
 from datspect.cohort.binding import MEASURED
-from datspect.imaging.orientation import reorient
+from datspect.imaging.orientation import mni_ras_affine, reorient
 from datspect.imaging.regions import Fractions, mni_affine_of, striatal_box_slices, striatal_structures
-from datspect.imaging.volume import MNI_SHAPE, Volume, mni_affine
+from datspect.imaging.volume import MNI_SHAPE, Affine, Volume, mni_affine
 
 RESOLUTION_FWHM_MM = 11.0
 """Middle of the 9 to 13 mm of DaT SPECT."""
@@ -39,6 +40,14 @@ def mean_phantom(z_offset_voxels: float = 0.0) -> Volume:
     return Volume(data, scan.affine)
 
 
+def template_t1(z_offset_voxels: float) -> Volume:
+    """The ICBM-152 T1 image, RAS+ on the MNI grid, moved up to where a scan lies; 1 is its brightest voxel."""
+    data, affine = _map("t1")
+    to_image = np.linalg.inv(affine) @ mni_affine_of(mni_ras_affine(), z_offset_voxels)
+    moved = affine_transform(data, to_image[:3, :3], to_image[:3, 3], MNI_SHAPE, order=1)
+    return Volume(moved / data.max(), mni_ras_affine())
+
+
 def _background() -> Activity:
     """Nonspecific activity of the head on the MNI grid, equal to `anatomy.read_background`, in a tenth of the time.
 
@@ -50,12 +59,16 @@ def _background() -> Activity:
 
 def _tissue_map(name: str) -> Fractions:
     """Values at the voxels of the MNI grid, shape `MNI_SHAPE`: every second of the map's own, which lie on it."""
-    path = f"nilearn/datasets/data/mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz"
-    image = nib.Nifti1Image.from_filename(Path(str(distribution("nilearn").locate_file(path))))
-    data = np.asarray(image.dataobj, dtype=np.float32)
-    to_image = np.linalg.inv(image.affine) @ mni_affine()
+    data, affine = _map(name)
+    to_image = np.linalg.inv(affine) @ mni_affine()
     places = [
         np.rint(first + step * np.arange(size)).astype(np.intp)
         for size, step, first in zip(MNI_SHAPE, np.diag(to_image)[:3], to_image[:3, 3], strict=True)
     ]
     return np.asarray(data[np.ix_(*places)] / data.max(), dtype=np.float32)
+
+
+def _map(name: str) -> tuple[Fractions, Affine]:
+    path = f"nilearn/datasets/data/mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz"
+    image = nib.Nifti1Image.from_filename(Path(str(distribution("nilearn").locate_file(path))))
+    return np.asarray(image.dataobj, dtype=np.float32), image.affine

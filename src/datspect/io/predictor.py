@@ -20,6 +20,8 @@ from datspect.io.tables import read_json, write_json
 from datspect.modeling.heads import HeadWeights
 from datspect.params import PredictionParams, PreprocessParams
 
+FOLDER_NAME = "predictor"
+"""What its folder is called, on disk and among the artifacts of a version."""
 MODEL_NAME, RECORD_NAME, ARRAYS_NAME = "model.keras", "predictor.json", "predictor.npz"
 FILES = (MODEL_NAME, RECORD_NAME, ARRAYS_NAME)
 """All that a prediction needs, in the order of `predictor_digest`."""

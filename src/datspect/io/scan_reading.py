@@ -1,5 +1,6 @@
 """One scan of a download, whatever its file is called: told by its content, checked, brought into int16."""
 
+import io
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
@@ -48,11 +49,28 @@ def read_scan(source: Source) -> ReadScan:
     ScanError : neither DICOM nor NIfTI, spoilt, or without voxels that mean something.
     """
     with opened(source, LARGEST_FILE_BYTES) as stream:
-        volume, placed_by, space = _read(stream)
+        return _scaled(*_read(stream))
+
+
+def _scaled(volume: Volume, placed_by: PlacedBy, space: Space) -> ReadScan:
     scaled, scale = _in_int16(volume.data)
     if scaled.min() == scaled.max():
         raise ScanError("all voxels hold the same value, or nearly so; download or convert it anew")
     return ReadScan(Volume(scaled, volume.affine), placed_by, space, scale)
+
+
+def read_nifti_bytes(content: bytes) -> ReadScan:
+    """Read a NIfTI file, packed or not, that came as bytes.
+
+    Raises
+    ------
+    ScanError : too large, no NIfTI file, spoilt, or without voxels that mean something.
+    """
+    if len(content) > LARGEST_FILE_BYTES:
+        raise ScanError(f"the file has {len(content):,} bytes; a scan may have {LARGEST_FILE_BYTES:,}")
+    if not looks_like_nifti(content[:_HEAD_BYTES]):
+        raise ScanError("not a NIfTI file, by its content")
+    return _scaled(*_read(io.BytesIO(content)))
 
 
 def on_mni_grid(scan: ReadScan, *, resample: bool) -> tuple[Volume, bool]:

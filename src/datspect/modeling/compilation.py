@@ -27,6 +27,41 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
             return function
 
 
+def gradient_of(model: keras.Model) -> Callable[[Any], Any]:
+    """Gradient of the sum of a model's outputs with respect to its input, NumPy in and out; the model is not trained.
+
+    Raises
+    ------
+    NotImplementedError : under a backend other than TensorFlow and JAX.
+    """
+    match keras.backend.backend():
+        case "tensorflow":
+            import tensorflow as tf
+
+            def by_tape(images: Any) -> Any:
+                with tf.GradientTape() as tape:
+                    tape.watch(images)
+                    total = tf.reduce_sum(model(images, training=False))
+                return tape.gradient(total, images)
+
+            graph = tf.function(by_tape, autograph=False)
+            return lambda images: graph(tf.convert_to_tensor(images)).numpy()
+        case "jax":
+            import jax
+
+            trainable = [variable.value for variable in model.trainable_variables]
+            fixed = [variable.value for variable in model.non_trainable_variables]
+
+            def total(images: Any) -> Any:
+                outputs, _ = model.stateless_call(trainable, fixed, images, training=False)
+                return outputs.sum()
+
+            gradient = jax.jit(jax.grad(total))
+            return lambda images: jax.device_get(gradient(images))
+        case backend:
+            raise NotImplementedError(f"gradients under the backend {backend}")
+
+
 def n_programs(n_heads: int) -> int:
     """How many compiled programs to train heads with at once.
 

@@ -218,7 +218,7 @@ class Run:
             write_keras_model(
                 model,
                 folder,
-                mlflow_model=_description(logged, self.run_id),
+                mlflow_model=model_description(logged, self.run_id),
                 input_shape=input_shape,
                 output_shape=output_shape,
                 requirements=requirements,
@@ -345,7 +345,8 @@ def _metric(key: str, value: float, timestamp_ms: int, step: int, model_id: str 
     return Metric(key, float(value), timestamp_ms, step, model_id=model_id)
 
 
-def _description(logged: Any, run_id: str | None) -> Any:
+def model_description(logged: Any, run_id: str | None) -> Any:
+    """MLflow's own record of a model that it knows as `logged`."""
     from mlflow.models import Model
 
     return Model(

@@ -1,0 +1,164 @@
+"""The rules of the gate: what a version must show to become champion, each with its figures; nothing is read here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datspect.evaluation.comparison import Predictions, compare_holdout, compare_out_of_fold
+from datspect.params import PromotionParams
+
+Outcome = Literal["passed", "FAILED", "refused", "information"]
+"""`refused` cannot be forced; `information` decides nothing."""
+
+REPRODUCTION_TOLERANCE = 1e-4
+"""Of probabilities that a version gives again of the test set."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule: its outcome, a sentence, and the figures it rests on."""
+
+    name: str
+    outcome: Outcome
+    finding: str
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """All rules; who is promoted."""
+
+    rules: tuple[Rule, ...]
+
+    @property
+    def refused(self) -> tuple[Rule, ...]:
+        """Rules that nothing overrides."""
+        return tuple(rule for rule in self.rules if rule.outcome == "refused")
+
+    @property
+    def failed(self) -> tuple[Rule, ...]:
+        """Rules that were not met, the refused ones aside."""
+        return tuple(rule for rule in self.rules if rule.outcome == "FAILED")
+
+    @property
+    def passed(self) -> bool:
+        """Whether no rule stands against it."""
+        return not (self.refused or self.failed)
+
+
+def floors(metrics: Mapping[str, float], limits: PromotionParams) -> list[Rule]:
+    """The version's calibrated answers on its test set against the absolute limits."""
+    return [
+        _at_least("ROC AUC on the test set", metrics, "roc_auc", limits.min_roc_auc),
+        _at_least("sensitivity, lower bound", metrics, "sensitivity_low", limits.min_sensitivity),
+        _at_least("specificity, lower bound", metrics, "specificity_low", limits.min_specificity),
+        _rule(
+            "calibration error on the test set",
+            metrics["calibration_error"] <= limits.max_calibration_error,
+            f"{metrics['calibration_error']:.4f}, at most {limits.max_calibration_error:g}",
+            {"calibration_error": metrics["calibration_error"]},
+        ),
+    ]
+
+
+def not_worse(
+    labels: NDArray[np.int64], challenger: Predictions, champion: Predictions, where: str, limits: PromotionParams
+) -> list[Rule]:
+    """Challenger against champion on the same subjects, neither having seen them: paired bootstrap.
+
+    `labels`: 1 for PD, shape (N,). `where` says which subjects they are.
+    """
+    found = compare_out_of_fold(labels, challenger, champion)
+    loss, area = _difference(found, "loss_difference"), _difference(found, "roc_auc_difference")
+    return [
+        _rule(
+            f"log loss, {where}",
+            found["loss_difference_high"] < limits.loss_margin,
+            f"challenger minus champion {loss}, on {len(labels)} subjects; the upper bound must be below "
+            f"{limits.loss_margin:g}",
+            found,
+        ),
+        _rule(
+            f"ROC AUC, {where}",
+            found["roc_auc_difference_low"] > -limits.roc_auc_margin,
+            f"challenger minus champion {area}, on {len(labels)} subjects; the lower bound must be above "
+            f"{-limits.roc_auc_margin:g}",
+            found,
+        ),
+    ]
+
+
+def information(labels: NDArray[np.int64], challenger: Predictions, champion: Predictions) -> list[Rule]:
+    """McNemar's and DeLong's tests on the test set; they decide nothing."""
+    found = compare_holdout(labels, challenger, champion)
+    right = f"only the challenger right {found['n_only_network_right']:.0f}, only the champion right"
+    area = _difference(found, "roc_auc_difference")
+    return [
+        Rule(
+            "test set, McNemar",
+            "information",
+            f"{right} {found['n_only_other_right']:.0f}, p = {found['mcnemar_p']:.3f}",
+            found,
+        ),
+        Rule(
+            "test set, DeLong", "information", f"challenger minus champion {area}, p = {found['delong_p']:.3f}", found
+        ),
+    ]
+
+
+def of_one_kind(challenger: str, champion: str | None) -> Rule:
+    """A phantom's version never replaces one that was made from real scans."""
+    name = "kind of the cohort"
+    if challenger == "phantom" and champion == "real":
+        finding = "the challenger comes from a PHANTOM, the champion from real scans; use another registered model"
+        return Rule(name, "refused", finding)
+    return Rule(name, "passed", f"challenger {challenger}, champion {champion or 'none yet'}")
+
+
+def traceable(commit: str | None, changed: Sequence[str], lock_commit: str | None) -> list[Rule]:
+    """Commit at training, tracked files that differed from it, and the commit whose dvc.lock holds the results."""
+    rules = [_rule("git commit at training", commit is not None, commit or "none: no git repository, or no commit")]
+    listed = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
+    finding = f"changed and not committed: {listed}; commit, then dvc repro -f final" if changed else "none"
+    rules.append(_rule("files changed at training", not changed, finding, {"changed": list(changed)}))
+    finding = lock_commit or "no commit's dvc.lock has these results; git commit dvc.lock, then promote again"
+    return [*rules, _rule("results in a committed dvc.lock", lock_commit is not None, finding)]
+
+
+def reproduced(stored: NDArray[np.floating[Any]], again: NDArray[np.floating[Any]]) -> Rule:
+    """Probabilities of the test set as they are stored, and as the version gives them again; shape (N,)."""
+    largest = float(np.abs(stored - again).max())
+    return _rule(
+        "stored predictions reproduced",
+        largest <= REPRODUCTION_TOLERANCE,
+        f"largest difference {largest:.1e} on {len(stored)} subjects, at most {REPRODUCTION_TOLERANCE:g}",
+        {"largest_difference": largest},
+    )
+
+
+def looks(count: int) -> Rule:
+    """How often this test set was looked at for a promotion, this time included."""
+    times = "once" if count == 1 else f"{count} times"
+    return Rule(
+        "looks at this test set",
+        "information",
+        f"{times} for promotion, this one included; each makes its figures a little more optimistic",
+        {"looks": count},
+    )
+
+
+def _at_least(name: str, metrics: Mapping[str, float], key: str, floor: float) -> Rule:
+    if key not in metrics:  # a test set of one class has no ROC AUC
+        return Rule(name, "FAILED", f"not known on this test set, at least {floor:g}")
+    return _rule(name, metrics[key] >= floor, f"{metrics[key]:.4f}, at least {floor:g}", {key: metrics[key]})
+
+
+def _rule(name: str, passed: bool, finding: str, figures: Mapping[str, Any] | None = None) -> Rule:
+    return Rule(name, "passed" if passed else "FAILED", finding, figures or {})
+
+
+def _difference(found: Mapping[str, float], key: str) -> str:
+    return f"{found[key]:+.4f} ({found[f'{key}_low']:+.4f} to {found[f'{key}_high']:+.4f})"
