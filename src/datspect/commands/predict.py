@@ -1,0 +1,220 @@
+"""Command `predict`: what a model says of scans that were never in a cohort."""
+
+import itertools
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from datspect.errors import DatspectError, ScanError
+
+if TYPE_CHECKING:
+    from datspect.explaining import Explainer
+    from datspect.io.predictor import PredictorParts
+    from datspect.io.sources import Source
+    from datspect.prediction import Answer, Predictor, PreparedScan
+
+OTHER_ENDINGS = (".xml", ".txt", ".csv", ".tsv", ".json", ".pdf", ".png", ".html", ".md")
+"""Files that lie beside scans and are none."""
+
+Format = Literal["table", "csv", "json"]
+
+log = logging.getLogger("datspect.predict")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of one scan: an answer, or why there is none."""
+
+    scan: str
+    answer: "Answer | None"
+    error: str = ""
+
+
+def predict(
+    scans: Annotated[list[Path], typer.Argument(help="NIfTI or DICOM: files, folders or zips")],
+    model: Annotated[
+        str, typer.Option(help="folder of a predictor, or alias or number of a registered version")
+    ] = "models/predictor",
+    form: Annotated[Format, typer.Option("--format", help="how to print the answers")] = "table",
+    figure: Annotated[Path | None, typer.Option(help="folder for a picture of each scan and its attribution")] = None,
+    resample: Annotated[
+        bool, typer.Option("--resample", help="bring scans on another MNI grid onto the 2 mm one")
+    ] = False,
+) -> None:
+    """Predict scans in MNI space. Research only, no diagnosis. Exit code 1: a scan could not be used."""
+    # Here, so that `datspect --help` does not wait for TensorFlow.
+    from datspect.io.sources import find_sources
+
+    sources, unusable = find_sources(scans)
+    wanted = [source for source in sources if not source.name.lower().endswith(OTHER_ENDINGS)]
+    if len(wanted) < len(sources):
+        log.info("%d other files passed over (%s)", len(sources) - len(wanted), ", ".join(OTHER_ENDINGS))
+    if not wanted and not unusable:
+        raise ScanError("no file that could be a scan; name NIfTI or DICOM files, or folders that hold them")
+    predictor = read_predictor(model)
+    outcomes = [Outcome(each.name, None, each.reason) for each in unusable]
+    outcomes += predicted(predictor, wanted, resample=resample, figure=figure)
+    print(_text(outcomes, form))
+    if form == "table":
+        print(f"\n{statement(predictor.parts)}")
+    if any(outcome.answer is None for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+def read_predictor(model: str) -> "Predictor":
+    """By folder, or from the registry by alias or number."""
+    from datspect.prediction import Predictor
+
+    if Path(model).is_dir():
+        return Predictor.read(Path(model))
+    if "/" in model or model.startswith("."):
+        raise DatspectError(f"{model}: no such folder; run dvc repro, or name a registered version")
+    from datspect.registry import model_folder
+
+    return Predictor.read(model_folder(model))
+
+
+def predicted(
+    predictor: "Predictor", sources: "Sequence[Source]", *, resample: bool, figure: Path | None
+) -> Iterator[Outcome]:
+    """Every scan's outcome, in order; scans are read by threads and predicted in batches, never all in memory."""
+    from datspect.prediction import BATCH_SIZE
+    from datspect.progress import progress
+
+    explainer = _explainer(predictor) if figure is not None else None
+    prepared = _prepared(predictor, sources, resample=resample)
+    steps = progress(
+        prepared, total=len(sources), what="predict", unit="scan", only_on_terminal=len(sources) < BATCH_SIZE
+    )
+    for batch in _batches(steps, BATCH_SIZE):
+        usable = [scan for _, scan, _ in batch if scan is not None]
+        answers = iter(predictor.answers(usable))
+        for name, scan, error in batch:
+            answer = next(answers) if scan is not None else None
+            if explainer and figure and scan is not None and answer is not None:
+                _draw(explainer, scan, answer, name, figure)
+            yield Outcome(name, answer, error)
+
+
+def _explainer(predictor: "Predictor") -> "Explainer":
+    from datspect.explaining import Explainer
+
+    return Explainer(predictor)
+
+
+Prepared = tuple[str, "PreparedScan | None", str]
+
+
+def _prepared(predictor: "Predictor", sources: "Sequence[Source]", *, resample: bool) -> Iterable[Prepared]:
+    from joblib import Parallel, delayed
+
+    _ = predictor.regions  # made once, here: each thread would make its own
+    pool = Parallel(n_jobs=-1, prefer="threads", return_as="generator", pre_dispatch="8*n_jobs")
+    generator: Iterable[Prepared] = pool(delayed(_prepare)(predictor, source, resample) for source in sources)
+    return generator
+
+
+def _prepare(predictor: "Predictor", source: "Source", resample: bool) -> Prepared:
+    from datspect.io.scan_reading import read_scan
+
+    try:
+        return source.name, predictor.prepare(read_scan(source), resample=resample), ""
+    except ScanError as error:
+        return source.name, None, str(error)
+
+
+def _batches(items: Iterable[Prepared], size: int) -> Iterator[list[Prepared]]:
+    iterator = iter(items)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch
+
+
+def _draw(explainer: "Explainer", scan: "PreparedScan", answer: "Answer", name: str, folder: Path) -> None:
+    from datspect.io.figures import write_figure
+
+    path = folder / f"{_file_name(name)}.png"
+    write_figure(path, explainer.figure(scan, answer, Path(name).name))
+    log.info("%s", path)
+
+
+def _file_name(name: str) -> str:
+    stem = name
+    for ending in (".gz", ".nii", ".dcm"):
+        stem = stem.removesuffix(ending)
+    return "".join(character if character.isalnum() or character in "-_." else "_" for character in stem)
+
+
+def statement(parts: "PredictorParts") -> str:
+    """What the answers are worth, in words."""
+    from datspect.evaluation.tables import with_interval
+
+    kind = "a PHANTOM cohort: it says nothing about patients" if parts.cohort_kind == "phantom" else "real scans"
+    coverage = f"{with_interval(parts.measures, 'coverage')} of these were conclusive"
+    right = with_interval(parts.measures, "conclusive_accuracy")
+    return (
+        f"The model was trained on {parts.n_train} subjects of {kind}. Out of fold {coverage}"
+        f"{f', {right} of them right' if right else ''}. Research only, no diagnosis."
+    )
+
+
+def _text(outcomes: Sequence[Outcome], form: Format) -> str:
+    import json
+
+    import pandas as pd
+
+    rows = [_row(outcome) for outcome in outcomes]
+    if form == "json":
+        return json.dumps(rows, indent=2)
+    table = pd.DataFrame(rows)
+    if form == "csv":
+        return table.to_csv(index=False, lineterminator="\n").rstrip("\n")
+    return _table(rows)
+
+
+def _row(outcome: Outcome) -> dict[str, object]:
+    row: dict[str, object] = {"scan": outcome.scan, "error": outcome.error}
+    if outcome.answer is None:
+        return row
+    answer = outcome.answer
+    row |= {
+        "prediction": answer.prediction,
+        "probability": round(answer.probability, 6),
+        "inconclusive": answer.inconclusive,
+        "agreement": round(answer.agreement, 3),
+        "unlike": " ".join(answer.unlike),
+        "flags": " ".join(answer.flags),
+        "model_probability": round(answer.model_probability, 6),
+    }
+    names = ("caudate_left", "caudate_right", "putamen_left", "putamen_right")
+    row |= {f"sbr_{name}": round(answer.measures[f"sbr_{name}"], 3) for name in names}
+    return row | {"feature_distance": round(answer.measures["feature_distance"], 3)}
+
+
+def _table(rows: Sequence[dict[str, object]]) -> str:
+    heads = ("scan", "class", "P(PD)", "", "heads", "caudate L R", "putamen L R", "unlike the training cohort; flags")
+    lines = [heads]
+    for row in rows:
+        if "prediction" not in row:
+            lines.append((str(row["scan"]), "-", "-", "", "", "", "", f"ERROR: {row['error']}"))
+            continue
+        remarks = "; ".join(text for text in (str(row["unlike"]), str(row["flags"])) if text)
+        lines.append(
+            (
+                str(row["scan"]),
+                str(row["prediction"]),
+                f"{row['probability']:.4f}",
+                "inconclusive" if row["inconclusive"] else "",
+                f"{row['agreement']:.0%}",
+                f"{row['sbr_caudate_left']:.2f} {row['sbr_caudate_right']:.2f}",
+                f"{row['sbr_putamen_left']:.2f} {row['sbr_putamen_right']:.2f}",
+                remarks,
+            )
+        )
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
