@@ -1,0 +1,138 @@
+"""`datspect predict` on files as people have them: each gets an answer or a reason, in three forms."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import typer
+from tests.io.dicom_files import dicom_bytes
+
+from datspect.cohort.table import read_cohort
+from datspect.commands import predict as command
+from datspect.errors import DatspectError, ScanError
+from datspect.io.models import write_model
+from datspect.io.predictor import write_parts
+from datspect.judging import TrainingRole, fit_parts
+from datspect.modeling.backbone import build_backbone, set_random_weights
+from datspect.modeling.classifier import build_classifier
+from datspect.modeling.heads import HeadWeights
+from datspect.params import PredictionParams, PreprocessParams
+
+PREPROCESS = PreprocessParams(
+    slices=[40, 41, 42], intensity="image_max", input_size="native", z_offset_voxels=4.0, on_bad_scan="stop"
+)
+RULES = PredictionParams(coverage=0.9, min_agreement=0.8, typical_share=0.99, typical_directions=4)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A predictor with random weights, made up."""
+    rng = np.random.default_rng(2)
+    backbone = build_backbone("MobileNetV2", (109, 91))
+    set_random_weights(backbone, 1)
+    n_features = backbone.output_shape[-1]
+    kernel = (rng.normal(size=(n_features, 4)) / np.sqrt(n_features)).astype(np.float32)
+    head = HeadWeights(kernel, np.zeros(4, np.float32), rng.normal(size=4).astype(np.float32), 0.0)
+    labels = np.arange(60) % 2
+    measures = pd.DataFrame(
+        {"peak_slice": 41.0, "striatal_contrast": np.linspace(1, 99, 60), "image_mean": 0.2}, index=range(60)
+    )
+    role = TrainingRole(labels, np.arange(60) % 5, rng.normal(size=60) + labels, rng.random((60, n_features)), measures)
+    folder = tmp_path_factory.mktemp("predictor")
+    write_model(folder / "model.keras", build_classifier(backbone, head, 0.5))
+    write_parts(folder, fit_parts(role, [head] * 3, "phantom", PREPROCESS, RULES))
+    keras.backend.clear_session()
+    return folder
+
+
+def run(*scans: Path, model: Path, form: command.Format = "table", **options: object) -> int:
+    try:
+        command.predict(list(scans), str(model), form, **{"figure": None, "resample": False, **options})  # type: ignore[arg-type]
+    except typer.Exit as end:
+        return int(end.exit_code)
+    return 0
+
+
+def test_a_folder_is_answered_scan_by_scan_and_bad_files_have_their_reason(
+    model: Path, tiny_cohort: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    volumes = tiny_cohort / "volumes"
+    (volumes / "notes.txt").write_text("no scan")
+    (volumes / "spoilt.nii").write_bytes(b"spoilt")
+    assert run(volumes, model=model) == 1
+    printed = capsys.readouterr().out
+    lines = printed.splitlines()
+    assert [line.split()[0] for line in lines[1:8]] == [*(f"S{k:02d}.nii" for k in range(6)), "spoilt.nii"]
+    assert "ERROR: neither a DICOM nor a NIfTI file" in lines[7]
+    assert "notes.txt" not in printed
+    assert "PHANTOM" in printed
+    assert "no diagnosis" in printed
+
+
+def test_csv_and_json_hold_the_same_answers(model: Path, tiny_cohort: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tiny_cohort / "volumes", model=model, form="json") == 0
+    as_json = json.loads(capsys.readouterr().out)
+    assert run(tiny_cohort / "volumes", model=model, form="csv") == 0
+    as_csv = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len(as_json) == len(as_csv) == len(read_cohort(tiny_cohort).scans)
+    for one, other in zip(as_json, as_csv, strict=True):
+        assert one["scan"] == other["scan"]
+        assert one["probability"] == pytest.approx(float(other["probability"]))
+        assert 0 <= one["probability"] <= 1
+        assert (one["prediction"] == "pd") == (one["probability"] >= 0.5)
+
+
+def test_dicom_and_nifti_of_one_scan_get_one_answer(
+    model: Path, tmp_path: Path, tiny_cohort: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import nibabel as nib
+
+    nifti = tiny_cohort / "volumes" / "S00.nii"
+    voxels = np.asarray(nib.Nifti1Image.from_filename(nifti).dataobj)
+    (tmp_path / "scan").write_bytes(dicom_bytes(np.ascontiguousarray(voxels[:, ::-1, :].transpose(2, 1, 0))))
+    assert run(nifti, tmp_path / "scan", model=model, form="json") == 0
+    first, second = json.loads(capsys.readouterr().out)
+    assert first["probability"] == pytest.approx(second["probability"], abs=1e-6)
+
+
+def test_more_scans_than_a_batch_keep_their_order(
+    model: Path, tiny_cohort: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tiny_cohort / "volumes", model=model, form="json")
+    at_once = json.loads(capsys.readouterr().out)
+    monkeypatch.setattr("datspect.prediction.BATCH_SIZE", 2)
+    run(tiny_cohort / "volumes", model=model, form="json")
+    in_batches = json.loads(capsys.readouterr().out)
+    assert [row["scan"] for row in in_batches] == [row["scan"] for row in at_once]
+    assert [row["probability"] for row in in_batches] == pytest.approx(
+        [row["probability"] for row in at_once], abs=1e-5
+    )
+
+
+def test_nothing_to_predict_and_no_model_are_said(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no scan")
+    with pytest.raises(ScanError, match="no file that could be a scan"):
+        run(tmp_path, model=model)
+    (tmp_path / "a.nii").write_bytes(b"x")
+    with pytest.raises(DatspectError, match="no such folder"):
+        run(tmp_path, model=tmp_path / "gone")
+
+
+@pytest.mark.slow
+def test_a_figure_is_drawn_for_each_scan(model: Path, tiny_cohort: Path, tmp_path: Path) -> None:
+    scan = tiny_cohort / "volumes" / "S00.nii"
+    assert run(scan, model=model, figure=tmp_path / "figures") == 0
+    assert (tmp_path / "figures" / "S00.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_untypical_scans_are_called_unlike_the_training_cohort(
+    model: Path, tiny_cohort: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tiny_cohort / "volumes" / "S00.nii", model=model, form="json")
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert "features" in answer["unlike"].split()  # the made-up cohort's features are of other numbers
