@@ -28,11 +28,10 @@ from datspect.params import Params
 from datspect.prediction import Predictor
 from datspect.progress import progress
 from datspect.promotion import Decision, Rule
-from datspect.registering import LINEAGE_ARTIFACT, METRICS_ARTIFACT, SALT_TAG
+from datspect.registering import LINEAGE_ARTIFACT, LOOKS_TAG, METRICS_ARTIFACT, SALT_TAG
 from datspect.registry import CHAMPION, PREVIOUS, Registry, Version
 
 PROMOTIONS = Path("reports/promotions")
-_LOOKS_TAG = "datspect.looks."
 _PREDICTIONS = ("scan_id", "subject_id", "label", "logit", "probability")
 
 log = logging.getLogger("datspect.promote")
@@ -263,7 +262,7 @@ def _labels(table: pd.DataFrame) -> NDArray[np.int64]:
 
 
 def _count_look(registry: Registry, challenger: Side) -> int:
-    key = f"{_LOOKS_TAG}{challenger.tag('test_set')}"
+    key = f"{LOOKS_TAG}{challenger.tag('test_set')}"
     count = int(registry.model_tags().get(key, "0")) + 1
     registry.set_model_tag(key, str(count))
     return count

@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 
 from datspect import lineage
+from datspect.card import CardInputs, card_page
 from datspect.dvc_lock import differing_outputs, locked_outputs
 from datspect.errors import PromotionError
 from datspect.evaluation.tables import with_interval
-from datspect.io.predictor import predictor_digest
+from datspect.io.predictor import RECORD_NAME, predictor_digest
 from datspect.io.tables import read_json, read_table, write_json
 from datspect.recording import read_whole_record
 from datspect.registry import CHALLENGER, DIGEST_TAG, Registry, Version
@@ -29,10 +30,11 @@ OUTPUTS = (
     "reports/final/run.json",
     "reports/predictor/predictions.csv",
     "reports/predictor/metrics.json",
+    "reports/predictor/calibration.png",
 )
 """What a version stands for; all of it must be on disk as dvc.lock says."""
-SALT_TAG = "datspect.subject_salt"
-LINEAGE_ARTIFACT, METRICS_ARTIFACT = "lineage", "metrics"
+SALT_TAG, LOOKS_TAG = "datspect.subject_salt", "datspect.looks."
+LINEAGE_ARTIFACT, METRICS_ARTIFACT, CARD_ARTIFACT = "lineage", "metrics", "card"
 
 _MEASURES = ("accuracy", "sensitivity", "specificity", "roc_auc", "loss", "brier", "calibration_error")
 _MAX_TAG = 4900
@@ -108,13 +110,32 @@ def _create(registry: Registry, results: Results) -> Version:
         folder = Path(temporary)
         who = {role: lineage.subject_digests(results.subjects(role), salt) for role in ("train", "test")}
         write_json(folder / "lineage.json", who)
+        looks = int(registry.model_tags().get(f"{LOOKS_TAG}{test_set}", "0"))
+        (folder / "card.html").write_text(_card(results, looks), encoding="utf-8", newline="\n")
         extras = [
             (LINEAGE_ARTIFACT, folder / "lineage.json"),
+            (CARD_ARTIFACT, folder / "card.html"),
             (METRICS_ARTIFACT, results.root / "reports/predictor/metrics.json"),
         ]
         return registry.create(
             results.root / PREDICTOR, run_id=run_id, tags=tags, description=_description(results), extras=extras
         )
+
+
+def _card(results: Results, looks: int) -> str:
+    root = results.root
+    inputs = CardInputs(
+        digest=results.digest,
+        run=results.run,
+        parts=read_json(root / PREDICTOR / RECORD_NAME),
+        metrics=results.metrics,
+        subjects=read_table(root / "data/images/subjects.csv", ["scan_id", "label", "sex", "age", "site"]),
+        splits=results.splits,
+        predictions=read_table(root / "reports/predictor/predictions.csv", ["scan_id", "label", "prediction"]),
+        outputs=results.outputs,
+        looks=looks,
+    )
+    return card_page(inputs, (root / "reports/predictor/calibration.png").read_bytes())
 
 
 def version_tags(results: Results) -> dict[str, str]:
@@ -141,5 +162,5 @@ def _description(results: Results) -> str:
     return (
         f"{kind}Parkinson's disease against control from DaTscan SPECT, research only. On {holdout['n']} test "
         f"subjects: accuracy {with_interval(holdout, 'accuracy')}, ROC AUC {with_interval(holdout, 'roc_auc')}. "
-        "The model card lies among the artifacts of the model, as card."
+        "The model card, card.html, lies among the artifacts of the model."
     )
