@@ -89,6 +89,8 @@ def test_the_card_names_nobody_and_calls_a_phantom_a_phantom() -> None:
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "")
     real = card_markdown(made_up("real"))
+    assert "trained on 20 subjects and" in real
+    assert "trained on 20 simulated subjects and" in card_markdown(made_up())
     assert "PHANTOM" not in real
     assert "simulated" not in real
 
