@@ -15,10 +15,10 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev repro tables ui serve tune dashboard test test-fast fuzz bench bench-tuning bench-import sensitivity lint types imports check format lock readme
+.PHONY: help setup setup-dev repro tables ui serve tracking-server tune dashboard test test-fast fuzz bench bench-tuning bench-import sensitivity lint types imports check format lock readme
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.installed-$(GROUP) ## install into .venv (GROUP=cpu or GROUP=gpu)
 
@@ -59,8 +59,11 @@ tune: setup ## search for better values of the classifier and the learning rates
 dashboard: setup $(VENV)/.installed-studies ## open optuna-dashboard on the studies (DASHBOARD_PORT=8080)
 	@sh scripts/dashboard $(DASHBOARD_PORT)
 
-$(VENV)/.installed-studies: $(VENV)/.installed-$(GROUP) requirements/studies.txt
-	@PYTHON="$(PYTHON)" sh scripts/install "$(VENV)" requirements/$(GROUP).txt requirements/studies.txt
+tracking-server: setup $(VENV)/.installed-server ## a team's MLflow server with login and PostgreSQL (docs/tracking-server.md)
+	@sh scripts/tracking-server $(PORT)
+
+$(VENV)/.installed-studies $(VENV)/.installed-server: $(VENV)/.installed-%: $(VENV)/.installed-$(GROUP) requirements/%.txt
+	@PYTHON="$(PYTHON)" sh scripts/install "$(VENV)" requirements/$(GROUP).txt requirements/$*.txt
 	@touch $@
 
 test: setup-dev ## run all tests

@@ -1,0 +1,170 @@
+"""The team's server as docs/tracking-server.md starts it: real PostgreSQL, real login, nobody sees by default."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.tracking.servers import free_port
+from tests.tuning.postgres import postgres_server
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+ADMIN, SECRET = "admin-password-for-tests", "s3cret-" * 6
+PASSWORD = "ada-has-a-password"
+EXPERIMENTS = "/api/2.0/mlflow/experiments/search?max_results=10"
+
+_AS_ADMIN = """
+import sys
+from mlflow import MlflowClient
+from mlflow.server import get_app_client
+users = get_app_client("basic-auth", tracking_uri=sys.argv[1])
+"""
+_RECORD = """
+import sys
+from datspect.tracking import open_run
+with open_run("cv", stage="cv", experiment="datspect", params={"a": 1}) as run:
+    run.log_metrics({"out_of_fold/accuracy": 0.5})
+print(run.run_id)
+"""
+
+
+@dataclass(frozen=True)
+class Team:
+    """A running server, and what it printed."""
+
+    uri: str
+    log: Path
+
+    def status(self, path: str, user: str = "", password: str = "") -> int:
+        request = urllib.request.Request(self.uri + path)
+        if user:
+            request.add_header("Authorization", "Basic " + b64encode(f"{user}:{password}".encode()).decode())
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    def python(self, code: str, user: str, password: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+        ours = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "DVC_"))}
+        login = {
+            "MLFLOW_TRACKING_URI": self.uri,
+            "MLFLOW_TRACKING_USERNAME": user,
+            "MLFLOW_TRACKING_PASSWORD": password,
+        }
+        environment = ours | login | {"MLFLOW_TRACKING_URI": self.uri}
+        command = [sys.executable, "-c", code, self.uri]
+        return subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+
+
+@pytest.fixture(scope="module")
+def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    folder, port = tmp_path_factory.mktemp("team"), free_port()
+    with postgres_server(folder / "postgres") as address:
+        environment = os.environ | {
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "DATSPECT_TRACKING_DATABASE": address,
+            "DATSPECT_TRACKING_FILES": str(folder / "files"),
+            "DATSPECT_TRACKING_WORKERS": "1",
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": SECRET,
+            "MLFLOW_AUTH_ADMIN_PASSWORD": ADMIN,
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        }
+        log = folder / "server.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                ["sh", str(ROOT / "scripts/tracking-server"), str(port)], cwd=folder, env=environment, stdout=output,
+                stderr=output, start_new_session=True,
+            )  # fmt: skip
+        running = Team(f"http://127.0.0.1:{port}", log)
+        try:
+            _wait_until_up(running, process)
+            yield running
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(60)
+
+
+def _wait_until_up(team: Team, process: "subprocess.Popen[bytes]") -> None:
+    for _ in range(480):
+        try:
+            if team.status("/health") == 200:
+                return
+        except OSError:
+            time.sleep(0.25)
+        assert process.poll() is None, team.log.read_text()
+    raise TimeoutError(team.log.read_text())
+
+
+@pytest.fixture(scope="module")
+def experiment(team: Team, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Users ada, without any grant, and bob, who may read the experiment that is made here."""
+    code = (
+        _AS_ADMIN
+        + f"""
+users.create_user("ada", {PASSWORD!r})
+users.create_user("bob", {PASSWORD!r})
+experiment = MlflowClient().create_experiment("datspect")
+users.grant_user_permission("bob", "experiment", experiment, "READ")
+print(experiment)
+"""
+    )
+    answer = team.python(code, "admin", ADMIN, tmp_path_factory.mktemp("admin"))
+    assert answer.returncode == 0, answer.stderr
+    return answer.stdout.strip().splitlines()[-1]
+
+
+def test_anonymous_and_wrong_passwords_are_refused_everywhere(team: Team, experiment: str) -> None:
+    of_experiment = f"/ajax-api/2.0/mlflow/experiments/get?experiment_id={experiment}"
+    for path in ("/", EXPERIMENTS, "/api/2.0/mlflow-artifacts/artifacts?path=", of_experiment):
+        assert team.status(path) == 401, path
+        assert team.status(path, "ada", "wrong") == 401, path
+    assert team.status(EXPERIMENTS, "ada", PASSWORD) == 200
+
+
+def test_a_user_without_a_grant_sees_nothing(team: Team, experiment: str, tmp_path: Path) -> None:
+    assert team.status(f"/api/2.0/mlflow/experiments/get?experiment_id={experiment}", "ada", PASSWORD) == 403
+    code = "from mlflow import MlflowClient; print([e.name for e in MlflowClient().search_experiments()])"
+    answer = team.python(code, "ada", PASSWORD, tmp_path)
+    assert answer.stdout.strip().splitlines()[-1] == "[]", answer.stderr
+    bob = team.python(code, "bob", PASSWORD, tmp_path)
+    assert bob.stdout.strip().splitlines()[-1] == "['datspect']", bob.stderr
+
+
+def test_reading_is_not_writing_and_a_grant_lets_a_stage_record_its_run(
+    team: Team, experiment: str, tmp_path: Path
+) -> None:
+    refused = team.python(_RECORD, "bob", PASSWORD, tmp_path)
+    assert refused.stdout.strip().splitlines()[-1] == "None", refused.stdout
+    assert "this run is not recorded any further" in refused.stderr
+    grant = _AS_ADMIN + f'users.grant_user_permission("ada", "experiment", "{experiment}", "EDIT")'
+    assert team.python(grant, "admin", ADMIN, tmp_path).returncode == 0
+    recorded = team.python(_RECORD, "ada", PASSWORD, tmp_path)
+    assert recorded.returncode == 0, recorded.stderr
+    run_id = recorded.stdout.strip().splitlines()[-1]
+    look = f"from mlflow import MlflowClient; print(MlflowClient().get_run('{run_id}').info.status)"
+    assert team.python(look, "bob", PASSWORD, tmp_path).stdout.strip().splitlines()[-1] == "FINISHED"
+    for text in (refused.stderr, recorded.stderr, team.log.read_text("utf-8", "replace")):
+        assert PASSWORD not in text
+        assert ADMIN not in text
+        assert SECRET not in text
+
+
+def test_it_does_not_start_without_its_secrets(tmp_path: Path) -> None:
+    ours = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "DATSPECT_"))}
+    command = ["sh", str(ROOT / "scripts/tracking-server"), "5000"]
+    answer = subprocess.run(command, env=ours, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert answer.returncode == 1
+    assert "set DATSPECT_TRACKING_DATABASE in the environment" in answer.stderr
