@@ -161,6 +161,5 @@ def _description(results: Results) -> str:
     kind = "**PHANTOM cohort: simulated scans, not patients.** " if results.kind == "phantom" else ""
     return (
         f"{kind}Parkinson's disease against control from DaTscan SPECT, research only. On {holdout['n']} test "
-        f"subjects: accuracy {with_interval(holdout, 'accuracy')}, ROC AUC {with_interval(holdout, 'roc_auc')}. "
-        "The model card, card.html, lies among the artifacts of the model."
+        f"subjects: accuracy {with_interval(holdout, 'accuracy')}, ROC AUC {with_interval(holdout, 'roc_auc')}."
     )

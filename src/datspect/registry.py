@@ -1,8 +1,8 @@
 """Versions of the registered model: found by digest, created once, named by aliases."""
 
+import json
 import os
 import tempfile
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,7 +109,7 @@ class Registry:
         from datspect.tracking.run import model_description
 
         client, experiment_id = self.connection.client, self.connection.experiment_id
-        with self.connection.protected(), tempfile.TemporaryDirectory() as temporary, _quiet_saving():
+        with self.connection.protected(), tempfile.TemporaryDirectory() as temporary, _without_bars():
             logged = client.create_logged_model(experiment_id, name=FOLDER_NAME, source_run_id=run_id)
             folder = Path(temporary) / "model"
             write_served_model(folder, predictor_folder, mlflow_model=model_description(logged, run_id), extras=extras)
@@ -121,8 +121,12 @@ class Registry:
                 run_id=run_id,
                 model_id=logged.model_id,
                 tags=dict(tags),
-                description=description,
+                description=f"{description}\n\nModel card: "
+                f"[artifacts/card.html](#/experiments/{experiment_id}/models/{logged.model_id}/artifacts)",
             )
+            # As MLflow's own register_model does; without it the UI calls the model not registered.
+            versions = json.dumps([{"name": NAME, "version": created.version}])
+            client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": versions})
         return _version(created)
 
     def ensure(self) -> None:
@@ -141,7 +145,7 @@ class Registry:
         from mlflow.artifacts import download_artifacts
         from mlflow.pyfunc import FLAVOR_NAME
 
-        with self.connection.protected(), _quiet_saving():
+        with self.connection.protected(), _without_bars():
             tracking_uri = self.connection.client.tracking_uri
             root = Path(download_artifacts(version.source, tracking_uri=tracking_uri))
         from mlflow.models import Model
@@ -164,7 +168,7 @@ class Registry:
             raise PromotionError(
                 f"version {version.number} has no run in this MLflow; run datspect relog, then register"
             )
-        with self.connection.protected(), _quiet_saving():
+        with self.connection.protected(), _without_bars():
             try:
                 return Path(self.connection.client.download_artifacts(version.run_id, f"reports/{name}"))
             except (OSError, MlflowException) as error:
@@ -219,15 +223,13 @@ def _version(found: Any) -> Version:
 
 
 @contextmanager
-def _quiet_saving() -> Iterator[None]:
-    """Without MLflow's progress bars, and its advice on input examples: the signature is given."""
+def _without_bars() -> Iterator[None]:
+    """Without MLflow's progress bars."""
     name = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
     before = os.environ.get(name)
     os.environ[name] = "false"
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*input example was not provided", category=UserWarning)
-            yield
+        yield
     finally:
         os.environ.pop(name)
         if before is not None:

@@ -1,5 +1,6 @@
 """The predictor as an MLflow model: a NIfTI file in, an answer out, no pickle, this package carried along."""
 
+import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -72,15 +73,18 @@ def write_served_model(
     folder: Path, predictor_folder: Path, *, mlflow_model: Any, extras: Sequence[tuple[str, Path]] = ()
 ) -> None:
     """Lay the model out as MLflow has it; `extras` are further artifacts, by name."""
-    mlflow.pyfunc.save_model(
-        str(folder),
-        python_model=str(_ENTRY),
-        artifacts={FOLDER_NAME: str(predictor_folder), **{name: str(path) for name, path in extras}},
-        code_paths=[str(Path(__file__).parent)],
-        signature=signature(),
-        pip_requirements=requirements(),
-        mlflow_model=mlflow_model,
-    )
+    with warnings.catch_warnings():
+        # Its advice: the signature is given, and an example scan would be somebody's.
+        warnings.filterwarnings("ignore", message="(?s).*input example was not provided", category=UserWarning)
+        mlflow.pyfunc.save_model(
+            str(folder),
+            python_model=str(_ENTRY),
+            artifacts={FOLDER_NAME: str(predictor_folder), **{name: str(path) for name, path in extras}},
+            code_paths=[str(Path(__file__).parent)],
+            signature=signature(),
+            pip_requirements=requirements(),
+            mlflow_model=mlflow_model,
+        )
 
 
 def signature() -> ModelSignature:

@@ -5,48 +5,21 @@ import io
 import json
 from pathlib import Path
 
-import keras
 import numpy as np
-import pandas as pd
 import pytest
 import typer
 from tests.io.dicom_files import dicom_bytes
+from tests.made_up_predictor import write_predictor
 
 from datspect.cohort.table import read_cohort
 from datspect.commands import predict as command
 from datspect.errors import DatspectError, ScanError
-from datspect.io.models import write_model
-from datspect.io.predictor import write_parts
-from datspect.judging import TrainingRole, fit_parts
-from datspect.modeling.backbone import build_backbone, set_random_weights
-from datspect.modeling.classifier import build_classifier
-from datspect.modeling.heads import HeadWeights
-from datspect.params import PredictionParams, PreprocessParams
-
-PREPROCESS = PreprocessParams(
-    slices=[40, 41, 42], intensity="image_max", input_size="native", z_offset_voxels=4.0, on_bad_scan="stop"
-)
-RULES = PredictionParams(coverage=0.9, min_agreement=0.8, typical_share=0.99, typical_directions=4)
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A predictor with random weights, made up."""
-    rng = np.random.default_rng(2)
-    backbone = build_backbone("MobileNetV2", (109, 91))
-    set_random_weights(backbone, 1)
-    n_features = backbone.output_shape[-1]
-    kernel = (rng.normal(size=(n_features, 4)) / np.sqrt(n_features)).astype(np.float32)
-    head = HeadWeights(kernel, np.zeros(4, np.float32), rng.normal(size=4).astype(np.float32), 0.0)
-    labels = np.arange(60) % 2
-    measures = pd.DataFrame(
-        {"peak_slice": 41.0, "striatal_contrast": np.linspace(1, 99, 60), "image_mean": 0.2}, index=range(60)
-    )
-    role = TrainingRole(labels, np.arange(60) % 5, rng.normal(size=60) + labels, rng.random((60, n_features)), measures)
     folder = tmp_path_factory.mktemp("predictor")
-    write_model(folder / "model.keras", build_classifier(backbone, head, 0.5))
-    write_parts(folder, fit_parts(role, [head] * 3, "phantom", PREPROCESS, RULES))
-    keras.backend.clear_session()
+    write_predictor(folder)
     return folder
 
 
