@@ -45,6 +45,8 @@ class Explainer:
         The baseline is the same image with all that is brighter than the median of the head cut down to it: a head
         without striata. A black image would make the head itself the evidence.
         """
+        if scan.volume is None:
+            raise ValueError("a scan that was prepared without its volume cannot be explained")
         baseline = np.minimum(scan.image, np.median(scan.image[scan.image > 0]))
         attribution = self._gradients.attribute(scan.image, baseline)
         offset = check_uprightness(scan.volume).z_offset_voxels

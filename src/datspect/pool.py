@@ -20,22 +20,20 @@ from datspect.errors import WorkerError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_AHEAD = 2
-"""Items handed out for each worker, so that none waits for the next."""
-
 _kept: list[Callable[[Any], Any]] = []
 """The work, in a forked worker; nothing anywhere else."""
 
 
 def unordered(
-    work: Callable[[Item], Result], items: Iterable[Item], n_workers: int | None = None
+    work: Callable[[Item], Result], items: Iterable[Item], n_workers: int | None = None, *, n_ahead: int = 2
 ) -> Generator[Result, None, None]:
     """Results of `work` in the order in which they are done; with one worker in this process, one after the other.
 
-    `n_workers`: None for one a core. Items are taken as workers get free, no sooner. Closing the generator ends what
-    is begun and starts nothing new. Where there is fork without harm (Linux) the workers are forked: they start at
-    once, share what is in memory already, leave Ctrl-C to this process and end when it is killed. Elsewhere they are
-    threads. An error of `work` is raised here.
+    `n_workers`: None for one a core. Of items that were taken and whose result was not fetched there are at most
+    `n_ahead` a worker: two, so that none waits for the next, or more if results are fetched in bursts. Closing the
+    generator ends what is begun and starts nothing new. Where there is fork without harm (Linux) the workers are
+    forked: they start at once, share what is in memory already, leave Ctrl-C to this process and end when it is killed.
+    Elsewhere they are threads. An error of `work` is raised here.
 
     Raises
     ------
@@ -47,7 +45,7 @@ def unordered(
         return
     executor, asked = _begun(work, n_workers)
     try:
-        yield from _results(executor, asked, iter(items), _AHEAD * n_workers)
+        yield from _results(executor, asked, iter(items), n_ahead * n_workers)
     except BrokenProcessPool:
         raise WorkerError(
             "a process that shares the work was killed, perhaps for want of memory; start the same command again"

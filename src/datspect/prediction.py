@@ -29,9 +29,12 @@ _FEW = 8
 
 @dataclass(frozen=True, eq=False)
 class PreparedScan:
-    """A scan on the MNI grid, RAS+, the image that the network sees of it, and its quality measures."""
+    """A scan on the MNI grid, RAS+, the image that the network sees of it, and its quality measures.
 
-    volume: Volume
+    `volume` is None where only an answer is wanted.
+    """
+
+    volume: Volume | None
     image: NDArray[np.float32]
     measures: dict[str, float]
     flags: tuple[str, ...]
@@ -62,21 +65,30 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
-    """A whole model and what judges its answers."""
+    """A predictor's folder: a whole model, read when it is first asked, and what judges its answers."""
 
-    model: keras.Model
+    folder: Path
     parts: PredictorParts
 
     @classmethod
     def read(cls, folder: Path) -> "Predictor":
-        """Read a predictor's folder, in safe mode.
+        """Read all but the model.
 
         Raises
         ------
         DatspectError : a file is missing or not what it must be.
         """
-        parts = read_parts(folder)
-        return cls(read_model(folder / MODEL_NAME), parts)
+        return cls(folder, read_parts(folder))
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """The whole model, read in safe mode.
+
+        Raises
+        ------
+        WeightsError : it is missing, or no Keras model.
+        """
+        return read_model(self.folder / MODEL_NAME)
 
     @cached_property
     def regions(self) -> Regions:

@@ -3,7 +3,8 @@
 import itertools
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 OTHER_ENDINGS = (".xml", ".txt", ".csv", ".tsv", ".json", ".pdf", ".png", ".html", ".md")
 """Files that lie beside scans and are none."""
+
+_FEW = 8
+"""Scans that are read before processes would have started."""
+_AHEAD = 32
+"""Scans a process may be ahead of the network, which takes them in batches."""
 
 Format = Literal["table", "csv", "json"]
 
@@ -81,21 +87,22 @@ def read_predictor(model: str) -> "Predictor":
 def predicted(
     predictor: "Predictor", sources: "Sequence[Source]", *, resample: bool, figure: Path | None
 ) -> Iterator[Outcome]:
-    """Every scan's outcome, in order; scans are read by threads and predicted in batches, never all in memory."""
+    """Every scan's outcome, in order; read by all cores and predicted in batches, never all in memory."""
     from datspect.prediction import BATCH_SIZE
     from datspect.progress import progress
 
-    explainer = _explainer(predictor) if figure is not None else None
-    prepared = _prepared(predictor, sources, resample=resample)
+    prepared = _prepared(predictor, sources, resample=resample, keep_volume=figure is not None)
     steps = progress(
         prepared, total=len(sources), what="predict", unit="scan", only_on_terminal=len(sources) < BATCH_SIZE
     )
+    explainer: Explainer | None = None
     for batch in _batches(steps, BATCH_SIZE):
         usable = [scan for _, scan, _ in batch if scan is not None]
         answers = iter(predictor.answers(usable))
         for name, scan, error in batch:
             answer = next(answers) if scan is not None else None
-            if explainer and figure and scan is not None and answer is not None:
+            if figure and scan is not None and answer is not None:
+                explainer = explainer or _explainer(predictor)
                 _draw(explainer, scan, answer, name, figure)
             yield Outcome(name, answer, error)
 
@@ -109,22 +116,35 @@ def _explainer(predictor: "Predictor") -> "Explainer":
 Prepared = tuple[str, "PreparedScan | None", str]
 
 
-def _prepared(predictor: "Predictor", sources: "Sequence[Source]", *, resample: bool) -> Iterable[Prepared]:
-    from joblib import Parallel, delayed
+def _prepared(
+    predictor: "Predictor", sources: "Sequence[Source]", *, resample: bool, keep_volume: bool
+) -> Iterator[Prepared]:
+    """In order. Where no volume is kept, by processes that are forked before the model is read."""
+    from datspect.pool import unordered
 
-    _ = predictor.regions  # made once, here: each thread would make its own
-    pool = Parallel(n_jobs=-1, prefer="threads", return_as="generator", pre_dispatch="8*n_jobs")
-    generator: Iterable[Prepared] = pool(delayed(_prepare)(predictor, source, resample) for source in sources)
-    return generator
+    _ = predictor.regions  # made once, here: each worker would make its own
+    work = partial(_prepare, predictor, resample=resample, keep_volume=keep_volume)
+    n_workers = 1 if keep_volume or len(sources) < _FEW else None
+    early: dict[int, Prepared] = {}
+    wanted = 0
+    for number, prepared in unordered(work, enumerate(sources), n_workers, n_ahead=_AHEAD):
+        early[number] = prepared
+        while wanted in early:
+            yield early.pop(wanted)
+            wanted += 1
 
 
-def _prepare(predictor: "Predictor", source: "Source", resample: bool) -> Prepared:
+def _prepare(
+    predictor: "Predictor", item: "tuple[int, Source]", *, resample: bool, keep_volume: bool
+) -> tuple[int, Prepared]:
     from datspect.io.scan_reading import read_scan
 
+    number, source = item
     try:
-        return source.name, predictor.prepare(read_scan(source), resample=resample), ""
+        scan = predictor.prepare(read_scan(source), resample=resample)
     except ScanError as error:
-        return source.name, None, str(error)
+        return number, (source.name, None, str(error))
+    return number, (source.name, scan if keep_volume else replace(scan, volume=None), "")
 
 
 def _batches(items: Iterable[Prepared], size: int) -> Iterator[list[Prepared]]:
