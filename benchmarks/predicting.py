@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from datspect.cohort.table import read_cohort
+from datspect.params import load_params
 from datspect.progress import progress
 from measuring import benchmark_parser, machine, seconds, versions, write_result
 
@@ -85,7 +86,14 @@ def many_scans(volumes: list[Path]) -> dict[str, Any]:
             (folders["packed"] / f"{volume.name}.gz").write_bytes(gzip.compress(content, 6))
         times = {kind: float(_output([sys.executable, __file__, "--many", str(f)])) for kind, f in folders.items()}
     rates = {kind: len(volumes) / value for kind, value in times.items()}
-    return {"n": len(volumes), "seconds": times, "scans_per_second": rates, "features_per_second": features_rate()}
+    chosen = load_params().backbone.precision
+    return {
+        "n": len(volumes),
+        "seconds": times,
+        "scans_per_second": rates,
+        "features_per_second": features_rate(chosen),
+        "features_per_second_float32": features_rate("float32"),
+    }
 
 
 def many_seconds(folder: Path) -> float:
@@ -100,8 +108,8 @@ def many_seconds(folder: Path) -> float:
         return seconds(lambda: list(predicted(predictor, sources, resample=False, figure=None)))
 
 
-def features_rate() -> float:
-    """Images a second of the bank in the precision that the pipeline chooses here, the first batch not counted."""
+def features_rate(wanted: Any) -> float:
+    """Images a second of the bank in a precision as params.yaml names it, the first batch not counted."""
     import numpy as np
 
     from datspect.imaging.augmentation import draw_augmentations
@@ -109,11 +117,10 @@ def features_rate() -> float:
     from datspect.modeling.backbone import build_backbone
     from datspect.modeling.features import bank_blocks, build_extractor
     from datspect.modeling.precision import choose_precision, computing_in
-    from datspect.params import load_params
 
     params = load_params()
     images = np.load("data/images/images.npy", mmap_mode="r")[:256]
-    with computing_in(choose_precision(params.backbone.precision)):
+    with computing_in(choose_precision(wanted)):
         backbone = build_backbone(params.backbone.architecture, images.shape[1:3])
     read_weights(Path("models/backbone/backbone.weights.h5"), backbone)
     extractor = build_extractor(backbone)
@@ -140,11 +147,14 @@ def _say(one: dict[str, Any], many: dict[str, Any]) -> None:
         if name in one["seconds"]:
             ratio = one["seconds"][name] / least
             print(f"datspect predict, model by {name}: {one['seconds'][name]:.1f} s, {ratio:.2f}x (goal {goal}x)")
-    rate = many["features_per_second"]
-    print(f"stage features: {rate:.0f} images/s")
+    rate, in_float32 = many["features_per_second"], many["features_per_second_float32"]
+    print(f"stage features: {rate:.0f} images/s in the precision chosen here, {in_float32:.0f} in float32")
     for kind, goal in (("plain", PLAIN_GOAL), ("packed", PACKED_GOAL)):
         found = many["scans_per_second"][kind]
-        print(f"{many['n']} scans, {kind}: {found:.0f} scans/s, {found / rate:.0%} of features (goal {goal:.0%})")
+        print(
+            f"{many['n']} scans, {kind}: {found:.0f} scans/s, {found / rate:.0%} of features (goal {goal:.0%}), "
+            f"{found / in_float32:.0%} of features in float32"
+        )
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import nibabel as nib
+import numpy as np
 import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
@@ -14,7 +16,12 @@ from mlflow.models import Model
 from tests.made_up_predictor import write_predictor
 
 from datspect import serving
+from datspect.imaging.volume import MNI_SHAPE, mni_affine
 from datspect.serving import ScanModel, requirements, signature, write_served_model
+
+
+def nifti_bytes(data: np.ndarray) -> bytes:
+    return bytes(nib.Nifti1Image(data, mni_affine()).to_bytes())
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +62,9 @@ def test_without_ids_there_are_none(model: ScanModel, tiny_cohort: Path) -> None
         ("text", "nifti is no bytes"),
         (None, "nifti is no bytes"),
         (b"\x1f\x8b\x08" + bytes(40), "scan number 2"),
+        (nifti_bytes(np.full(MNI_SHAPE, np.nan, np.float32)), "NaN or infinity"),
+        (nifti_bytes(np.full(MNI_SHAPE, 7, np.int16)), "the same value"),
+        (nifti_bytes(np.arange(8**3, dtype=np.int16).reshape(8, 8, 8)), "on another grid|MNI space"),
     ],
 )
 def test_what_is_no_scan_is_refused_with_its_number_and_reason(

@@ -144,5 +144,8 @@ class Predictor:
         if len(images) <= _FEW:
             features, probabilities = (keras.ops.convert_to_numpy(each) for each in self._network(images))
         else:
-            features, probabilities = self._network.predict(images, batch_size=BATCH_SIZE, verbose=0)
-        return np.asarray(features), np.asarray(probabilities)[:, 0]
+            # A program is compiled for each size of batch: the last one is filled up.
+            missing = -len(images) % BATCH_SIZE
+            filled = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
+            features, probabilities = self._network.predict(filled, batch_size=BATCH_SIZE, verbose=0)
+        return np.asarray(features)[: len(images)], np.asarray(probabilities)[: len(images), 0]

@@ -103,10 +103,11 @@ def _read(stream: BinaryIO) -> tuple[Volume, PlacedBy, Space]:
 
 def _in_int16(voxels: Voxels) -> tuple[Voxels, float]:
     """Integers that fit stay as they are; others are scaled by one factor, since absolute units mean nothing."""
-    if not np.isfinite(voxels).all():
+    is_integer = voxels.dtype.kind in "iu"
+    if not (is_integer or np.isfinite(voxels).all()):
         raise ScanError("voxels hold NaN or infinity; replace them, for instance by 0 outside the head")
     largest = max(-float(voxels.min()), float(voxels.max()))
-    is_whole = voxels.dtype.kind in "iu" or np.array_equal(voxels, np.rint(voxels))
+    is_whole = is_integer or np.array_equal(voxels, np.rint(voxels))
     if is_whole and largest <= np.iinfo(np.int16).max:
         return voxels.astype(np.int16), 1.0
     scale = LARGEST_SCALED / largest
