@@ -53,6 +53,8 @@ def test_a_download_goes_through_the_whole_graph_and_names_nobody(
     groups = ["--groups", "PD,Control,SWEDD"]
     said = graph.run("datspect", "import", "ppmi", *map(str, download.roots), *tables, "--to", "data/ppmi", *groups)
     said += graph.repro()
+    said += graph.run("datspect", "register")
+    assert "real scans" in said
 
     names = read_or_create_key(key)
     imported = {who.subject for who in download.chosen(("pd", "control", "swedd")).values() if who.imported}
@@ -68,6 +70,10 @@ def test_a_download_goes_through_the_whole_graph_and_names_nobody(
     report = (graph.folder / "reports/report.md").read_text("utf-8")
     assert "cohort of real scans" in report
     assert "PHANTOM" not in report
+
+    (card,) = (graph.folder / "mlruns").rglob("card.html")
+    assert "PHANTOM" not in card.read_text("utf-8")
+    assert not [subject for subject in trained if subject in card.read_text("utf-8")]
 
     # DVC's cache holds again what lies in the work tree.
     outputs = [*{content: (name, content) for name, content in contents(graph.folder)}.values()]
