@@ -77,11 +77,11 @@ def test_a_phantom_never_replaces_real_scans(challenger: str, champion: str | No
     assert promotion.of_one_kind(challenger, champion).outcome == outcome
 
 
-def test_what_cannot_be_traced_fails_by_the_missing_link() -> None:
+def test_what_cannot_be_traced_is_refused_by_the_missing_link() -> None:
     assert outcomes(promotion.traceable("c", [], "l")) == ["passed", "passed", "passed"]
-    assert outcomes(promotion.traceable(None, [], None)) == ["FAILED", "passed", "FAILED"]
+    assert outcomes(promotion.traceable(None, [], None)) == ["refused", "passed", "refused"]
     changed = promotion.traceable("c", [f"file{k}" for k in range(7)], "l")[1]
-    assert changed.outcome == "FAILED"
+    assert changed.outcome == "refused"
     assert "file0" in changed.finding
     assert "and 2 more" in changed.finding
 
@@ -89,8 +89,8 @@ def test_what_cannot_be_traced_fails_by_the_missing_link() -> None:
 def test_predictions_are_reproduced_within_the_tolerance_alone() -> None:
     stored = np.array([0.1, 0.9])
     assert promotion.reproduced(stored, stored + 0.9e-4).outcome == "passed"
-    assert promotion.reproduced(stored, stored + np.array([0, 1.1e-4])).outcome == "FAILED"
-    assert promotion.reproduced(stored, np.array([0.1, np.nan])).outcome == "FAILED"
+    assert promotion.reproduced(stored, stored + np.array([0, 1.1e-4])).outcome == "refused"
+    assert promotion.reproduced(stored, np.array([0.1, np.nan])).outcome == "refused"
 
 
 def test_looks_are_counted_in_words() -> None:

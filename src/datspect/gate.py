@@ -165,7 +165,7 @@ def _reproduced(challenger: Side, root: Path) -> Rule:
     if cohort["digest"] != challenger.tag("data_sha256"):
         return Rule(
             "stored predictions reproduced",
-            "FAILED",
+            "refused",
             "data/images is of another cohort than the version; check its commit out, then dvc checkout",
         )
     subjects = read_table(root / "data/images/subjects.csv", ["scan_id"])

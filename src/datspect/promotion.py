@@ -120,18 +120,18 @@ def of_one_kind(challenger: str, champion: str | None) -> Rule:
 
 def traceable(commit: str | None, changed: Sequence[str], lock_commit: str | None) -> list[Rule]:
     """Commit at training, tracked files that differed from it, and the commit whose dvc.lock holds the results."""
-    rules = [_rule("git commit at training", commit is not None, commit or "none: no git repository, or no commit")]
+    rules = [_link("git commit at training", commit is not None, commit or "none: no git repository, or no commit")]
     listed = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
     finding = f"changed and not committed: {listed}; commit, then dvc repro -f final" if changed else "none"
-    rules.append(_rule("files changed at training", not changed, finding, {"changed": list(changed)}))
+    rules.append(_link("files changed at training", not changed, finding, {"changed": list(changed)}))
     finding = lock_commit or "no commit's dvc.lock has these results; git commit dvc.lock, then promote again"
-    return [*rules, _rule("results in a committed dvc.lock", lock_commit is not None, finding)]
+    return [*rules, _link("results in a committed dvc.lock", lock_commit is not None, finding)]
 
 
 def reproduced(stored: NDArray[np.floating[Any]], again: NDArray[np.floating[Any]]) -> Rule:
     """Probabilities of the test set as they are stored, and as the version gives them again; shape (N,)."""
     largest = float(np.abs(stored - again).max())
-    return _rule(
+    return _link(
         "stored predictions reproduced",
         largest <= REPRODUCTION_TOLERANCE,
         f"largest difference {largest:.1e} on {len(stored)} subjects, at most {REPRODUCTION_TOLERANCE:g}",
@@ -158,6 +158,11 @@ def _at_least(name: str, metrics: Mapping[str, float], key: str, floor: float) -
 
 def _rule(name: str, passed: bool, finding: str, figures: Mapping[str, Any] | None = None) -> Rule:
     return Rule(name, "passed" if passed else "FAILED", finding, figures or {})
+
+
+def _link(name: str, holds: bool, finding: str, figures: Mapping[str, Any] | None = None) -> Rule:
+    """A link between a version and what it was made from: without it the figures are of nothing known."""
+    return Rule(name, "passed" if holds else "refused", finding, figures or {})
 
 
 def _difference(found: Mapping[str, float], key: str) -> str:

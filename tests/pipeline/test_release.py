@@ -124,7 +124,7 @@ def test_a_change_makes_a_challenger_that_must_be_committed_and_pass_and_going_b
     assert (code, "version 2" in output) == (0, True), output
     code, output = command(graph, "promote")
     assert code == 1
-    assert "NOT promoted: results in a committed dvc.lock" in output
+    assert "REFUSED, and --force would not help: results in a committed dvc.lock" in output
     commit(graph, "its results")
     graph.set_params(promotion={"min_sensitivity": 1.0})
     code, output = command(graph, "promote")
