@@ -23,7 +23,7 @@ OTHER_ENDINGS = (".xml", ".txt", ".csv", ".tsv", ".json", ".pdf", ".png", ".html
 
 _FEW = 8
 """Scans that are read before processes would have started."""
-_AHEAD = 32
+_AHEAD = 64
 """Scans a process may be ahead of the network, which takes them in batches."""
 
 Format = Literal["table", "csv", "json"]

@@ -1,9 +1,10 @@
 """Bring a volume's axes into RAS+ order: x to the patient's right, y anterior, z superior."""
 
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
+from numpy.typing import NDArray
 
 from datspect.errors import ScanError
 from datspect.imaging.volume import MNI_SHAPE, Affine, Volume, mni_affine
@@ -19,7 +20,7 @@ def reorient(volume: Volume) -> Volume:
     if volume.data.ndim != 3:
         raise ScanError(f"expected a 3-D volume, got shape {volume.data.shape}; average or choose the frames first")
     affine = reoriented_affine(volume.data.shape, volume.affine)
-    return Volume(apply_orientation(volume.data, io_orientation(volume.affine)), affine)
+    return Volume(apply_orientation(volume.data, _orientation(volume.affine)), affine)
 
 
 def reoriented_affine(shape: tuple[int, ...], affine: Affine) -> Affine:
@@ -31,7 +32,7 @@ def reoriented_affine(shape: tuple[int, ...], affine: Affine) -> Affine:
     """
     if not np.isfinite(affine).all() or np.linalg.det(affine[:3, :3]) == 0:
         raise ScanError("the affine is not finite or not invertible; convert the scan anew")
-    return np.asarray(affine @ inv_ornt_aff(io_orientation(affine), shape), dtype=np.float64)
+    return np.asarray(affine @ inv_ornt_aff(_orientation(affine), shape), dtype=np.float64)
 
 
 @cache
@@ -43,3 +44,16 @@ def mni_ras_affine() -> Affine:
     affine = reoriented_affine(MNI_SHAPE, mni_affine())
     affine.flags.writeable = False
     return affine
+
+
+def _orientation(affine: Affine) -> NDArray[np.float64]:
+    """Axis and direction of each axis of the voxels, shape (3, 2), as nibabel has it."""
+    return _found_orientation(tuple(map(float, np.ravel(affine))))
+
+
+@lru_cache(maxsize=256)
+def _found_orientation(affine: tuple[float, ...]) -> NDArray[np.float64]:
+    """Kept, since the scans of a cohort lie on one grid and the search takes longer than all else in `reorient`."""
+    orientation: NDArray[np.float64] = io_orientation(np.reshape(affine, (4, 4)))
+    orientation.flags.writeable = False
+    return orientation
