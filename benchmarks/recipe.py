@@ -80,6 +80,34 @@ def build_classifier(base: keras.Model, head: Head) -> keras.Model:
     return model
 
 
+class _Trainable(keras.Model):
+    """A class, since in a functional model the `training` of `fit` goes before one that is given to a part of it."""
+
+    def __init__(self, base: keras.Model, top: keras.Model, *, learns_statistics: bool) -> None:
+        super().__init__()
+        self.base, self.top, self.learns_statistics = base, top, learns_statistics
+
+    def call(self, images: Any, training: bool | None = None) -> Any:
+        features = self.base(images, training=training if self.learns_statistics else False)
+        return self.top(features, training=training)
+
+
+def build_trainable(base: keras.Model, head: Head, batch_norm: str) -> keras.Model:
+    """As `build_classifier`, all layers of the base trained; the statistics of its normalisation `frozen` or not."""
+    base.trainable = True
+    layers = keras.layers
+    top = keras.Sequential(
+        [
+            layers.Dense(head.width, activation="relu"),
+            layers.Dropout(head.dropout),
+            layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    model = _Trainable(base, top, learns_statistics=batch_norm == "trained")
+    model.compile(keras.optimizers.Adam(), "binary_crossentropy", metrics=["accuracy"])
+    return model
+
+
 def fit_fold(
     base: keras.Model,
     head: Head,
@@ -87,16 +115,17 @@ def fit_fold(
     augment: AugmentParams,
     batch_size: int,
     report: Callable[[], object] = lambda: None,
+    build: Callable[[keras.Model, Head], keras.Model] = build_classifier,
 ) -> FittedFold:
     """Train on `folder`/train over all epochs of `head`; validate on `folder`/validation after each.
 
-    `report` is told after each epoch.
+    `report` is told after each epoch; `build` makes the model of base and head.
     """
     with _as_the_old_classes_are():
         keras.utils.set_random_seed(head.seed)
         training = _flow(_augmenting(augment), folder / "train", base, batch_size, shuffle=True, seed=head.seed)
         validation = _flow(_plain(), folder / "validation", base, batch_size, shuffle=False, seed=None)
-        model = build_classifier(base, head)
+        model = build(base, head)
         clock = EpochClock(report)
         schedule = keras.callbacks.LearningRateScheduler(lambda epoch, _: float(head.learning_rates[epoch]))
         model.fit(

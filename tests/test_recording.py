@@ -12,8 +12,8 @@ from tests.tracking.projects import Recorded, add_database, new_project
 from datspect import recording, tracking
 from datspect.errors import CohortError
 from datspect.io.tables import read_json, read_table, write_json
-from datspect.params import ParametersFrom
 from datspect.recording import CV_FILES, FINAL_FILES, SUBJECT_LEVEL, RecordError, flat_metrics, read_whole_record
+from datspect.sections import ParametersFrom
 
 FILES = {"cv": CV_FILES, "final": FINAL_FILES}
 

@@ -12,9 +12,9 @@ from tests.tracking.projects import new_project
 
 from datspect.digests import file_digest
 from datspect.io.tables import read_json, read_table
-from datspect.params import ParametersFrom
 from datspect.recording import CV_FILES, FINAL_FILES
 from datspect.results import origin_of_parameters
+from datspect.sections import ParametersFrom
 
 SPLITS_SHA256 = "1a2b3c4d5e6f" + "7" * 52
 STUDY = ParametersFrom(study="wide", trial=7, split="1a2b3c4d5e6f")

@@ -153,6 +153,42 @@ def test_the_score_of_a_trial_is_that_of_a_study_without_pruning(project: Path) 
 
 
 @pytest.mark.slow
+def test_trials_are_shared_out_and_all_arrive(project: Path) -> None:
+    """Two processes on one study: no trial twice, every one in MLflow under the one run, the files as ever."""
+    of_two = with_workers(chosen(project, trials=5, sampler="random", pruner="none"), 2)
+    studies.search(of_two)
+    summary = json.loads((of_two.folder / "study.json").read_text("utf-8"))
+    table = pd.read_csv(of_two.folder / "trials.csv")
+    assert summary["n_trials"]["complete"] >= 5
+    assert table["trial"].is_unique
+    client = mlflow.MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
+    experiment = client.get_experiment_by_name("datspect")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert [run.info.status for run in parents] == ["FINISHED"]
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
+    assert sorted(run.data.tags["datspect.trial"] for run in children) == sorted(map(str, table["trial"]))
+    # The same trial, wherever it runs, has the same score.
+    alone = chosen(project, trials=1, name="alone")
+    studies.search(alone)
+    first = pd.read_csv(alone.folder / "trials.csv")
+    assert table.loc[table["trial"] == 0, "score"].item() == pytest.approx(first["score"].item(), abs=1e-6)
+
+
+def with_workers(one: studies.Chosen, n: int) -> studies.Chosen:
+    executor = one.params.executor.model_copy(update={"workers": n})
+    return replace(one, params=one.params.model_copy(update={"executor": executor}))
+
+
+def test_a_study_of_a_network_that_is_fine_tuned_is_refused(project: Path) -> None:
+    params = load_params(write_params(project))
+    trained = params.model_copy(update={"backbone": params.backbone.model_copy(update={"trainable": "all"})})
+    with pytest.raises(ParamsError, match="a study trains heads on the bank of features"):
+        studies.choose(trained, write_inputs(project), project / "reports" / "tune")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["roc_auc", "accuracy"])
 def test_other_objectives_are_made_large(project: Path, objective: str) -> None:
     studies.search(chosen(project, objective=objective, pruner="none"))

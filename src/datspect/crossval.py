@@ -75,12 +75,18 @@ def trained_until(
 def out_of_fold_logits(heads: Sequence[Head], fitted: Sequence[FittedHead], clean: FloatArray) -> FloatArray:
     """Each subject's log odds by the head that validated on it, shape (N,); NaN where none did.
 
-    `clean`: features of the clean images, shape (N, F).
+    `clean`: what the frozen network makes of the clean images, shape (N, F).
     """
     scores = np.full(len(clean), np.nan)
     for head, result in zip(heads, fitted, strict=True):
-        scores[head.validation_rows] = logits(result.weights, clean[head.validation_rows])
+        rows = head.validation_rows
+        scores[rows] = logits(result.weights, features_of(result, clean)[rows])
     return scores
+
+
+def features_of(fitted: FittedHead, clean: FloatArray) -> FloatArray:
+    """What a head was given of the clean images: by its own network if it has one, else `clean`, the bank's."""
+    return clean if fitted.features is None else fitted.features
 
 
 def probabilities(scores: FloatArray) -> FloatArray:

@@ -86,7 +86,8 @@ class Explainer:
 def _in_words(answer: Answer) -> str:
     sure = "INCONCLUSIVE" if answer.inconclusive else "conclusive"
     unlike = f"; unlike the training cohort: {', '.join(answer.unlike)}" if answer.unlike else ""
-    return f"{answer.prediction}, P(PD) {answer.probability:.3f}, {sure}, {answer.agreement:.0%} of heads agree{unlike}"
+    heads = "" if answer.agreement is None else f", {answer.agreement:.0%} of heads agree"
+    return f"{answer.prediction}, P(PD) {answer.probability:.3f}, {sure}{heads}{unlike}"
 
 
 def _striatum(slices: list[int], z_offset_voxels: float) -> NDArray[np.bool_]:

@@ -31,7 +31,8 @@ class TrainingRole:
     """The subjects of the training role in one order, N of them.
 
     `labels`, `dev_folds`, `dev_logits`: shape (N,), the last out of fold; `features`: of the clean images, shape
-    (N, F); `measures`: columns `RANGED`.
+    (N, F); `measures`: columns `RANGED`; `features_by_fold`: where networks were fine-tuned, what that of each
+    development fold makes of all N.
     """
 
     labels: IntArray
@@ -39,6 +40,7 @@ class TrainingRole:
     dev_logits: FloatArray
     features: FloatArray
     measures: pd.DataFrame
+    features_by_fold: Mapping[int, FloatArray] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +48,8 @@ class Judgements:
     """Of N scans, every array of shape (N,).
 
     `probabilities`: calibrated; `predictions`: 1 is PD, of the calibrated probability; `agreement`: share of the
-    development heads that say the same; `inconclusive`: within the band, or too few of them agree; `distances`: of the
-    features, as `Typicality` gives them; `typical`: whether they lie within its limit.
+    development heads that say the same, NaN where there are none; `inconclusive`: within the band, or too few of them
+    agree; `distances`: of the features, as `Typicality` gives them; `typical`: whether they lie within its limit.
     """
 
     probabilities: FloatArray
@@ -65,7 +67,7 @@ def fit_parts(
     preprocess: PreprocessParams,
     prediction: PredictionParams,
 ) -> PredictorParts:
-    """Fit calibration, band and limits; `heads` are those of the development folds."""
+    """Fit calibration, band and limits; `heads` are those of the development folds, none of a fine-tuned network."""
     out_of_fold = cross_calibrated(role.labels, role.dev_logits, role.dev_folds)
     band = inconclusive_band(out_of_fold, prediction.coverage)
     tail = (1 - prediction.typical_share) / 2
@@ -83,6 +85,7 @@ def fit_parts(
             role.dev_folds,
             n_directions=prediction.typical_directions,
             share=prediction.typical_share,
+            features_by_fold=role.features_by_fold,
         ),
         heads=heads,
     )
@@ -92,8 +95,10 @@ def judged(parts: PredictorParts, model_logits: FloatArray, features: FloatArray
     """Judge what the final model says, log odds of shape (N,), of scans with the given features, shape (N, F)."""
     probabilities = parts.calibration.probabilities(model_logits)
     predictions = predicted_labels(probabilities)
-    of_heads = np.stack([parts.calibration.probabilities(logits(head, features)) for head in parts.heads])
-    agreement = (predicted_labels(of_heads) == predictions).mean(axis=0)
+    agreement = np.full(len(predictions), np.nan)
+    if parts.heads:
+        of_heads = np.stack([parts.calibration.probabilities(logits(head, features)) for head in parts.heads])
+        agreement = (predicted_labels(of_heads) == predictions).mean(axis=0)
     distances = parts.typicality.distances(features)
     return Judgements(
         probabilities=probabilities,

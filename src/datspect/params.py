@@ -4,22 +4,20 @@ import math
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from datspect.errors import ParamsError
+from datspect.sections import ParametersFrom, Schedule, Section, Seed, TuneParams
 
 PARAMS_PATH = Path("params.yaml")
 PHANTOM_COHORT_PATH = "data/phantom/cohort"
 
 Architecture = Literal["InceptionV3", "Xception", "MobileNetV2", "ResNet50V2", "InceptionResNetV2"]
 SliceIndex = Annotated[int, Field(ge=0, le=90)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
 PositiveFactor = Annotated[float, Field(gt=0, le=10)]
-FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
-StudyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,60}$")]
 
 SMALLEST_SIDE: dict[Architecture, int] = {
     "InceptionV3": 75,
@@ -41,12 +39,6 @@ def _check_input_size(value: object) -> object:
 
 
 InputSize = Annotated[Literal["native"] | list[int], BeforeValidator(_check_input_size)]
-
-
-class Section(BaseModel):
-    """One section of params.yaml: no unknown key, no silent conversion, no change afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class CohortParams(Section):
@@ -114,13 +106,37 @@ class SplitParams(Section):
 
 
 class BackboneParams(Section):
-    """The frozen network below the classifier."""
+    """The network below the classifier, frozen or fine-tuned."""
 
     architecture: Architecture
     weights: str | None
+    trainable: str = Field(min_length=1, description="none, all, or the layer from which upwards it is trained")
     seed: Seed
     precision: Literal["auto", "float32", "bfloat16"]
     download_seconds: float = Field(gt=0)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether heads alone are trained, on the bank of features."""
+        return self.trainable == "none"
+
+
+class FinetuningParams(Section):
+    """How a network is trained that is not frozen; epochs and learning rates are those of `training`."""
+
+    batch_norm: Literal["frozen", "trained"] = Field(description="its statistics; scale and shift are weights")
+    warmup_epochs: int = Field(ge=0, description="first epochs, in which the head alone is trained")
+    precision: Literal["auto", "float32", "bfloat16", "float16"]
+
+
+class ExecutorParams(Section):
+    """Where folds and trials run; nothing here changes a result."""
+
+    kind: Literal["local", "dask"]
+    workers: int = Field(ge=1, description="of a local executor: so many at a time")
+    folds_per_gpu: int = Field(ge=1, description="local workers that share a GPU")
+    scheduler: str | None = Field(description="address of Dask's scheduler; the environment goes before it")
+    checkpoint_minutes: float = Field(gt=0, description="between two checkpoints within a fold")
 
 
 class AugmentParams(Section):
@@ -139,9 +155,6 @@ class ClassifierParams(Section):
 
     width: int = Field(ge=1, le=4096)
     dropout: float = Field(ge=0, lt=1)
-
-
-Schedule = Literal["step", "cosine", "exponential", "constant"]
 
 
 class LearningRateParams(Section):
@@ -212,99 +225,12 @@ class PromotionParams(Section):
     min_common_subjects: int = Field(ge=2, description="subjects to compare on when data or split differ")
 
 
-class FloatRange(Section):
-    """Real numbers from `low` to `high`, both included; `scale` says on which all stretches are equally likely."""
-
-    low: FiniteFloat
-    high: FiniteFloat
-    scale: Literal["linear", "log"]
-
-    @model_validator(mode="after")
-    def _is_a_range(self) -> Self:
-        _check_range(self.low, self.high, self.scale)
-        return self
-
-
-class IntRange(Section):
-    """Whole numbers from `low` to `high`, both included, `step` apart."""
-
-    low: int
-    high: int
-    step: int = Field(ge=1)
-    scale: Literal["linear", "log"]
-
-    @model_validator(mode="after")
-    def _is_a_range(self) -> Self:
-        _check_range(self.low, self.high, self.scale)
-        if (self.high - self.low) % self.step:
-            raise ValueError(f"high = {self.high}: a whole number of steps of {self.step} above low ({self.low})")
-        if self.scale == "log" and self.step != 1:
-            raise ValueError(f"step = {self.step}: must be 1 on a log scale")
-        return self
-
-
-def _check_range(low: float, high: float, scale: str) -> None:
-    if low >= high:
-        raise ValueError(f"high = {high:g}: must be above low ({low:g})")
-    if scale == "log" and low <= 0:
-        raise ValueError(f"low = {low:g}: must be above 0 on a log scale")
-
-
-class TuneSpace(Section):
-    """What a study varies, named as in `classifier` and `training.learning_rate`."""
-
-    dropout: FloatRange
-    width: IntRange
-    initial: FloatRange
-    final: FloatRange
-    schedule: Annotated[list[Schedule], Field(min_length=1)]
-    drops: IntRange
-
-    @model_validator(mode="after")
-    def _every_point_is_allowed(self) -> Self:
-        limits = {"dropout": (0.0, 0.999), "width": (1, 4096), "initial": (1e-12, 1.0), "final": (1e-12, 1.0)}
-        for name, (lowest, highest) in limits.items():
-            given = getattr(self, name)
-            if given.low < lowest or given.high > highest:
-                raise ValueError(f"{name}: from {given.low:g} to {given.high:g}; must lie in {lowest:g} to {highest:g}")
-        if self.drops.low < 1:
-            raise ValueError(f"drops.low = {self.drops.low}: at least 1")
-        if self.final.high > self.initial.low:
-            raise ValueError(f"final.high = {self.final.high:g}: at most initial.low ({self.initial.low:g})")
-        if len(set(self.schedule)) < len(self.schedule):
-            raise ValueError(f"schedule = {self.schedule}: each one once")
-        return self
-
-
-class TuneParams(Section):
-    """The search for dropout, width and learning rates; nothing in the graph depends on it."""
-
-    study: StudyName
-    storage: str = Field(min_length=1, description="address of the database of studies")
-    objective: Literal["log_loss", "roc_auc", "accuracy"]
-    trials: int = Field(ge=1)
-    minutes: Annotated[FiniteFloat, Field(gt=0)] | None
-    sampler: Literal["tpe", "random"]
-    pruner: Literal["median", "halving", "none"]
-    check_epochs: int = Field(ge=1, description="epochs between two looks of the pruner at a trial")
-    nested_trials: int = Field(ge=1)
-    seed: Seed
-    space: TuneSpace
-
-
-class ParametersFrom(Section):
-    """The trial that `classifier` and `training` were taken from, and which split its study saw."""
-
-    study: StudyName
-    trial: int = Field(ge=0)
-    split: str = Field(pattern=r"^[0-9a-f]{12}$", description="first digits of the SHA-256 of data/splits.csv")
-
-
 class TrackingParams(Section):
     """Where runs are filed in MLflow, and what may leave this machine."""
 
     experiment: str = Field(min_length=1)
     share_subject_level: bool = Field(description="images and rows of real subjects may go to a remote server")
+    log_fold_models: Literal["changed", "all"] = Field(description="what of each fold's network is kept and logged")
 
 
 class Params(Section):
@@ -318,6 +244,8 @@ class Params(Section):
     augment: AugmentParams
     classifier: ClassifierParams
     training: TrainingParams
+    finetuning: FinetuningParams
+    executor: ExecutorParams
     prediction: PredictionParams
     baselines: BaselinesParams
     checks: ChecksParams
@@ -333,6 +261,15 @@ class Params(Section):
             raise ValueError(
                 f"preprocess.input_size = {size}: each side at least {smallest}, which backbone.architecture = "
                 f"{self.backbone.architecture} needs"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _warmup_ends(self) -> Self:
+        if self.finetuning.warmup_epochs >= self.training.epochs:
+            raise ValueError(
+                f"finetuning.warmup_epochs = {self.finetuning.warmup_epochs}: must be below training.epochs "
+                f"({self.training.epochs})"
             )
         return self
 

@@ -86,8 +86,13 @@ def _results(
 
 
 def _begin(work: Callable[[Any], Any]) -> None:
-    """What a worker does first: keep its work, leave Ctrl-C to its parent, and watch that it is there."""
+    """What a worker does first: keep its work."""
     _kept.append(work)
+    leave_to_parent()
+
+
+def leave_to_parent() -> None:
+    """In a worker: leave Ctrl-C to the parent process, and end when it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

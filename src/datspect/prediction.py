@@ -26,6 +26,8 @@ FloatArray = NDArray[np.floating[Any]]
 BATCH_SIZE = 64
 _FEW = 8
 """So many images are predicted without the compilation of a program, which takes longer than they do."""
+_SIZES = (1, _FEW, BATCH_SIZE)
+"""Images that a program is compiled for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +50,7 @@ class Answer:
     probability : of PD, calibrated; the class, `prediction`, follows it at 0.5
     model_probability : of PD, as the network gives it and as the pipeline's tables have it
     inconclusive : too near to 0.5, or the development heads do not agree: the class should not be relied on
-    agreement : share of the development heads that say the same class
+    agreement : share of the development heads that say the same class; None where none are kept
     unlike : what is out of the range of the training cohort; the answer is then an extrapolation
     flags : of the quality control
     measures : of the scan: binding ratios, peak slice, contrast, feature distance
@@ -58,7 +60,7 @@ class Answer:
     model_probability: float
     prediction: str
     inconclusive: bool
-    agreement: float
+    agreement: float | None
     unlike: tuple[str, ...]
     flags: tuple[str, ...]
     measures: dict[str, float]
@@ -70,16 +72,22 @@ class Predictor:
 
     folder: Path
     parts: PredictorParts
+    stays: bool = False
 
     @classmethod
-    def read(cls, folder: Path) -> "Predictor":
-        """Read all but the model.
+    def read(cls, folder: Path, *, stays: bool = False) -> "Predictor":
+        """Read all but the model; one that `stays`, in a server, compiles its programs for few images too.
 
         Raises
         ------
         DatspectError : a file is missing or not what it must be.
         """
-        return cls(folder, read_parts(folder))
+        return cls(folder, read_parts(folder), stays)
+
+    def warm_up(self) -> None:
+        """Read the model, place the regions and compile the program for one scan."""
+        _ = self.regions
+        self.probabilities(np.zeros((1, *self.model.input_shape[1:]), np.float32))
 
     @cached_property
     def model(self) -> keras.Model:
@@ -125,7 +133,7 @@ class Predictor:
                 model_probability=float(probabilities[row]),
                 prediction=LABELS[found.predictions[row]],
                 inconclusive=bool(found.inconclusive[row]),
-                agreement=float(found.agreement[row]),
+                agreement=None if np.isnan(found.agreement[row]) else float(found.agreement[row]),
                 unlike=(*out_of_range(self.parts.ranges, scan.measures), *(() if typical else ("features",))),
                 flags=scan.flags,
                 measures=scan.measures | {"feature_distance": float(found.distances[row])},
@@ -144,15 +152,14 @@ class Predictor:
 
     def _outputs(self, images: NDArray[np.float32]) -> tuple[FloatArray, FloatArray]:
         """Features, shape (N, F), and probabilities, shape (N,)."""
-        if len(images) <= _FEW:
+        if len(images) <= _FEW and not self.stays:
             features, probabilities = (keras.ops.convert_to_numpy(each) for each in self._network(images))
         else:
+            size = next((size for size in _SIZES if self.stays and len(images) <= size), BATCH_SIZE)
             # A program is compiled for each size of batch: the last one is filled up.
-            missing = -len(images) % BATCH_SIZE
-            filled = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
+            filled = np.concatenate([images, np.repeat(images[-1:], -len(images) % size, axis=0)])
             batches = [
-                self._network.predict_on_batch(filled[start : start + BATCH_SIZE])
-                for start in range(0, len(filled), BATCH_SIZE)
+                self._network.predict_on_batch(filled[start : start + size]) for start in range(0, len(filled), size)
             ]
             features, probabilities = (np.concatenate(each) for each in zip(*batches, strict=True))
         return np.asarray(features)[: len(images)], np.asarray(probabilities)[: len(images), 0]

@@ -141,6 +141,9 @@ def _record_whole(
 def _record_model(
     run: tracking.Run, record: Mapping[str, Any], model: Mapping[str, Any], folder: Path, name: str
 ) -> None:
+    if not model["file"].endswith(".keras"):  # arrays of the layers that training changed
+        run.log_files([folder / model["file"]], "model")
+        return
     run.log_keras_model(
         folder / model["file"],
         name=name,

@@ -19,8 +19,9 @@ from datspect.io.figures import write_figure
 from datspect.io.tables import write_json, write_table
 from datspect.io.training_data import TrainingData
 from datspect.modeling.heads import Head
-from datspect.params import ParametersFrom, Params
+from datspect.params import Params
 from datspect.provenance import Provenance, git_state, provenance, releases
+from datspect.sections import ParametersFrom
 
 _NAMES = np.array(["control", "pd"])
 
@@ -70,6 +71,8 @@ def run_record(
     `requirements`: pinned packages that the models will need.
     """
     sections: dict[str, BaseModel] = {"classifier": params.classifier, "training": params.training}
+    if not params.backbone.frozen:
+        sections |= {"backbone": params.backbone, "finetuning": params.finetuning, "augment": params.augment}
     if params.parameters_from:
         sections["parameters_from"] = params.parameters_from
     made_of, splits_sha256 = provenance(stage, sections, inputs), file_digest(splits)
@@ -136,7 +139,10 @@ def _note_on_another_split(parameters_from: ParametersFrom) -> str:
 
 
 def saved_model(path: Path, head: str, input_shape: Sequence[int]) -> dict[str, Any]:
-    """How run.json names a saved model: its file, the head in it, and the shape of one subject's input."""
+    """How run.json names a saved model: its file, the head in it, and the shape of one subject's input.
+
+    A file of arrays, .npz, holds a head and the layers that training changed; it is no model by itself.
+    """
     return {"file": path.name, "head": head, "input_shape": list(input_shape), "sha256": file_digest(path)}
 
 

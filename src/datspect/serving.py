@@ -39,8 +39,8 @@ class ScanModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
 
     def load_context(self, context: Any) -> None:
         """Read the predictor that lies among the model's artifacts."""
-        self.predictor = Predictor.read(Path(context.artifacts[FOLDER_NAME]))
-        _ = self.predictor.model, self.predictor.regions  # now, not at the first request
+        self.predictor = Predictor.read(Path(context.artifacts[FOLDER_NAME]), stays=True)
+        self.predictor.warm_up()  # now, not at the first request
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
         """A row a scan.

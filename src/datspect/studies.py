@@ -13,12 +13,14 @@ from datspect import results, study_record, tracking
 from datspect.cohort.table import cohort_title
 from datspect.digests import file_digest
 from datspect.errors import ParamsError, TuningError
+from datspect.executors import Report, completed, places
 from datspect.io.atomic import replacing
 from datspect.io.figures import write_figure
 from datspect.io.tables import write_json, write_table
 from datspect.io.training_data import TrainingData, TrainingInputs, read_training_data
-from datspect.params import ParametersFrom, Params, StudyName, load_params
+from datspect.params import Params, load_params
 from datspect.provenance import files_digest
+from datspect.sections import ParametersFrom, StudyName
 from datspect.tuning.applying import applied, difference
 from datspect.tuning.development import Development, development
 from datspect.tuning.figures import study_figures
@@ -59,8 +61,13 @@ def choose(
 
     Raises
     ------
-    ParamsError, CohortError : the space contradicts itself, or the data are missing.
+    ParamsError, CohortError : the space contradicts itself, the network is not frozen, or the data are missing.
     """
+    if not params.backbone.frozen:
+        raise ParamsError(
+            f"backbone.trainable = {params.backbone.trainable}: a study trains heads on the bank of features, so that "
+            "it takes minutes; set backbone.trainable to none, run dvc repro, tune, and set it back"
+        )
     space = search_space(params.tune.space, params.classifier, params.training, vary or NAMES)
     data = read_training_data(inputs, memory_mapped=True)
     identity = Identity(
@@ -160,18 +167,54 @@ def _searched(chosen: Chosen, study: Study, data: Development, n_trials: int) ->
     with _run(chosen, study.name, study.id) as run:
         run.log_dataset(data.scans, name=cohort["kind"], digest=cohort["digest"], context="tuning")
         study_record.record_missing(run, study.trials(), folder, objective)
-        run_trials(
-            Search(study, chosen.space, data, tune.check_epochs, folder),
-            n_trials,
-            tune.minutes,
-            lambda trial: study_record.record_trial(run, trial, folder, objective),
-        )
+        if (n_places := places(chosen.params.executor)) > 1:
+            _shared_out(chosen, study, data, n_trials, folder, n_places, run)
+        else:
+            run_trials(
+                Search(study, chosen.space, data, tune.check_epochs, folder),
+                n_trials,
+                tune.minutes,
+                lambda trial: study_record.record_trial(run, trial, folder, objective),
+            )
         summary = _write_summary(chosen, study)
         files = [chosen.folder / name for name in ("study.json", "trials.csv")] + sorted(chosen.folder.glob("*.png"))
         study_record.record_summary(run, summary_metrics(summary), files, finished(study.trials()))
         if any(trial.state == "running" for trial in study.trials()):
             run.hand_over()
     return summary
+
+
+@dataclass(frozen=True, eq=False)
+class _Share:
+    """What a process needs to work on a study."""
+
+    chosen: Chosen
+    data: Development
+    n_trials: int
+    folder: Path
+
+
+def _shared_out(
+    chosen: Chosen, study: Study, data: Development, n_trials: int, folder: Path, n_places: int, run: tracking.Run
+) -> None:
+    """Let `n_places` processes work on the study, and send to MLflow what they have done."""
+    share = _Share(chosen, data, n_trials, folder)
+
+    def report(_place: int, _n: int) -> None:
+        study_record.record_missing(run, study.trials(), folder, study.objective, everywhere=True)
+
+    for _ in completed(_work_on, share, range(n_places), chosen.params.executor, report):
+        report(0, 0)
+    log.info("study %s: %d of %d trials done", study.name, finished(study.trials()), n_trials)
+
+
+def _work_on(share: _Share, _place: int, report: Report) -> None:
+    """Trials until there are enough, in a process of an executor."""
+    logging.getLogger("datspect").setLevel(logging.INFO)
+    tune = share.chosen.params.tune
+    with _opened(share.chosen) as study:
+        search = Search(study, share.chosen.space, share.data, tune.check_epochs, share.folder)
+        run_trials(search, share.n_trials, tune.minutes, lambda _: report(finished(study.trials())))
 
 
 @contextmanager

@@ -52,11 +52,13 @@ def record_trial(run: tracking.Run, trial: TrialRecord, folder: Path, objective:
             run.supersede_children(_TRIAL, number, child)
 
 
-def record_missing(run: tracking.Run, trials: Iterable[TrialRecord], folder: Path, objective: str) -> None:
-    """Send the trials of this machine, whose curves lie in `folder`, that no process has sent."""
+def record_missing(
+    run: tracking.Run, trials: Iterable[TrialRecord], folder: Path, objective: str, *, everywhere: bool = False
+) -> None:
+    """Send the trials of this machine, whose curves lie in `folder`, that no process has sent; or those of all."""
     sent = run.finished_children(_TRIAL)
     for trial in trials:
-        if str(trial.number) not in sent and history_path(folder, trial.number).is_file():
+        if str(trial.number) not in sent and (everywhere or history_path(folder, trial.number).is_file()):
             record_trial(run, trial, folder, objective)
 
 

@@ -43,11 +43,18 @@ class Inputs:
     root: Path
     params: Path
 
+    def change(self, **sections: dict[str, object]) -> None:
+        """Change parameters."""
+        values = YAML(typ="safe", pure=True).load(self.params.read_text("utf-8"))
+        for section, changes in sections.items():
+            values[section] |= changes
+        YAML().dump(values, self.params)
+
     def cv(self, name: str) -> Path:
         reports = self.root / name
         cv.main(
-            self.root / "images", self.root / "features", self.root / "splits.csv", self.root / "models" / name,
-            reports, self.params,
+            self.root / "images", self.root / "features", self.root / "backbone", self.root / "splits.csv",
+            self.root / "models" / name, reports, self.params,
         )  # fmt: skip
         return reports
 

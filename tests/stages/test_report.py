@@ -15,8 +15,8 @@ from tests.reporting.results import N, Results, write_results
 
 from datspect.errors import CohortError
 from datspect.io.tables import read_json, write_json
-from datspect.params import ParametersFrom
 from datspect.results import origin_of_parameters
+from datspect.sections import ParametersFrom
 from datspect.stages.report import IMAGE_FILES, REPORT_FILES, main
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from datspect.errors import ParamsError
-from datspect.params import ParametersFrom, load_params
+from datspect.params import load_params
+from datspect.sections import ParametersFrom
 from datspect.tuning.applying import PLACES, applied, difference
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"

@@ -3,6 +3,7 @@
 What is kept of the cohort are means, directions and variances, nothing of a single subject.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,11 +41,20 @@ class Typicality:
         return np.asarray(self.distances(features) <= self.limit)
 
 
-def fit_typicality(features: FloatArray, folds: IntArray, *, n_directions: int, share: float) -> Typicality:
+def fit_typicality(
+    features: FloatArray,
+    folds: IntArray,
+    *,
+    n_directions: int,
+    share: float,
+    features_by_fold: Mapping[int, FloatArray] | None = None,
+) -> Typicality:
     """Describe a cohort's features, shape (N, F).
 
     The limit is the distance within which the share `share` of the subjects lies, each measured by a description of
-    the other `folds`, shape (N,): to its own description every subject is nearer than a stranger is.
+    the other `folds`, shape (N,): to its own description every subject is nearer than a stranger is. A network that
+    was trained on a subject knows it too; where networks were, `features_by_fold` has for each fold what the network
+    makes of all subjects that was trained on the other folds.
 
     References
     ----------
@@ -53,7 +63,8 @@ def fit_typicality(features: FloatArray, folds: IntArray, *, n_directions: int, 
     held_out = np.empty(len(features))
     for fold in np.unique(folds):
         members = folds == fold
-        held_out[members] = _described(features[~members], n_directions).distances(features[members])
+        seen = features if features_by_fold is None else features_by_fold[int(fold)]
+        held_out[members] = _described(seen[~members], n_directions).distances(seen[members])
     described = _described(features, n_directions)
     limit = float(np.quantile(held_out, share, method="higher"))
     return Typicality(described.mean, described.directions, described.variances, described.rest_variance, limit)

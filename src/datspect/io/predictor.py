@@ -40,7 +40,7 @@ class PredictorParts:
     calibration, band, measures : fitted on, and found for, the development heads' out-of-fold predictions
     ranges : lowest and highest usual value of some measures of a scan
     typicality : of the features
-    heads : of the development folds
+    heads : of the development folds; none where each of them had a network of its own
     """
 
     preprocess: PreprocessParams
@@ -80,9 +80,9 @@ def write_parts(folder: Path, parts: PredictorParts) -> None:
         "typicality_mean": typicality.mean,
         "typicality_directions": typicality.directions,
         "typicality_variances": typicality.variances,
-        "head_kernels": np.stack([head.kernel for head in parts.heads]),
-        "head_biases": np.stack([head.bias for head in parts.heads]),
-        "head_output_kernels": np.stack([head.output_kernel for head in parts.heads]),
+        "head_kernels": np.array([head.kernel for head in parts.heads]),
+        "head_biases": np.array([head.bias for head in parts.heads]),
+        "head_output_kernels": np.array([head.output_kernel for head in parts.heads]),
         "head_output_biases": np.array([head.output_bias for head in parts.heads]),
     }
     write_json(folder / RECORD_NAME, record)

@@ -9,22 +9,52 @@ from joblib import cpu_count
 
 
 @cache
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` of tensors, compiled as a whole by the backend (XLA under TensorFlow and JAX).
+def compiled(function: Callable[..., Any], *, convolutions: bool = False) -> Callable[..., Any]:
+    """`function` of tensors, compiled as a whole by the backend.
 
-    The same function gives the same compiled one, so that shapes met before are not compiled again.
+    By XLA under JAX, and under TensorFlow unless it holds `convolutions`, which XLA makes half as fast there. The same
+    function gives the same compiled one, so that shapes met before are not compiled again.
     """
     match keras.backend.backend():
         case "tensorflow":
             import tensorflow as tf
 
-            return cast(Callable[..., Any], tf.function(function, jit_compile=True, autograph=False))
+            return cast(Callable[..., Any], tf.function(function, jit_compile=not convolutions, autograph=False))
         case "jax":
             import jax
 
             return cast(Callable[..., Any], jax.jit(function))
         case _:
             return function
+
+
+def value_and_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Of `function(variables, *rest) -> (loss, more)`: a function that gives ((loss, more), gradients of the loss).
+
+    `variables`: a list of tensors; to be called within a `compiled` function.
+
+    Raises
+    ------
+    NotImplementedError : under a backend other than TensorFlow and JAX.
+    """
+    match keras.backend.backend():
+        case "tensorflow":
+            import tensorflow as tf
+
+            def by_tape(variables: Any, *rest: Any) -> Any:
+                with tf.GradientTape(watch_accessed_variables=False) as tape:
+                    tape.watch(variables)
+                    loss, more = function(variables, *rest)
+                gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+                return (loss, more), gradients
+
+            return by_tape
+        case "jax":
+            import jax
+
+            return cast(Callable[..., Any], jax.value_and_grad(function, has_aux=True))
+        case backend:
+            raise NotImplementedError(f"gradients under the backend {backend}; choose tensorflow or jax")
 
 
 def gradient_of(model: keras.Model) -> Callable[[Any], Any]:
@@ -62,12 +92,17 @@ def gradient_of(model: keras.Model) -> Callable[[Any], Any]:
             raise NotImplementedError(f"gradients under the backend {backend}")
 
 
+def on_accelerator() -> bool:
+    """Whether the backend computes on a GPU or TPU."""
+    return bool(keras.distribution.list_devices("gpu") or keras.distribution.list_devices("tpu"))
+
+
 def n_programs(n_heads: int) -> int:
     """How many compiled programs to train heads with at once.
 
     Two on a CPU of two cores or more: a single program leaves a core idle in much of what lies between its matrix
     products (ten heads, 500 epochs: 100 s with one, 79 s with two, 100 s with five). One on an accelerator.
     """
-    if keras.distribution.list_devices("gpu") or keras.distribution.list_devices("tpu"):
+    if on_accelerator():
         return 1
     return min(2, n_heads, int(cpu_count()))

@@ -50,6 +50,12 @@ def bank_blocks(
         yield _stored(extractor.predict_on_batch([batch, parameters])[: len(rows)])
 
 
+def clean_features(backbone: keras.Model, images: FloatArray) -> FloatArray:
+    """What a backbone makes of images as they are, shape (N, F), float32."""
+    blocks = [np.asarray(images[start : start + BATCH_SIZE], np.float32) for start in range(0, len(images), BATCH_SIZE)]
+    return np.concatenate([backbone.predict_on_batch(_padded(block, BATCH_SIZE))[: len(block)] for block in blocks])
+
+
 def n_bank_images(augmentations: Augmentations) -> int:
     """How many images the bank of these augmentations takes, the clean ones included."""
     n_draws, n_subjects = augmentations.flip.shape

@@ -1,6 +1,6 @@
 """A classifier head (dense ReLU, dropout, dense sigmoid) on features: what it is, how it starts, what it predicts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -38,13 +38,19 @@ class HeadWeights:
     output_bias: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FittedHead:
-    """A trained head: `weights` after the last epoch done and `history`, curves of shape (epochs done,) by name."""
+    """A trained head: `weights` after the last epoch done and `history`, curves of shape (epochs done,) by name.
+
+    A head that was fine-tuned together with its network has, besides, `features`, shape (N, F), what that network makes
+    of everybody's clean image, and `layers`, by name the arrays of the layers that training changed.
+    """
 
     name: str
     weights: HeadWeights
     history: dict[str, FloatArray]
+    features: FloatArray | None = None
+    layers: dict[str, list[FloatArray]] = field(default_factory=dict)
 
 
 def initial_weights(head: Head, n_features: int) -> HeadWeights:
@@ -56,6 +62,13 @@ def initial_weights(head: Head, n_features: int) -> HeadWeights:
         output_kernel=_glorot_uniform(rng, head.width, 1)[:, 0],
         output_bias=0.0,
     )
+
+
+def epoch_order(head: Head, epoch: int) -> tuple[IntArray, NDArray[np.bool_]]:
+    """The training rows in the order of an epoch, shape (n,), and the hidden units that dropout keeps, (n, width)."""
+    rng = np.random.default_rng([head.seed, 1, epoch])
+    order = rng.permutation(head.train_rows)
+    return order, rng.random((len(order), head.width), np.float32) >= head.dropout
 
 
 def logits(weights: HeadWeights, features: FloatArray) -> FloatArray:

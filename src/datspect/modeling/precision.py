@@ -9,7 +9,7 @@ from typing import Literal
 
 import keras
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "float16"]
 
 _CPU_INFO = Path("/proc/cpuinfo")
 
@@ -24,6 +24,19 @@ def choose_precision(wanted: Literal["auto", "float32", "bfloat16"], cpu_info: P
     precision, reason = _faster_precision(cpu_info)
     log.info("precision: %s, since %s", precision, reason)
     return precision
+
+
+def choose_training_precision(wanted: Literal["auto", "float32", "bfloat16", "float16"], *, has_gpu: bool) -> Precision:
+    """The precision to fine-tune in; `auto` is bfloat16 on a GPU, else as `choose_precision` has it. Says why."""
+    if wanted == "auto" and has_gpu:
+        log.info("precision: bfloat16, since there is a GPU")
+        return "bfloat16"
+    if wanted == "auto":
+        precision, reason = _faster_precision(_CPU_INFO)
+        log.info("precision: %s, since %s", precision, reason)
+        return precision
+    log.info("precision: %s, as finetuning.precision asks", wanted)
+    return wanted
 
 
 def _faster_precision(cpu_info: Path) -> tuple[Precision, str]:
@@ -49,7 +62,7 @@ def _faster_precision(cpu_info: Path) -> tuple[Precision, str]:
 def computing_in(precision: Precision) -> Iterator[None]:
     """Models built inside compute in `precision`; weights stay float32 and the policy is restored after."""
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
     try:
         yield
     finally:

@@ -16,11 +16,10 @@ from keras import ops
 from numpy.typing import NDArray
 
 from datspect.imaging.augmentation import draw_order
+from datspect.modeling.adam import adam, corrected_rate
 from datspect.modeling.compilation import compiled, n_programs
-from datspect.modeling.heads import FittedHead, FloatArray, Head, HeadWeights, IntArray, initial_weights
+from datspect.modeling.heads import FittedHead, FloatArray, Head, HeadWeights, IntArray, epoch_order, initial_weights
 
-# Adam as Keras has it.
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
 CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate")
 
 
@@ -54,7 +53,8 @@ def heads_after(
     Parameters
     ----------
     epochs : rising numbers of epochs, the last at most that of the heads
-    bank : shape (draws + 1, N, F); row 0 of the first axis, the clean images, validates and never trains
+    bank : shape (draws + 1, N, F); row 0 of the first axis, the clean images, validates, and trains only where there
+        are no draws
     labels : shape (N,), 0 or 1
     report : told after each epoch how many are done
 
@@ -142,7 +142,7 @@ class _Stack:
         self.n_validation = np.array([len(head.validation_rows) for head in heads])
         self.n_steps = int(-(-self.n_train.max() // batch_size))
         n_epochs = len(heads[0].learning_rates)
-        self.draws = [draw_order(head.seed, n_subjects, n_epochs, n_draws) for head in heads]
+        self.draws = [_draws(head.seed, n_subjects, n_epochs, n_draws) for head in heads]
 
     def epoch_batches(self, epoch: int) -> tuple[NDArray[Any], ...]:
         """Rows, labels, row weights, dropout masks (all by step), and learning rates of one epoch."""
@@ -152,13 +152,12 @@ class _Stack:
         real = np.zeros(shape, bool)
         keep = np.zeros((*shape, self.width), bool)
         for h, head in enumerate(self.heads):
-            rng = np.random.default_rng([head.seed, 1, epoch])
-            order = rng.permutation(head.train_rows)
+            order, kept_units = epoch_order(head, epoch)
             n = len(order)
-            rows[h, :n] = (self.draws[h][epoch, order] + 1) * self.n_subjects + order
+            rows[h, :n] = self.draws[h][epoch, order] * self.n_subjects + order
             targets[h, :n] = self.labels[order]
             real[h, :n] = True
-            keep[h, :n, : head.width] = rng.random((n, head.width), np.float32) >= head.dropout
+            keep[h, :n, : head.width] = kept_units
         learning_rates = np.array([head.learning_rates[epoch] for head in self.heads], np.float32)
         kept = np.array([1 / (1 - head.dropout) for head in self.heads], np.float32)
         return (*(self._by_step(a) for a in (rows, targets, real, keep)), learning_rates, kept)
@@ -175,6 +174,13 @@ class _Stack:
     def _by_step(self, values: NDArray[Any]) -> NDArray[Any]:
         by_head = values.reshape(len(self.heads), self.n_steps, self.batch_size, *values.shape[2:])
         return np.ascontiguousarray(np.swapaxes(by_head, 0, 1))
+
+
+def _draws(seed: int, n_subjects: int, n_epochs: int, n_draws: int) -> IntArray:
+    """The row of the bank's first axis that each subject uses in each epoch, shape (epochs, subjects)."""
+    if n_draws == 0:
+        return np.zeros((n_epochs, n_subjects), np.int64)
+    return draw_order(seed, n_subjects, n_epochs, n_draws) + 1
 
 
 def _epoch(
@@ -224,7 +230,7 @@ def _train_step(state: Any, features: Any, targets: Any, real: Any, keep: Any, r
         ops.sum(d_scores, axis=1),
     )
     count = count + ops.cast(active, "float32")
-    rates = rates * ops.sqrt(1 - BETA_2**count) / (1 - BETA_1**count)
+    rates = corrected_rate(rates, count)
     updated = [_adam(*tensors, rates, active) for tensors in zip(weights, first, second, gradients, strict=True)]
     return (*(tuple(tensors) for tensors in zip(*updated, strict=True)), count), losses, right
 
@@ -233,9 +239,7 @@ def _adam(weight: Any, first: Any, second: Any, gradient: Any, rates: Any, activ
     """Adam's new weight and moments; a head that is not active keeps its old ones."""
     per_head = (-1,) + (1,) * (len(weight.shape) - 1)
     rates, active = ops.reshape(rates, per_head), ops.reshape(active, per_head)
-    new_first = first + (gradient - first) * (1 - BETA_1)
-    new_second = second + (gradient * gradient - second) * (1 - BETA_2)
-    new_weight = weight - rates * new_first / (ops.sqrt(new_second) + EPSILON)
+    new_weight, new_first, new_second = adam(weight, first, second, gradient, rates)
     return (
         ops.where(active, new_weight, weight),
         ops.where(active, new_first, first),

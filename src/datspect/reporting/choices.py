@@ -53,10 +53,17 @@ def _network(inputs: Inputs) -> list[list[str]]:
     features, classifier = inputs.cv_run["features"], inputs.params.classifier
     return [
         ["base", "InceptionV3, ImageNet", f"{features['architecture']}, {features['backbone_source']}"],
-        ["base trained or frozen", _NOT_STATED, f"frozen; its features are computed once, in {features['precision']}"],
+        ["base trained or frozen", _NOT_STATED, _training_of_base(inputs)],
         ["units of the dense layer", _NOT_STATED, f"{classifier.width}"],
         ["dropout", f'rate {_NOT_STATED} ("iterated")', f"{classifier.dropout:g}"],
     ]
+
+
+def _training_of_base(inputs: Inputs) -> str:
+    trainable, features = inputs.params.backbone.trainable, inputs.cv_run["features"]
+    if inputs.params.backbone.frozen:
+        return f"frozen; its features are computed once, in {features['precision']}"
+    return "all layers trained" if trainable == "all" else f"trained from layer {trainable} upwards"
 
 
 def _training(inputs: Inputs) -> list[list[str]]:
@@ -70,7 +77,9 @@ def _training(inputs: Inputs) -> list[list[str]]:
         [
             "augmented versions",
             "on the fly",
-            f"{inputs.cv_run['features']['draws']} of each image, used in turn",
+            f"{inputs.cv_run['features']['draws']} of each image, used in turn"
+            if inputs.params.backbone.frozen
+            else "on the fly, new in every epoch",
         ],
         ["epochs, batch size", "500, 16", f"{training.epochs}, {training.batch_size}"],
         [

@@ -1,4 +1,4 @@
-"""Stage `cv`: the paper's ten-fold cross-validation, all folds trained as one stack (Table 1)."""
+"""Stage `cv`: the paper's ten-fold cross-validation (Table 1), its heads as one stack or its networks fold by fold."""
 
 import logging
 from collections.abc import Mapping
@@ -11,12 +11,14 @@ import pandas as pd
 from datspect import crossval, recording, results, tracking
 from datspect.cohort.table import CohortKind, cohort_title
 from datspect.evaluation.metrics import binary_metrics, fold_mean_auc
+from datspect.folds import Kept, Sources, WholeModels, fit_folds
+from datspect.io.folds import write_fold
 from datspect.io.models import write_model
 from datspect.io.tables import write_json, write_table
 from datspect.io.training_data import TrainingData, TrainingInputs, read_training_data
 from datspect.launch import launch
 from datspect.modeling.heads import FittedHead, Head, build_head
-from datspect.params import PARAMS_PATH, load_params
+from datspect.params import PARAMS_PATH, Params, load_params
 
 log = logging.getLogger("datspect.cv")
 
@@ -33,26 +35,31 @@ class Evaluation:
 def main(
     images_folder: Path,
     features_folder: Path,
+    backbone_folder: Path,
     splits_path: Path,
     models_folder: Path,
     reports_folder: Path,
     params_path: Path = PARAMS_PATH,
 ) -> None:
-    """Train a head per fold; write heads, history, out-of-fold predictions, Table 1 and metrics; then log them."""
+    """Train every fold; write models, history, out-of-fold predictions, Table 1 and metrics; then log them."""
     params = load_params(params_path)
     inputs = TrainingInputs.within(images_folder, features_folder, splits_path)
     data = read_training_data(inputs)
-    record = results.run_record("cv", data, params, inputs.paths(), splits_path, tracking.pip_requirements())
+    sources = Sources(images_folder / "images.npy", backbone_folder)
+    made_from = [*inputs.paths(), sources.images]
+    record = results.run_record("cv", data, params, made_from, splits_path, tracking.pip_requirements())
+    kept = Kept.beside(models_folder, record["result_id"])
     with recording.open_stage_run(record) as run:
         heads = crossval.cv_heads(data.splits["fold"].to_numpy(), params.classifier, params.training)
-        fitted = crossval.train(heads, data.bank, data.targets, params.training.batch_size, "cv")
+        fitted = fit_folds("cv", heads, data, sources, params, kept)
         evaluation = evaluate(heads, fitted, data, record["parameters_from"])
         write_reports(evaluation, fitted, data.cohort["kind"], reports_folder)
-        models = _write_heads(fitted, params.classifier.dropout, models_folder)
+        models = _write_models(fitted, sources, params, models_folder)
         results.write_run_record(reports_folder, record, run.run_id, heads, models, recording.CV_FILES)
         _say(evaluation.metrics)
         share = params.tracking.share_subject_level
         recording.record_cv(run, reports_folder, models_folder, share_subject_level=share)
+    kept.forget()
 
 
 def evaluate(
@@ -86,13 +93,21 @@ def write_reports(evaluation: Evaluation, fitted: list[FittedHead], kind: Cohort
     write_json(folder / "metrics.json", evaluation.metrics)
 
 
-def _write_heads(fitted: list[FittedHead], dropout: float, folder: Path) -> list[dict[str, Any]]:
-    """A .keras file for each fold; gives their entries for run.json."""
-    saved = []
+def _write_models(fitted: list[FittedHead], sources: Sources, params: Params, folder: Path) -> list[dict[str, Any]]:
+    """A file for each fold: its head, the layers that were trained, or the whole model; gives entries for run.json."""
+    dropout, saved = params.classifier.dropout, []
+    whole = WholeModels(sources, params) if params.tracking.log_fold_models == "all" else None
     for head in fitted:
-        path = folder / f"{head.name}.keras"
-        write_model(path, build_head(head.weights, dropout))
-        saved.append(results.saved_model(path, head.name, [len(head.weights.kernel)]))
+        path, shape = folder / f"{head.name}.keras", [len(head.weights.kernel)]
+        if whole:
+            write_model(path, whole.build(head))
+            shape = list(whole.image_shape)
+        elif head.layers:
+            path = path.with_suffix(".npz")
+            write_fold(path, head, features=False)
+        else:
+            write_model(path, build_head(head.weights, dropout))
+        saved.append(results.saved_model(path, head.name, shape))
     return saved
 
 

@@ -36,9 +36,12 @@ def main(images_path: Path, backbone_folder: Path, features_folder: Path, params
     read_weights(backbone_folder / "backbone.weights.h5", backbone)
     if model_digest(backbone) != origin["tensor_digest"]:
         raise WeightsError(f"{backbone_folder}: the weights are not those of backbone.json; run stage backbone again")
-    augmentations = draw_augmentations(params.augment, len(images), images.shape[1:3])
+    # A network that is fine-tuned makes its own features of draws; the clean ones serve checks and baselines.
+    n_draws = params.augment.draws if params.backbone.frozen else 0
+    ranges = params.augment.model_copy(update={"draws": n_draws})
+    augmentations = draw_augmentations(ranges, len(images), images.shape[1:3])
 
-    shape = (params.augment.draws + 1, len(images), backbone.output_shape[-1])
+    shape = (n_draws + 1, len(images), backbone.output_shape[-1])
     started = time.monotonic()
     blocks = _counted(bank_blocks(build_extractor(backbone), images, augmentations), n_bank_images(augmentations))
     write_bank(features_folder / "bank.npy", shape, blocks)
@@ -49,7 +52,7 @@ def main(images_path: Path, backbone_folder: Path, features_folder: Path, params
         "backbone_source": origin["source"],
         "backbone_tensor_digest": origin["tensor_digest"],
         "precision": precision,
-        "draws": params.augment.draws,
+        "draws": n_draws,
         "n_subjects": len(images),
         "n_features": shape[2],
     }

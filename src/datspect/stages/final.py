@@ -15,14 +15,14 @@ from datspect.cohort.table import cohort_title
 from datspect.evaluation.calibration import log_odds
 from datspect.evaluation.metrics import binary_metrics
 from datspect.evaluation.plots import misclassified_figure
+from datspect.folds import Kept, Sources, WholeModels, fit_folds
 from datspect.io.arrays import read_array
 from datspect.io.figures import write_figure
-from datspect.io.models import read_model, read_weights, write_model
+from datspect.io.folds import write_own_features
+from datspect.io.models import read_model, write_model
 from datspect.io.tables import write_json, write_table
 from datspect.io.training_data import TrainingData, TrainingInputs, read_training_data
 from datspect.launch import launch
-from datspect.modeling.backbone import build_backbone
-from datspect.modeling.classifier import build_classifier
 from datspect.modeling.heads import FittedHead, Head, build_head, logits
 from datspect.params import PARAMS_PATH, load_params
 
@@ -54,16 +54,16 @@ def main(
     params = load_params(params_path)
     inputs = TrainingInputs.within(images_folder, features_folder, splits_path)
     data = read_training_data(inputs)
-    images = read_array(images_folder / "images.npy", memory_mapped=True)
+    sources = Sources(images_folder / "images.npy", backbone_folder)
+    images = read_array(sources.images, memory_mapped=True)
     is_test = (data.splits["role"] == "test").to_numpy()
-    made_from = [*inputs.paths(), images_folder / "images.npy"]
+    made_from = [*inputs.paths(), sources.images]
     record = results.run_record("final", data, params, made_from, splits_path, tracking.pip_requirements())
+    kept = Kept.beside(models_folder, record["result_id"])
     with recording.open_stage_run(record) as run:
         heads = crossval.final_heads(is_test, data.splits["dev_fold"].to_numpy(), params.classifier, params.training)
-        fitted = crossval.train(heads, data.bank, data.targets, params.training.batch_size, "final")
-        backbone = build_backbone(params.backbone.architecture, images.shape[1:3])
-        read_weights(backbone_folder / "backbone.weights.h5", backbone)
-        models = _write_models(fitted, backbone, params.classifier.dropout, models_folder)
+        fitted = fit_folds("final", heads, data, sources, params, kept)
+        models = _write_models(fitted, WholeModels(sources, params), params.classifier.dropout, models_folder)
         test_images = np.asarray(images[is_test])
         probabilities = _whole_model_probabilities(models_folder / "model.keras", test_images)
         evaluation = evaluate(heads, fitted, data, is_test, probabilities, record["parameters_from"])
@@ -72,6 +72,7 @@ def main(
         _say(evaluation.metrics)
         share = params.tracking.share_subject_level
         recording.record_final(run, reports_folder, models_folder, share_subject_level=share)
+    kept.forget()
 
 
 def evaluate(
@@ -86,8 +87,9 @@ def evaluate(
 
     `parameters_from`: as `results.origin_of_parameters` gives it.
     """
-    from_bank = crossval.probabilities(logits(fitted[0].weights, data.bank[0, is_test]))
-    difference = np.abs(from_bank - probabilities)
+    final_features = crossval.features_of(fitted[0], data.bank[0])
+    from_features = crossval.probabilities(logits(fitted[0].weights, final_features[is_test]))
+    difference = np.abs(from_features - probabilities)
     dev_scores = crossval.out_of_fold_logits(heads[1:], fitted[1:], data.bank[0])[~is_test]
     dev_probabilities = crossval.probabilities(dev_scores)
     metrics: dict[str, Any] = {
@@ -107,12 +109,19 @@ def evaluate(
     )
 
 
-def _write_models(fitted: list[FittedHead], backbone: Any, dropout: float, folder: Path) -> list[dict[str, Any]]:
-    """model.keras, the whole final model, and the development heads; gives the first one's entry for run.json."""
-    write_model(folder / "model.keras", build_classifier(backbone, fitted[0].weights, dropout))
-    for head in fitted[1:]:
-        write_model(folder / f"{head.name}.keras", build_head(head.weights, dropout))
-    return [results.saved_model(folder / "model.keras", fitted[0].name, backbone.input_shape[1:])]
+def _write_models(fitted: list[FittedHead], whole: WholeModels, dropout: float, folder: Path) -> list[dict[str, Any]]:
+    """model.keras, the whole final model, and the development heads; gives the first one's entry for run.json.
+
+    Of development networks that were fine-tuned only their features are kept, in features.npz: ten networks would make
+    a predictor ten times as large and as slow.
+    """
+    write_model(folder / "model.keras", whole.build(fitted[0]))
+    if fitted[0].features is None:
+        for head in fitted[1:]:
+            write_model(folder / f"{head.name}.keras", build_head(head.weights, dropout))
+    else:
+        write_own_features(folder, fitted)
+    return [results.saved_model(folder / "model.keras", fitted[0].name, whole.image_shape)]
 
 
 def _whole_model_probabilities(path: Path, images: FloatArray) -> FloatArray:

@@ -9,11 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from datspect.cohort.table import LABELS, cohort_title
+from datspect.crossval import FINAL_HEAD
 from datspect.evaluation.calibration import decision_measures
 from datspect.evaluation.metrics import binary_metrics
 from datspect.evaluation.plots import Forecast, calibration_figure
 from datspect.io.arrays import read_array
 from datspect.io.figures import write_figure
+from datspect.io.folds import read_own_features
 from datspect.io.models import read_model
 from datspect.io.predictor import MODEL_NAME, PredictorParts, copy_model, write_parts
 from datspect.io.tables import read_table, write_json, write_table
@@ -26,6 +28,7 @@ from datspect.params import PARAMS_PATH, load_params
 log = logging.getLogger("datspect.predictor")
 
 BoolArray = NDArray[np.bool_]
+OwnFeatures = dict[str, NDArray[np.float32]]
 
 
 def main(
@@ -42,16 +45,19 @@ def main(
     params = load_params(params_path)
     data = read_training_data(TrainingInputs.within(images_folder, features_folder, splits_path), memory_mapped=True)
     is_test = (data.splits["role"] == "test").to_numpy()
-    role = _training_role(data, ~is_test, images_folder, final_folder)
+    own_features = read_own_features(model_folder)
+    role = _training_role(data, ~is_test, images_folder, final_folder, own_features)
     parts = fit_parts(role, _dev_heads(model_folder), data.cohort["kind"], params.preprocess, params.prediction)
     copy_model(model_folder / MODEL_NAME, predictor_folder)
     write_parts(predictor_folder, parts)
     holdout = _in_order(read_table(final_folder / "predictions.csv"), data.splits[is_test])
-    found = judged(parts, holdout["logit"].to_numpy(), _clean(data, is_test))
+    found = judged(parts, holdout["logit"].to_numpy(), _clean(data, is_test, own_features))
     _report(parts, holdout, found, data.targets[is_test], reports_folder)
 
 
-def _training_role(data: TrainingData, is_train: BoolArray, images_folder: Path, final_folder: Path) -> TrainingRole:
+def _training_role(
+    data: TrainingData, is_train: BoolArray, images_folder: Path, final_folder: Path, own_features: OwnFeatures
+) -> TrainingRole:
     splits = data.splits[is_train]
     development = _in_order(read_table(final_folder / "dev_predictions.csv"), splits)
     quality = _in_order(read_table(images_folder / "quality.csv"), splits)
@@ -60,8 +66,14 @@ def _training_role(data: TrainingData, is_train: BoolArray, images_folder: Path,
         labels=data.targets[is_train],
         dev_folds=splits["dev_fold"].to_numpy(),
         dev_logits=development["logit"].to_numpy(),
-        features=_clean(data, is_train),
+        features=_clean(data, is_train, own_features),
         measures=quality.assign(image_mean=[image_mean(images[row]) for row in np.flatnonzero(is_train)]),
+        features_by_fold={
+            int(name.removeprefix("dev-")): features[is_train]
+            for name, features in own_features.items()
+            if name != FINAL_HEAD
+        }
+        or None,
     )
 
 
@@ -70,9 +82,9 @@ def _in_order(table: pd.DataFrame, splits: pd.DataFrame) -> pd.DataFrame:
     return table.set_index("scan_id").loc[splits["scan_id"]].reset_index()
 
 
-def _clean(data: TrainingData, rows: BoolArray) -> NDArray[np.float32]:
-    """Features of the clean images."""
-    return np.asarray(data.bank[0][rows], np.float32)
+def _clean(data: TrainingData, rows: BoolArray, own_features: OwnFeatures) -> NDArray[np.float32]:
+    """Features of the clean images: of the final network if it was trained, else of the bank."""
+    return np.asarray(own_features.get(FINAL_HEAD, data.bank[0])[rows], np.float32)
 
 
 def _dev_heads(model_folder: Path) -> list[HeadWeights]:

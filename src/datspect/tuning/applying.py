@@ -13,7 +13,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
 from datspect.errors import ParamsError
-from datspect.params import ParametersFrom
+from datspect.sections import ParametersFrom
 
 Place = tuple[str, ...]
 

@@ -1,0 +1,235 @@
+"""How fast folds are fine-tuned: beside the paper's recipe, and what the paper's whole protocol would take here.
+
+- The race: the recipe with all layers trainable (PNG folders, `flow_from_directory`, `fit`) against ours, an epoch of
+  one fold each, in turn, with the statistics of batch normalisation frozen in both, then trained in both.
+- The rate: images a second at several batch sizes in float32 and bfloat16, one fold alone and several at once, the
+  share of what a large matrix product reaches, and from that the hours of 10 folds of 500 epochs, all layers.
+
+    python benchmarks/finetune.py [--rounds 3] [--batches 16 64] [--at-once 2] [--only race|rate] [--json FILE]
+
+Needs the results of `dvc repro`. About 25 minutes on two cores; on a GPU give `--at-once 4` and more batch sizes. The
+race needs TensorFlow; the rate runs on every backend (KERAS_BACKEND=jax).
+"""
+
+import argparse
+import itertools
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from datspect import crossval
+from datspect.executors import completed
+from datspect.folds import Sources, _material
+from datspect.io.training_data import TrainingData, TrainingInputs, read_training_data
+from datspect.modeling.finetuning import Material, fit_fold
+from datspect.modeling.heads import Head
+from datspect.params import Params, load_params
+from datspect.progress import progress
+from measuring import benchmark_parser, machine, seconds, versions, write_result
+
+IMAGES, BACKBONE = Path("data/images/images.npy"), Path("models/backbone")
+RACE_GOAL = 1.5
+PAPER_FOLDS, PAPER_EPOCHS = 10, 500
+FORWARD_GFLOP = 0.83
+"""InceptionV3 on 109 x 91 pixels; the way back takes twice as much."""
+MATRIX_SIZE = 4096
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is trained: the first fold of cv, some epochs of it."""
+
+    params: Params
+    data: TrainingData
+    material: Material
+    head: Head
+
+    def of(self, n_epochs: int, **changes: Any) -> tuple[Head, Material]:
+        """The fold for so many epochs; `changes` are of its plan."""
+        head = replace(self.head, learning_rates=self.head.learning_rates[:n_epochs])
+        return head, replace(self.material, plan=replace(self.material.plan, **changes))
+
+
+def main() -> None:
+    parser = benchmark_parser(__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batches", type=int, nargs="+", default=[16, 64])
+    parser.add_argument("--at-once", type=int, default=2)
+    parser.add_argument("--only", choices=("race", "rate"))
+    arguments = parser.parse_args()
+    bench = prepared(arguments)
+    result: dict[str, Any] = {"machine": machine(), "versions": versions(), "backend": keras.backend.backend()}
+    if arguments.only != "rate" and keras.backend.backend() == "tensorflow":
+        result["race"] = race(bench, 1 if arguments.quick else arguments.rounds)
+        say_race(result["race"])
+    if arguments.only != "race":
+        result["rate"] = rate(bench, arguments.batches, arguments.at_once)
+        say_rate(result["rate"])
+    write_result(arguments.json, result)
+
+
+def prepared(arguments: argparse.Namespace) -> Bench:
+    """Images, backbone and the first fold; a part of the subjects in a quick run."""
+    params = load_params()
+    params = params.model_copy(update={"backbone": params.backbone.model_copy(update={"trainable": "all"})})
+    inputs = TrainingInputs.within(IMAGES.parent, Path("data/features"), Path("data/splits.csv"))
+    data = read_training_data(inputs, memory_mapped=True)
+    material = _material(data, Sources(IMAGES, BACKBONE), params)
+    head = crossval.cv_heads(data.splits["fold"].to_numpy(), params.classifier, params.training)[0]
+    if arguments.quick:
+        head = replace(head, train_rows=head.train_rows[:64], validation_rows=head.validation_rows[:16])
+    return Bench(params, data, material, head)
+
+
+# The race
+
+
+def race(bench: Bench, n_rounds: int) -> dict[str, Any]:
+    """Seconds an epoch of either, validation included, by what batch normalisation does; float32 both."""
+    found = {}
+    for batch_norm in ("frozen", "trained"):
+        found[batch_norm] = _race(bench, n_rounds, batch_norm)
+    return found
+
+
+def _race(bench: Bench, n_rounds: int, batch_norm: str) -> dict[str, Any]:
+    from recipe import build_trainable, frozen_base, link_fold, quieten, write_pngs
+    from recipe import fit_fold as fit_recipe
+
+    quieten()
+    params, head = bench.params, bench.head
+    epochs = 3  # the first of each also traces the network and is left out
+    recipe: list[float] = []
+    ours: list[float] = []
+    with tempfile.TemporaryDirectory() as name:
+        pngs, folder = Path(name) / "pngs", Path(name) / "fold"
+        write_pngs(pngs, bench.material.images)
+        link_fold(pngs, folder, head, bench.data.targets)
+        short = replace(head, learning_rates=head.learning_rates[:epochs])
+        for _ in progress(range(n_rounds), total=n_rounds, what=f"race, {batch_norm}", unit="rounds"):
+            base = frozen_base(BACKBONE / "backbone.weights.h5", bench.material.plan.image_shape)
+            build = partial(_built, build_trainable, batch_norm)
+            fitted = fit_recipe(base, short, folder, params.augment, params.training.batch_size, build=build)
+            recipe += list(fitted.epoch_seconds[1:])
+            ours += epoch_seconds(*bench.of(epochs, batch_norm=batch_norm, precision="float32"))[1:]
+    medians = {"recipe": statistics.median(recipe), "ours": statistics.median(ours)}
+    return {"samples": {"recipe": recipe, "ours": ours}, **medians, "ratio": medians["recipe"] / medians["ours"]}
+
+
+def _built(build: Callable[..., keras.Model], batch_norm: str, base: keras.Model, head: Head) -> keras.Model:
+    return build(base, head, batch_norm)
+
+
+def epoch_seconds(head: Head, material: Material) -> list[float]:
+    """Of each epoch of one fold in this process; the last call, which describes everybody, not counted."""
+    ends = [time.perf_counter()]
+    fit_fold(head, material, lambda _: ends.append(time.perf_counter()))
+    return list(np.diff(ends))
+
+
+def say_race(found: dict[str, Any]) -> None:
+    print("batch normalisation  recipe, s/epoch  ours, s/epoch  ratio")
+    for batch_norm, times in found.items():
+        goal = "met" if times["ratio"] >= RACE_GOAL else "MISSED"
+        print(
+            f"{batch_norm:<20} {times['recipe']:>15.2f} {times['ours']:>14.2f} {times['ratio']:>6.2f} "
+            f"(goal {RACE_GOAL}: {goal})"
+        )
+
+
+# The rate
+
+
+def rate(bench: Bench, batches: Sequence[int], at_once: int) -> dict[str, Any]:
+    """Images a second by precision, batch and number of folds at a time."""
+    rows = []
+    precisions = ("float32", "bfloat16")
+    combinations = list(itertools.product(precisions, batches, (1, at_once)))
+    peaks = {precision: matrix_gflops(precision) for precision in precisions}
+    for precision, batch, n in progress(combinations, total=len(combinations), what="rate", unit="settings"):
+        head, material = bench.of(3, precision=precision)
+        found = images_per_second(head, replace(material, batch_size=batch), n, bench.params)
+        protocol = PAPER_FOLDS * PAPER_EPOCHS * len(bench.head.train_rows) / found
+        rows.append(
+            {
+                "precision": precision, "batch": batch, "at_once": n, "images_per_second": found,
+                "share_of_peak": 3 * FORWARD_GFLOP * found / peaks[precision], "protocol_hours": protocol / 3600,
+            }
+        )  # fmt: skip
+    return {"peak_gflops": peaks, "rows": rows}
+
+
+def images_per_second(head: Head, material: Material, n_at_once: int, params: Params) -> float:
+    """Of training, validation included, while all of `n_at_once` folds are at work; first epochs left out."""
+    executor = params.executor.model_copy(update={"workers": n_at_once, "folds_per_gpu": n_at_once})
+    pieces = [replace(head, name=f"fold-{k}", seed=head.seed + k) for k in range(n_at_once)]
+    ends = dict(completed(timed, material, pieces, executor, lambda *_: None))
+    all_warm = max(times[0] for times in ends.values())
+    first_done = min(times[-1] for times in ends.values())
+    epochs = sum(
+        (np.interp(first_done, times, range(len(times))) - np.interp(all_warm, times, range(len(times))))
+        for times in ends.values()
+    )
+    if first_done <= all_warm or epochs <= 0:
+        raise SystemExit("error: the folds did not run side by side; give more epochs or fewer at once")
+    return float(epochs * len(head.train_rows) / (first_done - all_warm))
+
+
+def timed(material: Material, head: Head, report: Any) -> list[float]:
+    """When each epoch of a fold ended, by the clock that all processes share."""
+    ends: list[float] = []
+
+    def ended(n_done: int) -> None:
+        ends.append(time.time())
+        report(n_done)
+
+    fit_fold(head, material, ended)
+    return ends
+
+
+def matrix_gflops(precision: str) -> float:
+    """What a large square matrix product reaches on this device."""
+    from keras import ops
+
+    from datspect.modeling.compilation import compiled
+
+    ones = ops.cast(ops.ones((MATRIX_SIZE, MATRIX_SIZE)), precision)
+    n_products = 4
+
+    def product(matrix: Any) -> Any:
+        for _ in range(n_products):
+            matrix = ops.matmul(matrix, ones) * 1e-4
+        return ops.sum(ops.cast(matrix[:1], "float32"))
+
+    run = compiled(product, convolutions=True)
+    once = partial(_fetched, run, ones)
+    once()
+    best = min(seconds(once) for _ in range(3))
+    return n_products * 2 * MATRIX_SIZE**3 / best / 1e9
+
+
+def _fetched(run: Callable[[Any], Any], matrix: Any) -> None:
+    from keras import ops
+
+    ops.convert_to_numpy(run(matrix))
+
+
+def say_rate(found: dict[str, Any]) -> None:
+    print("precision  batch  at once  images/s  of matrix peak  paper's protocol, h")
+    for row in found["rows"]:
+        print(
+            f"{row['precision']:<10} {row['batch']:>5} {row['at_once']:>8} {row['images_per_second']:>9.1f} "
+            f"{row['share_of_peak']:>14.0%} {row['protocol_hours']:>20.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
