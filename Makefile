@@ -1,7 +1,11 @@
 PYTHON ?= python3
 VENV := .venv
-# The locked requirements: cpu or gpu; by default what is installed, else cpu.
-GROUP ?= $(if $(wildcard $(VENV)/.installed-gpu),gpu,cpu)
+# The locked requirements: cpu, gpu or jax; by default what KERAS_BACKEND asks for, what is installed, else cpu.
+INSTALLED := $(firstword $(patsubst $(VENV)/.installed-%,%,$(wildcard $(foreach g,gpu jax cpu,$(VENV)/.installed-$(g)))))
+GROUP ?= $(if $(filter jax,$(KERAS_BACKEND)),jax,$(if $(INSTALLED),$(INSTALLED),cpu))
+ifeq ($(GROUP),jax)
+export KERAS_BACKEND := jax
+endif
 PORT ?= 5000
 DASHBOARD_PORT ?= 8080
 SERVE_PORT ?= 5001
@@ -15,17 +19,18 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev repro tables ui serve tracking-server tune dashboard test test-fast fuzz bench bench-tuning bench-import sensitivity lint types imports check format lock readme
+.PHONY: help setup setup-dev repro tables ui serve tracking-server cluster tune dashboard test test-fast fuzz bench bench-tuning bench-finetune bench-predict bench-import sensitivity lint types imports check format lock readme
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
 
-setup: $(VENV)/.installed-$(GROUP) ## install into .venv (GROUP=cpu or GROUP=gpu)
+setup: $(VENV)/.installed-$(GROUP) ## install into .venv (GROUP=cpu, gpu or jax)
 
 setup-dev: $(VENV)/.installed-dev
 
-$(VENV)/.installed-cpu $(VENV)/.installed-gpu: $(VENV)/.installed-%: requirements/%.txt pyproject.toml
-	@for other in $(filter-out $@,$(wildcard $(VENV)/.installed-[cg]pu)); do rm -rf $(VENV); done
+GROUPS := cpu gpu jax
+$(GROUPS:%=$(VENV)/.installed-%): $(VENV)/.installed-%: requirements/%.txt pyproject.toml
+	@for other in $(filter-out $@,$(wildcard $(GROUPS:%=$(VENV)/.installed-%))); do rm -rf $(VENV); done
 	@PYTHON="$(PYTHON)" sh scripts/install "$(VENV)" requirements/$*.txt
 	@touch $@
 
@@ -62,7 +67,9 @@ dashboard: setup $(VENV)/.installed-studies ## open optuna-dashboard on the stud
 tracking-server: setup $(VENV)/.installed-server ## a team's MLflow server with login and PostgreSQL (docs/tracking-server.md)
 	@sh scripts/tracking-server $(PORT)
 
-$(VENV)/.installed-studies $(VENV)/.installed-server: $(VENV)/.installed-%: $(VENV)/.installed-$(GROUP) requirements/%.txt
+cluster: setup $(VENV)/.installed-cluster ## install what executor.kind: dask needs (docs/cluster.md)
+
+$(VENV)/.installed-studies $(VENV)/.installed-server $(VENV)/.installed-cluster: $(VENV)/.installed-%: $(VENV)/.installed-$(GROUP) requirements/%.txt
 	@PYTHON="$(PYTHON)" sh scripts/install "$(VENV)" requirements/$(GROUP).txt requirements/$*.txt
 	@touch $@
 
@@ -80,6 +87,13 @@ bench: setup-dev ## measure everything that docs/benchmarks.md states, after mak
 
 bench-tuning: setup-dev ## measure a trial against plain fit, after make repro (about 10 minutes, quiet machine)
 	python benchmarks/tuning.py
+
+bench-finetune: setup-dev ## measure fine-tuning, after make repro (about 25 minutes, quiet machine; docs/gpu.md)
+	python benchmarks/finetune.py
+
+bench-predict: setup-dev ## measure datspect predict and the served model, after make repro and datspect promote (15 minutes)
+	python benchmarks/predicting.py
+	python benchmarks/serving.py
 
 bench-import: setup-dev ## measure import and preprocess, after make repro (about 10 minutes, quiet machine)
 	python benchmarks/importing.py

@@ -80,7 +80,7 @@ def build_classifier(base: keras.Model, head: Head) -> keras.Model:
     return model
 
 
-class _Trainable(keras.Model):
+class Trainable(keras.Model):
     """A class, since in a functional model the `training` of `fit` goes before one that is given to a part of it."""
 
     def __init__(self, base: keras.Model, top: keras.Model, *, learns_statistics: bool) -> None:
@@ -88,6 +88,7 @@ class _Trainable(keras.Model):
         self.base, self.top, self.learns_statistics = base, top, learns_statistics
 
     def call(self, images: Any, training: bool | None = None) -> Any:
+        """Probabilities; `training` is True within `fit`."""
         features = self.base(images, training=training if self.learns_statistics else False)
         return self.top(features, training=training)
 
@@ -103,7 +104,7 @@ def build_trainable(base: keras.Model, head: Head, batch_norm: str) -> keras.Mod
             layers.Dense(1, activation="sigmoid"),
         ]
     )
-    model = _Trainable(base, top, learns_statistics=batch_norm == "trained")
+    model = Trainable(base, top, learns_statistics=batch_norm == "trained")
     model.compile(keras.optimizers.Adam(), "binary_crossentropy", metrics=["accuracy"])
     return model
 

@@ -83,6 +83,7 @@ def card_markdown(inputs: CardInputs) -> str:
         n_test=inputs.metrics["holdout"]["n"],
         slices=", ".join(map(str, inputs.parts["preprocess"]["slices"])),
         half_width=f"{inputs.parts['band']['half_width']:.3f}",
+        has_heads=bool(inputs.parts.get("n_heads", 1)),
         min_agreement=f"{inputs.parts['prediction']['min_agreement']:.0%}",
         coverage=with_interval(inputs.metrics["training_role"], "coverage"),
         conclusive=with_interval(inputs.metrics["training_role"], "conclusive_accuracy") or "not known",

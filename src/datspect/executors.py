@@ -124,10 +124,13 @@ def _one_pool(
                 report(number, n)
             for future in done:
                 yield pending.pop(future), future.result()
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)
+    except BaseException:
+        # An interrupted caller does not wait for hours of work that nobody wants.
         for process in list((getattr(executor, "_processes", None) or {}).values()):
-            process.terminate()  # an interrupted caller does not wait for hours of work that nobody wants
+            process.terminate()
+        raise
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
 def worker_environments(n_workers: int, folds_per_gpu: int) -> list[dict[str, str]]:
@@ -201,27 +204,42 @@ def _on_dask(
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
         # A worker that was started with --resources "GPU=1" gets one piece for each of them.
         resources = {"GPU": 1} if any("GPU" in worker["resources"] for worker in workers) else None
-        everywhere = client.scatter(shared, broadcast=True, hash=False)
-        numbers = {
-            client.submit(_do_on_dask, work, everywhere, number, piece, resources=resources, pure=False): number
-            for number, piece in enumerate(pieces)
-        }
-        finished = distributed.as_completed(list(numbers), raise_errors=False)
+        attempts = dict.fromkeys(range(len(pieces)), 0)
+
+        def submit(wanted: Sequence[int]) -> dict[Any, int]:
+            # Handed out anew with pieces that are begun again: its only copy may have been lost with a worker.
+            everywhere = client.scatter(shared, broadcast=True, hash=False)
+            return {
+                client.submit(
+                    _do_on_dask, work, everywhere, number, pieces[number], resources=resources, pure=False
+                ): number
+                for number in wanted
+            }
+
+        numbers = submit(range(len(pieces)))
+        finished = distributed.as_completed(list(numbers), loop=client.loop, raise_errors=False)
         while not finished.is_empty():
             done = finished.next_batch(block=False)
             _pass_on(reports, report)
             for future in done:
-                yield numbers[future], _result(distributed, future)
-                future.release()
+                number = numbers.pop(future)
+                try:
+                    result = future.result()
+                except (distributed.client.FutureCancelledError, distributed.scheduler.KilledWorker) as error:
+                    attempts[number] += 1
+                    if attempts[number] == ATTEMPTS:
+                        raise WorkerError(
+                            f"Dask lost the worker of the same piece {ATTEMPTS} times ({type(error).__name__}); "
+                            "look at the workers' logs"
+                        ) from None
+                    log.warning("a worker was lost; what it was at begins again")
+                    again = submit([number])
+                    numbers |= again
+                    finished.update(list(again))
+                else:
+                    yield number, result
             if not done:
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
-
-
-def _result(distributed: Any, future: Any) -> Any:
-    try:
-        return future.result()
-    except distributed.scheduler.KilledWorker as error:
-        raise WorkerError(f"Dask lost every worker that took a piece ({error}); look at the workers' logs") from None
 
 
 def _pass_on(reports: "SimpleQueue[tuple[int, int]]", report: Callable[[int, int], None]) -> None:

@@ -17,6 +17,7 @@ def backbone_params(**changes: Any) -> BackboneParams:
     values: dict[str, Any] = {
         "architecture": "MobileNetV2",
         "weights": None,
+        "trainable": "none",
         "seed": 1,
         "precision": "float32",
         "download_seconds": 30.0,

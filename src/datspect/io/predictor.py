@@ -70,6 +70,7 @@ def write_parts(folder: Path, parts: PredictorParts) -> None:
         "prediction": parts.prediction.model_dump(mode="json"),
         "cohort_kind": parts.cohort_kind,
         "n_train": parts.n_train,
+        "n_heads": len(parts.heads),
         "calibration": asdict(parts.calibration),
         "band": asdict(parts.band),
         "measures": parts.measures,

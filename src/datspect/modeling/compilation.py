@@ -94,6 +94,10 @@ def gradient_of(model: keras.Model) -> Callable[[Any], Any]:
 
 def on_accelerator() -> bool:
     """Whether the backend computes on a GPU or TPU."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return bool(jax.default_backend() != "cpu")
     return bool(keras.distribution.list_devices("gpu") or keras.distribution.list_devices("tpu"))
 
 
