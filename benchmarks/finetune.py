@@ -27,7 +27,7 @@ import numpy as np
 
 from datspect import crossval
 from datspect.executors import completed
-from datspect.folds import Sources, _material
+from datspect.folds import Sources, material_of
 from datspect.io.training_data import TrainingData, TrainingInputs, read_training_data
 from datspect.modeling.finetuning import Material, fit_fold
 from datspect.modeling.heads import Head
@@ -82,7 +82,7 @@ def prepared(arguments: argparse.Namespace) -> Bench:
     params = params.model_copy(update={"backbone": params.backbone.model_copy(update={"trainable": "all"})})
     inputs = TrainingInputs.within(IMAGES.parent, Path("data/features"), Path("data/splits.csv"))
     data = read_training_data(inputs, memory_mapped=True)
-    material = _material(data, Sources(IMAGES, BACKBONE), params)
+    material = material_of(data, Sources(IMAGES, BACKBONE), params)
     head = crossval.cv_heads(data.splits["fold"].to_numpy(), params.classifier, params.training)[0]
     if arguments.quick:
         head = replace(head, train_rows=head.train_rows[:64], validation_rows=head.validation_rows[:16])

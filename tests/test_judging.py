@@ -97,3 +97,12 @@ def test_subjects_like_those_learnt_from_are_typical_and_strangers_are_not(
 
 def test_the_intensity_of_an_image_is_its_mean() -> None:
     assert image_mean(np.array([[[0.0, 0.5, 1.0]]], np.float32)) == 0.5
+
+
+def test_without_development_heads_the_band_alone_decides(role: TrainingRole, rng: np.random.Generator) -> None:
+    parts = fit_parts(role, [], "phantom", PREPROCESS, RULES)
+    found = judged(parts, rng.normal(size=50) * 4, rng.random((50, N_FEATURES)) + 1)
+    assert np.isnan(found.agreement).all()
+    np.testing.assert_array_equal(found.inconclusive, parts.band.holds(found.probabilities))
+    assert found.inconclusive.any()
+    assert not found.inconclusive.all()

@@ -265,3 +265,25 @@ def test_the_study_of_the_parameters_is_read_or_none(load):
     assert load({"parameters_from": None}).parameters_from is None
     read = load({"parameters_from": origin(split="123456789012")}).parameters_from
     assert (read.study, read.trial, read.split) == ("wide", 7, "123456789012")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"finetuning.warmup_epochs": 500}, "finetuning.warmup_epochs = 500: must be below training.epochs (500)"),
+        ({"finetuning.batch_norm": "off"}, "finetuning.batch_norm = 'off': input should be 'frozen' or 'trained'"),
+        ({"executor.kind": "slurm"}, "executor.kind = 'slurm': input should be 'local' or 'dask'"),
+        ({"executor.workers": 0}, "executor.workers = 0: input should be greater than or equal to 1"),
+        ({"tracking.log_fold_models": "none"}, "tracking.log_fold_models = 'none': input should be 'changed' or 'all'"),
+    ],
+)
+def test_ways_to_train_that_do_not_exist_are_refused(load, changes, message):
+    with pytest.raises(ParamsError) as caught:
+        load(changes)
+    assert message in str(caught.value)
+
+
+def test_the_network_is_frozen_only_if_nothing_of_it_is_trainable(load):
+    assert load().backbone.frozen
+    assert not load({"backbone.trainable": "all"}).backbone.frozen
+    assert not load({"backbone.trainable": "mixed7"}).backbone.frozen

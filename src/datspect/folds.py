@@ -132,7 +132,7 @@ class WholeModels:
 def _finetuned(
     stage: str, heads: Sequence[Head], data: TrainingData, sources: Sources, params: Params, kept: Kept
 ) -> dict[str, FittedHead]:
-    material = _material(data, sources, params)
+    material = material_of(data, sources, params)
     minutes = params.executor.checkpoint_minutes
     pieces = [_Piece(head, kept.checkpoint(head.name), minutes) for head in heads]
     fitted: dict[str, FittedHead] = {}
@@ -157,7 +157,8 @@ def _fit(material: Material, piece: _Piece, report: Any) -> FittedHead:
     return fit_fold(piece.head, material, report, FileCheckpoints(piece.checkpoint, piece.minutes))
 
 
-def _material(data: TrainingData, sources: Sources, params: Params) -> Material:
+def material_of(data: TrainingData, sources: Sources, params: Params) -> Material:
+    """What all folds of a fine-tuning share."""
     images = np.asarray(read_array(sources.images), np.float32)
     backbone = build_backbone(params.backbone.architecture, images.shape[1:3])
     read_weights(sources.backbone_folder / "backbone.weights.h5", backbone)

@@ -48,3 +48,19 @@ def test_constant_features_and_few_subjects_give_finite_distances():
     found = fit_typicality(features, np.arange(6) % 3, n_directions=32, share=0.9)
     assert np.isfinite(found.distances(features)).all()
     assert not found.is_typical(features[:1] + 100).any()
+
+
+def test_networks_that_know_their_subjects_set_no_limit(rng):
+    """Each fold's own network draws those it was trained on together; the limit is that of those it was not."""
+    n, folds = 400, np.arange(400) % 2 + 1
+    features = cohort(rng, n) * 0.1  # the final network was trained on all
+    by_fold = {}
+    for fold in (1, 2):
+        of_network = cohort(rng, n)
+        of_network[folds == fold] += rng.normal(size=(n // 2, N_FEATURES)) * 0.5
+        by_fold[fold] = of_network
+    told = {"n_directions": 3, "share": 0.99}
+    naive = fit_typicality(features, folds, **told)
+    honest = fit_typicality(features, folds, features_by_fold=by_fold, **told)
+    np.testing.assert_array_equal(naive.distances(features), honest.distances(features))
+    assert honest.limit > 3 * naive.limit

@@ -1,5 +1,6 @@
 """A predictor's files give back what was written, and damaged ones are refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,3 +99,8 @@ def test_the_digest_changes_with_every_file(tmp_path: Path) -> None:
             (tmp_path / name).write_text("other" if name == changed else "same")
         digests.add(predictor_digest(tmp_path))
     assert len(digests) == 1 + len(FILES)
+
+
+def test_a_predictor_without_heads_comes_back_without(parts: PredictorParts, tmp_path: Path) -> None:
+    write_parts(tmp_path, replace(parts, heads=[]))
+    assert read_parts(tmp_path).heads == []

@@ -228,3 +228,9 @@ def test_the_keras_head_predicts_what_the_logits_say() -> None:
     predicted = build_head(weights, 0.5).predict(features, verbose=0)
     assert predicted.shape == (9, 1)
     np.testing.assert_allclose(predicted[:, 0], expected, atol=1e-6)
+
+
+def test_a_bank_without_draws_trains_on_the_clean_images(bank: NDArray[np.float16], labels: NDArray[np.int64]) -> None:
+    (on_clean,) = fit_heads([head(1)], bank[:1], labels, batch_size=BATCH)
+    (on_copies,) = fit_heads([head(1)], np.repeat(bank[:1], 3, axis=0), labels, batch_size=BATCH)
+    assert_same(on_clean, on_copies)
