@@ -184,8 +184,12 @@ def stopping_after(n: int) -> Callable[[int], None]:
     return report
 
 
-@pytest.mark.parametrize("n_warm", [0, 2, 3])
-@pytest.mark.parametrize("stop", [2, 4])
+SLOW_STOPS = [(0, 4), (2, 2), (2, 4), (3, 2), (3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("n_warm", "stop"), [(0, 2), *(pytest.param(*stop, marks=pytest.mark.slow) for stop in SLOW_STOPS)]
+)
 def test_a_stopped_fold_goes_on_from_its_checkpoint(n_warm: int, stop: int, material: Material, tmp_path: Path) -> None:
     one = head(n_epochs=6)
     material = replace(planned(material, trainable=TOP), warmup_epochs=n_warm)

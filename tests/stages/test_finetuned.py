@@ -51,6 +51,8 @@ def runs_of(stage: str) -> list[Any]:
     ]
 
 
+@pytest.mark.slow
+@pytest.mark.slow
 def test_each_fold_leaves_what_training_changed_and_it_gives_the_predictions(tuned: Inputs) -> None:
     reports = tuned.cv("cv")
     models = tuned.root / "models" / "cv"
