@@ -36,9 +36,7 @@ def main() -> None:
     parser.add_argument("--subjects", type=int, default=120)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument(
-        "--rate", type=float, help="initial learning rate of the fine-tuning"
-    )
+    parser.add_argument("--rate", type=float, help="initial learning rate of the fine-tuning")
     arguments = parser.parse_args()
     params = load_params()
     backbone = params.backbone.model_copy(update={"trainable": "all"})
