@@ -8,24 +8,23 @@ at a time. Both have the schedule of params.yaml over equally many epochs. Neith
 Needs the results of `dvc repro`. About 15 minutes on two cores.
 """
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import StratifiedKFold, train_test_split
+from sklearn.model_selection import train_test_split
 
 from datspect import crossval
 from datspect.cohort.table import cohort_title
 from datspect.evaluation.comparison import Predictions, compare_out_of_fold
 from datspect.evaluation.metrics import binary_metrics, predicted_labels
-from datspect.executors import completed
-from datspect.folds import Sources, material_of
+from datspect.folds import Kept, Sources, fit_networks, material_of
 from datspect.io.training_data import TrainingInputs, read_training_data
-from datspect.modeling.finetuning import Material, fit_fold
-from datspect.modeling.heads import FittedHead, Head
+from datspect.modeling.heads import FittedHead
 from datspect.params import load_params
-from datspect.progress import progress
+from datspect.splitting import subject_folds
 from measuring import benchmark_parser, machine, seconds, versions, write_result
 
 N_FOLDS, SEED = 5, 2019
@@ -49,7 +48,8 @@ def main() -> None:
     )
     rows = np.sort(rows)
     targets, bank = data.targets[rows], np.ascontiguousarray(data.bank[:, rows])
-    heads = crossval.cv_heads(folds_of(targets), params.classifier, training)
+    folds = subject_folds(data.splits.iloc[rows], N_FOLDS, SEED, "folds of the small cohort")
+    heads = crossval.cv_heads(folds, params.classifier, training)
     whole = material_of(data, Sources(Path("data/images/images.npy"), Path("models/backbone")), params)
     material = replace(whole, images=whole.images[rows], labels=targets)
     tuned_heads = heads
@@ -57,15 +57,18 @@ def main() -> None:
         factor = arguments.rate / training.learning_rate.initial
         tuned_heads = [replace(head, learning_rates=head.learning_rates * factor) for head in heads]
 
+    executor = params.executor.model_copy(update={"kind": "local", "workers": arguments.workers})
     fitted: dict[str, list[FittedHead]] = {}
-    took = {
-        "frozen": seconds(
-            lambda: fitted.update(frozen=crossval.train(heads, bank, targets, training.batch_size, "frozen"))
-        ),
-        "fine-tuned": seconds(
-            lambda: fitted.update({"fine-tuned": finetuned(tuned_heads, material, params, arguments.workers)})
-        ),
-    }
+
+    def frozen() -> None:
+        fitted["frozen"] = crossval.train(heads, bank, targets, training.batch_size, "frozen")
+
+    def finetuned() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            found = fit_networks("fine-tuned", tuned_heads, material, executor, Kept(Path(folder), "small"))
+        fitted["fine-tuned"] = [found[head.name] for head in heads]
+
+    took = {"frozen": seconds(frozen), "fine-tuned": seconds(finetuned)}
     scores = {name: crossval.out_of_fold_logits(heads, found, bank[0]) for name, found in fitted.items()}
     said = {name: predictions(found) for name, found in scores.items()}
     metrics = {name: binary_metrics(targets, one.probabilities) for name, one in said.items()}
@@ -81,34 +84,6 @@ def main() -> None:
         print(f"fine-tuned minus frozen, {name}: {difference[f'{name}_difference']:+.4f} ({low:+.4f} to {high:+.4f})")
     result = {"seconds": took, "metrics": metrics, "difference": difference}
     write_result(arguments.json, {**result, "machine": machine(), "versions": versions()})
-
-
-def folds_of(targets: Any) -> Any:
-    """Numbers from 1, stratified."""
-    folds = np.zeros(len(targets), np.int64)
-    splitter = StratifiedKFold(N_FOLDS, shuffle=True, random_state=SEED)
-    for number, (_, members) in enumerate(splitter.split(targets, targets), start=1):
-        folds[members] = number
-    return folds
-
-
-def finetuned(heads: list[Head], material: Material, params: Any, workers: int) -> list[FittedHead]:
-    """All folds, `workers` at a time, in the order of the heads."""
-    executor = params.executor.model_copy(update={"kind": "local", "workers": workers})
-    done = np.zeros(len(heads), int)
-    n_epochs = len(heads[0].learning_rates)
-    with progress(None, total=len(heads) * n_epochs, what="fine-tuned", unit="epochs") as bar:
-
-        def report(number: int, n_done: int) -> None:
-            done[number] = n_done
-            bar.update(int(done.sum()) - bar.n)
-
-        results = dict(completed(fitted_fold, material, heads, executor, report))
-    return [results[number] for number in range(len(heads))]
-
-
-def fitted_fold(material: Material, head: Head, report: Any) -> FittedHead:
-    return fit_fold(head, material, report)
 
 
 def predictions(scores: Any) -> Predictions:

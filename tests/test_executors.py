@@ -44,6 +44,23 @@ def die(shared: Path, piece: int, report: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def refuse_to_be_read() -> None:
+    raise RuntimeError("a worker cannot read what is shared")
+
+
+class Unreadable:
+    """Every worker dies while it starts."""
+
+    def __reduce__(self) -> Any:
+        return refuse_to_be_read, ()
+
+
+def report_and_wait(shared: Any, piece: int, report: Any) -> int:
+    report(1)
+    time.sleep(3)
+    return piece
+
+
 def fail(shared: Any, piece: int, report: Any) -> None:
     raise ValueError(f"piece {piece}")
 
@@ -84,6 +101,12 @@ def test_a_piece_that_kills_every_process_is_given_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_workers_that_cannot_start_are_given_up() -> None:
+    with pytest.raises(WorkerError, match="killed 3 times"):
+        run(add, Unreadable(), [0, 1], IN_PROCESSES)
+
+
+@pytest.mark.slow
 def test_an_error_of_the_work_is_raised_here() -> None:
     with pytest.raises(ValueError, match="piece 7"):
         run(fail, None, [7], IN_PROCESSES)
@@ -121,9 +144,10 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCluster]:
 
 @pytest.mark.slow
 def test_a_cluster_gives_the_same(cluster: LocalCluster) -> None:
-    results, told = run(add, 10, [1, 2, 3], ON_DASK)
-    assert results == {0: 11, 1: 12, 2: 13}
-    assert told <= {(k, n) for k in range(3) for n in (1, 2)}
+    assert run(add, 10, [1, 2, 3], ON_DASK)[0] == {0: 11, 1: 12, 2: 13}
+    results, told = run(report_and_wait, None, [5, 6], ON_DASK)
+    assert results == {0: 5, 1: 6}
+    assert told == {(0, 1), (1, 1)}
 
 
 @pytest.mark.slow

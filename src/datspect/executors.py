@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 from joblib import cpu_count
 
 from datspect.errors import WorkerError
-from datspect.modeling.compilation import on_accelerator
 from datspect.params import ExecutorParams
 from datspect.pool import leave_to_parent
 
@@ -29,7 +28,6 @@ ATTEMPTS = 3
 """So often is a piece begun before the loss of its worker counts as its own fault."""
 
 Piece = TypeVar("Piece")
-Result = TypeVar("Result")
 Report = Callable[[int], None]
 """Told now and then how far a piece is."""
 Work = Callable[[Any, Any, Report], Any]
@@ -88,8 +86,8 @@ def _in_processes(
                 del remaining[number]
                 yield number, result
         except BrokenProcessPool:
-            # Which of those at work was lost is not known.
-            for number in begun & set(remaining):
+            # Which of those at work was lost is not known; if none had begun, no worker could even start.
+            for number in (begun & set(remaining)) or remaining:
                 attempts[number] += 1
             if max(attempts[number] for number in remaining) >= ATTEMPTS:
                 raise WorkerError(
@@ -161,12 +159,6 @@ def share_gpus(params: ExecutorParams) -> None:
     if params.kind == "local" and params.workers > 1:
         for name, value in _SPARING.items():
             os.environ.setdefault(name, value)
-
-
-def has_gpu(params: ExecutorParams) -> bool:
-    """Whether the work of these parameters finds a GPU, as far as this machine tells."""
-    in_this_process = params.kind == "local" and params.workers == 1
-    return on_accelerator() if in_this_process else bool(visible_gpus())
 
 
 def visible_gpus() -> list[str]:

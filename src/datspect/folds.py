@@ -12,18 +12,19 @@ import numpy as np
 from tqdm import tqdm
 
 from datspect import crossval
-from datspect.executors import completed, has_gpu, share_gpus
+from datspect.executors import completed, share_gpus
 from datspect.io.arrays import read_array
 from datspect.io.folds import FileCheckpoints, read_fold, write_fold
 from datspect.io.models import read_weights
 from datspect.io.training_data import TrainingData
 from datspect.modeling.backbone import build_backbone, layer_arrays, set_layer_arrays
 from datspect.modeling.classifier import build_classifier
+from datspect.modeling.compilation import on_accelerator
 from datspect.modeling.finetuning import Material, fit_fold
 from datspect.modeling.heads import FittedHead, Head
 from datspect.modeling.network import NetworkPlan, trained_layers
 from datspect.modeling.precision import choose_training_precision
-from datspect.params import Params
+from datspect.params import ExecutorParams, Params
 from datspect.progress import progress
 
 UNFINISHED = ".unfinished"
@@ -56,7 +57,7 @@ def fit_folds(
     if fitted:
         log.info("%s: %d of %d folds are finished from an earlier start", stage, len(fitted), len(heads))
     if missing:
-        fitted |= _finetuned(stage, missing, data, sources, params, kept)
+        fitted |= fit_networks(stage, missing, material_of(data, sources, params), params.executor, kept)
     return [fitted[head.name] for head in heads]
 
 
@@ -129,15 +130,14 @@ class WholeModels:
         return build_classifier(self._backbone, fitted.weights, self._dropout)
 
 
-def _finetuned(
-    stage: str, heads: Sequence[Head], data: TrainingData, sources: Sources, params: Params, kept: Kept
+def fit_networks(
+    what: str, heads: Sequence[Head], material: Material, executor: ExecutorParams, kept: Kept
 ) -> dict[str, FittedHead]:
-    material = material_of(data, sources, params)
-    minutes = params.executor.checkpoint_minutes
-    pieces = [_Piece(head, kept.checkpoint(head.name), minutes) for head in heads]
+    """Fine-tune a network for each of `heads`, with a progress line named `what`; by name, each in `kept` once done."""
+    pieces = [_Piece(head, kept.checkpoint(head.name), executor.checkpoint_minutes) for head in heads]
     fitted: dict[str, FittedHead] = {}
-    n_epochs = params.training.epochs
-    bar: tqdm[None] = progress(None, total=len(heads) * n_epochs, what=f"{stage}: {len(heads)} folds", unit="epochs")
+    n_epochs = len(heads[0].learning_rates)
+    bar: tqdm[None] = progress(None, total=len(heads) * n_epochs, what=f"{what}: {len(heads)} folds", unit="epochs")
     done = np.zeros(len(heads), int)
 
     def report(number: int, n_done: int) -> None:
@@ -145,7 +145,7 @@ def _finetuned(
         bar.update(int(done.sum()) - bar.n)
 
     with bar:
-        for number, result in completed(_fit, material, pieces, params.executor, report):
+        for number, result in completed(_fit, material, pieces, executor, report):
             report(number, n_epochs)
             kept.keep(result)
             fitted[result.name] = result
@@ -164,7 +164,7 @@ def material_of(data: TrainingData, sources: Sources, params: Params) -> Materia
     read_weights(sources.backbone_folder / "backbone.weights.h5", backbone)
     n_layers = len(trained_layers(backbone, params.backbone.trainable))
     log.info("fine-tuning %d layers of %s, from %s", n_layers, backbone.name, params.backbone.trainable)
-    precision = choose_training_precision(params.finetuning.precision, has_gpu=has_gpu(params.executor))
+    precision = choose_training_precision(params.finetuning.precision, has_gpu=on_accelerator())
     return Material(
         images=images,
         labels=data.targets,
