@@ -24,7 +24,7 @@ from datspect.tracking import TrackingError
 
 pytestmark = pytest.mark.slow
 
-PLACES = ("images", "features", "splits.csv", "models/cv", "reports/cv")
+PLACES = ("images", "features", "backbone", "splits.csv", "models/cv", "reports/cv")
 HEADS = [f"fold-{number:02d}" for number in range(1, 5)]
 
 
@@ -36,6 +36,8 @@ def inputs(project: Path) -> Path:
     write_table(project / "splits.csv", splits)
     write_table(project / "images/subjects.csv", splits[["scan_id", "subject_id", "label"]])
     write_json(project / "images/cohort.json", data.cohort)
+    # Heads are trained on the bank alone: the images are only named by their digest, the backbone not read at all.
+    write_array(project / "images/images.npy", np.zeros((len(splits), 2, 2, 3), np.float32))
     write_array(project / "features/bank.npy", data.bank)
     write_json(project / "features/features.json", data.bank_record)
     params = YAML(typ="safe", pure=True).load(made_up_results.PARAMS_PATH.read_text(encoding="utf-8"))
