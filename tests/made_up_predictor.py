@@ -19,8 +19,11 @@ PREPROCESS = PreprocessParams(
 RULES = PredictionParams(coverage=0.9, min_agreement=0.8, typical_share=0.99, typical_directions=4)
 
 
-def write_predictor(folder: Path) -> None:
-    """MobileNetV2 and a head, calibrated on made-up scores of 60 subjects of a phantom."""
+def write_predictor(folder: Path, n_heads: int = 3) -> None:
+    """MobileNetV2 and a head, calibrated on made-up scores of 60 subjects of a phantom.
+
+    `n_heads`: of the development folds; 0 as where networks were fine-tuned.
+    """
     rng = np.random.default_rng(2)
     backbone = build_backbone("MobileNetV2", (109, 91))
     set_random_weights(backbone, 1)
@@ -33,4 +36,4 @@ def write_predictor(folder: Path) -> None:
     )
     role = TrainingRole(labels, np.arange(60) % 5, rng.normal(size=60) + labels, rng.random((60, n_features)), measures)
     write_model(folder / "model.keras", build_classifier(backbone, head, 0.5))
-    write_parts(folder, fit_parts(role, [head] * 3, "phantom", PREPROCESS, RULES))
+    write_parts(folder, fit_parts(role, [head] * n_heads, "phantom", PREPROCESS, RULES))

@@ -1,5 +1,7 @@
 """The model card: right figures, small groups hidden, nobody named, a phantom called one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -121,3 +123,13 @@ def test_missing_demographics_make_a_card_too(columns: dict[str, object]) -> Non
 
 def test_names_of_sites_stay_text() -> None:
     assert "t\\|wo" in card_markdown(made_up())
+
+
+def test_the_card_of_a_fine_tuned_network_says_so_and_names_no_heads_that_are_not_there() -> None:
+    frozen = made_up()
+    tags = {"datspect.trainable": "mixed7", "datspect.precision": "bfloat16"}
+    tuned = replace(frozen, run=frozen.run | {"tags": tags}, parts=frozen.parts | {"n_heads": 0})
+    assert row(card_markdown(frozen), "trained")[1:] == ["the head alone, on features of the network"]
+    assert "development heads agree" in card_markdown(frozen)
+    assert "the head and the network from layer mixed7, in bfloat16" in card_markdown(tuned)
+    assert "heads" not in card_markdown(tuned)

@@ -1,6 +1,7 @@
 """The served model without its server: bytes in, answers out, and a reason for what is no scan."""
 
 import gzip
+import io
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
+from mlflow.pyfunc.scoring_server import predictions_to_json
 from tests.made_up_predictor import write_predictor
 
 from datspect import serving
@@ -52,6 +54,18 @@ def test_a_scan_gets_an_answer_packed_or_not_under_its_own_id(model: ScanModel, 
 
 def test_without_ids_there_are_none(model: ScanModel, tiny_cohort: Path) -> None:
     assert ask(model, [(tiny_cohort / "volumes/S00.nii").read_bytes()])["scan_id"].tolist() == [""]
+
+
+def test_without_development_heads_the_agreement_is_null_in_the_answer(tmp_path: Path, tiny_cohort: Path) -> None:
+    write_predictor(tmp_path / "predictor", n_heads=0)
+    fine_tuned = ScanModel()
+    fine_tuned.load_context(SimpleNamespace(artifacts={"predictor": str(tmp_path / "predictor")}))
+    sent = io.StringIO()
+    predictions_to_json(ask(fine_tuned, [(tiny_cohort / "volumes/S00.nii").read_bytes()] * 2), sent)
+    # NaN, which Python would read, is no JSON.
+    answers = json.loads(sent.getvalue(), parse_constant=lambda name: pytest.fail(name))["predictions"]
+    assert [answer["agreement"] for answer in answers] == [None, None]
+    assert {answer["inconclusive"] for answer in answers} <= {True, False}
 
 
 @pytest.mark.parametrize(

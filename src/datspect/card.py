@@ -180,11 +180,20 @@ def _provenance(inputs: CardInputs) -> str:
             [name, str(run[key])[:_DIGEST_CHARACTERS]]
             for name, key in (("code", "code_sha256"), ("parameters", "params_sha256"), ("data read", "data_sha256"))
         ),
-        ["weights of the network", str(run["features"]["backbone_source"])],
+        ["trained", _trained(run)],
+        ["weights that training began with", str(run["features"]["backbone_source"])],
         ["digest of these weights", str(run["features"]["backbone_tensor_digest"])[:_DIGEST_CHARACTERS]],
         ["parameters from", str(run["tags"].get("datspect.parameters_from", "params.yaml"))],
-        ["trained", str(run["started"])],
+        ["training began", str(run["started"])],
         ["MLflow run", str(run["mlflow"]["run_id"])],
         ["packages", ", ".join(f"{name} {release}" for name, release in sorted(run["releases"].items()))],
     ]
     return markdown_table([[str(cell) for cell in row] for row in rows], 2)
+
+
+def _trained(run: Mapping[str, Any]) -> str:
+    trainable = run["tags"].get("datspect.trainable", "none")
+    if trainable == "none":
+        return "the head alone, on features of the network"
+    layers = "all layers of the network" if trainable == "all" else f"the network from layer {trainable}"
+    return f"the head and {layers}, in {run['tags']['datspect.precision']}"

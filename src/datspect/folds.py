@@ -163,8 +163,11 @@ def material_of(data: TrainingData, sources: Sources, params: Params) -> Materia
     backbone = build_backbone(params.backbone.architecture, images.shape[1:3])
     read_weights(sources.backbone_folder / "backbone.weights.h5", backbone)
     n_layers = len(trained_layers(backbone, params.backbone.trainable))
-    log.info("fine-tuning %d layers of %s, from %s", n_layers, backbone.name, params.backbone.trainable)
-    precision = choose_training_precision(params.finetuning.precision, has_gpu=on_accelerator())
+    precision, why = choose_training_precision(params.finetuning.precision, has_gpu=on_accelerator())
+    log.info(
+        "fine-tuning %d layers of %s (trainable: %s) in %s, since %s",
+        n_layers, backbone.name, params.backbone.trainable, precision, why,
+    )  # fmt: skip
     return Material(
         images=images,
         labels=data.targets,

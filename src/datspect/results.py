@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -18,7 +19,9 @@ from datspect.evaluation.plots import pr_figure, roc_figure, training_figure
 from datspect.io.figures import write_figure
 from datspect.io.tables import write_json, write_table
 from datspect.io.training_data import TrainingData
+from datspect.modeling.compilation import on_accelerator
 from datspect.modeling.heads import Head
+from datspect.modeling.precision import choose_training_precision
 from datspect.params import Params
 from datspect.provenance import Provenance, git_state, provenance, releases
 from datspect.sections import ParametersFrom
@@ -77,6 +80,7 @@ def run_record(
         sections["parameters_from"] = params.parameters_from
     made_of, splits_sha256 = provenance(stage, sections, inputs), file_digest(splits)
     parameters_from = origin_of_parameters(stage, params.parameters_from, data.splits, splits_sha256)
+    of_the_data = data_tags(data, splits_sha256) | _training_tags(params)
     return {
         "stage": stage,
         "result_id": made_of.result_id,
@@ -89,7 +93,7 @@ def run_record(
         "git": git_state().record(),
         "releases": releases(),
         "requirements": list(requirements),
-        "tags": _result_tags(made_of) | data_tags(data, splits_sha256) | _origin_tags(stage, parameters_from),
+        "tags": _result_tags(made_of) | of_the_data | _origin_tags(stage, parameters_from),
         "mlflow": {"run_id": None, "experiment": params.tracking.experiment},
         "started": _now(),
     }
@@ -180,6 +184,15 @@ def data_tags(data: TrainingData, splits_sha256: str) -> dict[str, str]:
         "datspect.weights_sha256": str(record["backbone_tensor_digest"]),
         "datspect.precision": str(record["precision"]),
     }
+
+
+def _training_tags(params: Params) -> dict[str, str]:
+    """What was trained, and on which backend; of a fine-tuning its own precision in place of that of the features."""
+    tags = {"datspect.trainable": params.backbone.trainable, "datspect.backend": keras.backend.backend()}
+    if params.backbone.frozen:
+        return tags
+    precision, _ = choose_training_precision(params.finetuning.precision, has_gpu=on_accelerator())
+    return tags | {"datspect.precision": precision}
 
 
 def _result_tags(made_of: Provenance) -> dict[str, str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 import pytest
 
-from datspect.modeling.precision import choose_precision, computing_in
+from datspect.modeling.precision import choose_precision, choose_training_precision, computing_in
 
 
 @pytest.fixture
@@ -68,3 +68,19 @@ def test_the_policy_is_restored_after_an_error() -> None:
     with pytest.raises(RuntimeError), computing_in("bfloat16"):
         raise RuntimeError
     assert keras.config.dtype_policy() is before
+
+
+@pytest.mark.parametrize(
+    ("wanted", "has_gpu", "expected"),
+    [
+        ("auto", True, "bfloat16"),
+        ("auto", False, "float32"),
+        ("float16", True, "float16"),
+        ("bfloat16", False, "bfloat16"),
+    ],
+)
+def test_fine_tuning_prefers_bfloat16_on_a_gpu_only(
+    monkeypatch: pytest.MonkeyPatch, wanted: str, has_gpu: bool, expected: str
+) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")  # whose processors are not known
+    assert choose_training_precision(wanted, has_gpu=has_gpu)[0] == expected

@@ -52,7 +52,6 @@ def runs_of(stage: str) -> list[Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_each_fold_leaves_what_training_changed_and_it_gives_the_predictions(tuned: Inputs) -> None:
     reports = tuned.cv("cv")
     models = tuned.root / "models" / "cv"
@@ -71,6 +70,8 @@ def test_each_fold_leaves_what_training_changed_and_it_gives_the_predictions(tun
     record = read_whole_record(reports, models)
     assert record["params"]["backbone"]["trainable"] == TOP
     (parent,) = runs_of("cv")
+    assert parent.data.tags["datspect.trainable"] == TOP
+    assert parent.data.tags["datspect.precision"] == "float32"
     client = mlflow.MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
     children = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
     assert sorted(child.info.run_name for child in children) == FOLDS

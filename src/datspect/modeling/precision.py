@@ -26,17 +26,15 @@ def choose_precision(wanted: Literal["auto", "float32", "bfloat16"], cpu_info: P
     return precision
 
 
-def choose_training_precision(wanted: Literal["auto", "float32", "bfloat16", "float16"], *, has_gpu: bool) -> Precision:
-    """The precision to fine-tune in; `auto` is bfloat16 on a GPU, else as `choose_precision` has it. Says why."""
-    if wanted == "auto" and has_gpu:
-        log.info("precision: bfloat16, since there is a GPU")
-        return "bfloat16"
-    if wanted == "auto":
-        precision, reason = _faster_precision(_CPU_INFO)
-        log.info("precision: %s, since %s", precision, reason)
-        return precision
-    log.info("precision: %s, as finetuning.precision asks", wanted)
-    return wanted
+def choose_training_precision(
+    wanted: Literal["auto", "float32", "bfloat16", "float16"], *, has_gpu: bool
+) -> tuple[Precision, str]:
+    """The precision to fine-tune in, and why; `auto` is bfloat16 on a GPU, else as `choose_precision` has it."""
+    if wanted != "auto":
+        return wanted, "finetuning.precision asks for it"
+    if has_gpu:
+        return "bfloat16", "there is a GPU"
+    return _faster_precision(_CPU_INFO)
 
 
 def _faster_precision(cpu_info: Path) -> tuple[Precision, str]:
