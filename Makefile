@@ -11,6 +11,7 @@ DASHBOARD_PORT ?= 8080
 SERVE_PORT ?= 5001
 MODEL ?= datspect@champion
 FUZZ_INPUTS ?= 10000
+TEST_WORKERS ?= 2
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # The project's own virtual environment and nothing around it.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
@@ -73,11 +74,11 @@ $(VENV)/.installed-studies $(VENV)/.installed-server $(VENV)/.installed-cluster:
 	@PYTHON="$(PYTHON)" sh scripts/install "$(VENV)" requirements/$(GROUP).txt requirements/$*.txt
 	@touch $@
 
-test: setup-dev ## run all tests
-	pytest
+test: setup-dev ## run all tests (TEST_WORKERS=2 at a time)
+	pytest -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder
 
 test-fast: setup-dev ## run the tests that take seconds
-	pytest -m "not slow"
+	pytest -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder -m "not slow"
 
 fuzz: setup-dev ## throw damaged files at the readers (FUZZ_INPUTS=10000, some minutes)
 	DATSPECT_FUZZ_EXAMPLES=$(FUZZ_INPUTS) pytest -s --timeout=0 tests/fuzz

@@ -61,3 +61,15 @@ def tiny_cohort(tmp_path: Path, make_volume: MakeVolume) -> Path:
         rows.append((f"S{number:02d}", f"P{number:02d}", label, *demographics, relative, file_digest(path)))
     write_cohort(Cohort(folder, "phantom", pd.DataFrame(rows, columns=list(COLUMNS))))
     return folder
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side, the tests of a file stay in one process, and so do all that share the tiny graph.
+
+    The whole graphs come first: what takes longest must not begin last.
+    """
+    for item in items:
+        shares_graph = "tiny_graph" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("tiny graph" if shares_graph else str(item.path)))
+    items.sort(key=lambda item: item.path.parent.name != "pipeline")
