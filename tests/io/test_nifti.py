@@ -203,7 +203,9 @@ def test_pairs_and_older_formats_are_refused(magic):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\x1f\x8b", b"\x5c\x01\x00\x00", gzip.compress(b"a table\n" * 99), b"x" * 999]
+    "content",
+    [b"", b"\x1f\x8b", b"\x5c\x01\x00\x00", gzip.compress(b"a table\n" * 99), b"x" * 999],
+    ids=["nothing", "start of gzip", "start of NIfTI", "packed table", "text"],
 )
 def test_a_file_of_another_kind_is_refused(content):
     with pytest.raises(ScanError):
