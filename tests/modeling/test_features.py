@@ -8,7 +8,7 @@ from datspect.errors import WeightsError
 from datspect.imaging.augmentation import Augmentations, draw_augmentations
 from datspect.modeling.augmentation import Augment, augmentation_parameters
 from datspect.modeling.backbone import build_backbone, set_random_weights
-from datspect.modeling.features import bank_blocks, build_extractor, n_bank_images
+from datspect.modeling.features import bank_blocks, build_extractor, n_bank_images, precision_error
 from datspect.params import AugmentParams
 
 SHAPE = (80, 76)
@@ -85,3 +85,12 @@ def test_features_that_float16_cannot_hold_stop_the_stage(images: Any, value: fl
     bad = keras.Model(image, keras.ops.mean(image, axis=(1, 2)) * value)
     with pytest.raises(WeightsError, match=r"a feature of the backbone is .*: not a finite number within float16"):
         next(bank_blocks(build_extractor(bad), images, augmentations()))
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.2, np.nan])
+def test_the_error_of_a_precision_is_relative_to_the_features(
+    extractor: keras.Model, backbone: keras.Model, images: Any, factor: float
+) -> None:
+    scaled = keras.Model(backbone.input, keras.layers.Rescaling(factor)(backbone.output))
+    found = precision_error(build_extractor(scaled), extractor, images)
+    np.testing.assert_allclose(found, factor - 1, atol=1e-5)

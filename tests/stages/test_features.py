@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from datspect.errors import CohortError, WeightsError
+from datspect.errors import CohortError, ParamsError, WeightsError
 from datspect.io.arrays import write_array
 from datspect.io.bank import read_bank
 from datspect.modeling.features import BATCH_SIZE
@@ -85,3 +85,39 @@ def test_missing_images_name_the_way_out(folder: Path) -> None:
     (folder / "images.npy").unlink()
     with pytest.raises(CohortError, match=r"images\.npy: not found; run the stage"):
         run(folder)
+
+
+@pytest.fixture
+def wrong_in_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor that is said to be faster in bfloat16 and computes another network then."""
+    real = stage._in_precision
+
+    def in_precision(precision: str, *arguments: Any) -> Any:
+        extractor = real(precision, *arguments)
+        if precision == "bfloat16":
+            extractor.set_weights([weight[..., ::-1] for weight in extractor.get_weights()])
+        return extractor
+
+    monkeypatch.setattr(stage, "_in_precision", in_precision)
+    monkeypatch.setattr(stage, "choose_precision", lambda wanted: "bfloat16" if wanted == "auto" else wanted)
+
+
+def set_precision(folder: Path, precision: str) -> None:
+    yaml = YAML()
+    params = yaml.load((folder / "params.yaml").read_text(encoding="utf-8"))
+    params["backbone"]["precision"] = precision
+    yaml.dump(params, folder / "params.yaml")
+
+
+@pytest.mark.usefixtures("wrong_in_bfloat16")
+def test_a_processor_that_is_wrong_in_bfloat16_is_found_out(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run(folder, "exact")
+    set_precision(folder, "auto")
+    run(folder, "auto")
+    assert (folder / "auto/bank.npy").read_bytes() == (folder / "exact/bank.npy").read_bytes()
+    assert json.loads((folder / "auto/features.json").read_text("utf-8"))["precision"] == "float32"
+    assert "float32 after all, since this processor's bfloat16 gives other features" in caplog.text
+    set_precision(folder, "bfloat16")
+    with pytest.raises(ParamsError, match=r"backbone\.precision = bfloat16: .* choose float32 or auto"):
+        run(folder, "asked")
+    assert not (folder / "asked").exists()

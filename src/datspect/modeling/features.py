@@ -50,6 +50,19 @@ def bank_blocks(
         yield _stored(extractor.predict_on_batch([batch, parameters])[: len(rows)])
 
 
+def precision_error(extractor: keras.Model, exact: keras.Model, images: FloatArray) -> float:
+    """How far features are from those of `exact`, the same extractor in float32: RMS of the difference over their RMS.
+
+    Of one full batch of `images`, shape (N, rows, columns, 3), the larger of two passes: a wrong routine of the
+    processor need not be wrong the same way twice. NaN where a feature is.
+    """
+    batch = _padded(np.asarray(images[:BATCH_SIZE], np.float32), BATCH_SIZE)
+    arguments = [batch, no_change(BATCH_SIZE)]
+    expected = np.asarray(exact.predict_on_batch(arguments), np.float64)
+    passes = np.stack([np.asarray(extractor.predict_on_batch(arguments), np.float64) for _ in range(2)])
+    return float(np.sqrt(((passes - expected) ** 2).mean(axis=(1, 2)) / (expected**2).mean()).max())
+
+
 def clean_features(backbone: keras.Model, images: FloatArray) -> FloatArray:
     """What a backbone makes of images as they are, shape (N, F), float32."""
     blocks = [np.asarray(images[start : start + BATCH_SIZE], np.float32) for start in range(0, len(images), BATCH_SIZE)]

@@ -4,12 +4,14 @@ import logging
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Literal
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from datspect.errors import WeightsError
+from datspect.errors import ParamsError, WeightsError
 from datspect.imaging.augmentation import draw_augmentations
 from datspect.io.arrays import read_array
 from datspect.io.bank import write_bank
@@ -17,8 +19,8 @@ from datspect.io.models import read_weights
 from datspect.io.tables import read_json, write_json
 from datspect.launch import launch
 from datspect.modeling.backbone import build_backbone, model_digest
-from datspect.modeling.features import bank_blocks, build_extractor, n_bank_images
-from datspect.modeling.precision import choose_precision, computing_in
+from datspect.modeling.features import bank_blocks, build_extractor, n_bank_images, precision_error
+from datspect.modeling.precision import MOST_ERROR, Precision, choose_precision, computing_in
 from datspect.params import PARAMS_PATH, load_params
 from datspect.progress import progress
 
@@ -30,20 +32,15 @@ def main(images_path: Path, backbone_folder: Path, features_folder: Path, params
     params = load_params(params_path)
     images = read_array(images_path, memory_mapped=True)
     origin = read_json(backbone_folder / "backbone.json")
-    precision = choose_precision(params.backbone.precision)
-    with computing_in(precision):
-        backbone = build_backbone(origin["architecture"], images.shape[1:3])
-    read_weights(backbone_folder / "backbone.weights.h5", backbone)
-    if model_digest(backbone) != origin["tensor_digest"]:
-        raise WeightsError(f"{backbone_folder}: the weights are not those of backbone.json; run stage backbone again")
+    precision, extractor = _extractor(backbone_folder, images, params.backbone.precision)
     # A network that is fine-tuned makes its own features of draws; the clean ones serve checks and baselines.
     n_draws = params.augment.draws if params.backbone.frozen else 0
     ranges = params.augment.model_copy(update={"draws": n_draws})
     augmentations = draw_augmentations(ranges, len(images), images.shape[1:3])
 
-    shape = (n_draws + 1, len(images), backbone.output_shape[-1])
+    shape = (n_draws + 1, len(images), extractor.output_shape[-1])
     started = time.monotonic()
-    blocks = _counted(bank_blocks(build_extractor(backbone), images, augmentations), n_bank_images(augmentations))
+    blocks = _counted(bank_blocks(extractor, images, augmentations), n_bank_images(augmentations))
     write_bank(features_folder / "bank.npy", shape, blocks)
     seconds = time.monotonic() - started
     log.info("features: bank of shape %s in %.0f s, %.0f images/s", shape, seconds, shape[0] * shape[1] / seconds)
@@ -57,6 +54,41 @@ def main(images_path: Path, backbone_folder: Path, features_folder: Path, params
         "n_features": shape[2],
     }
     write_json(features_folder / "features.json", record)
+
+
+def _extractor(
+    backbone_folder: Path, images: NDArray[np.float32], wanted: Literal["auto", "float32", "bfloat16"]
+) -> tuple[Precision, keras.Model]:
+    """The network and the precision it computes in, which gives the features that float32 gives.
+
+    Raises
+    ------
+    WeightsError : the weights are not those of backbone.json.
+    ParamsError : bfloat16 was asked for, and its features are others.
+    """
+    exact = _in_precision("float32", backbone_folder, images.shape[1:3])
+    precision = choose_precision(wanted)
+    if precision == "float32":
+        return precision, exact
+    extractor = _in_precision(precision, backbone_folder, images.shape[1:3])
+    error = precision_error(extractor, exact, images)
+    if error <= MOST_ERROR:
+        return precision, extractor
+    found = f"this processor's {precision} gives other features than float32: off by {error:.2g}, at most {MOST_ERROR}"
+    if wanted != "auto":
+        raise ParamsError(f"backbone.precision = {wanted}: {found}; choose float32 or auto")
+    log.warning("precision: float32 after all, since %s", found)
+    return "float32", exact
+
+
+def _in_precision(precision: Precision, backbone_folder: Path, image_shape: tuple[int, int]) -> keras.Model:
+    origin = read_json(backbone_folder / "backbone.json")
+    with computing_in(precision):
+        backbone = build_backbone(origin["architecture"], image_shape)
+    read_weights(backbone_folder / "backbone.weights.h5", backbone)
+    if model_digest(backbone) != origin["tensor_digest"]:
+        raise WeightsError(f"{backbone_folder}: the weights are not those of backbone.json; run stage backbone again")
+    return build_extractor(backbone)
 
 
 def _counted(blocks: Iterable[NDArray[np.float16]], n_images: int) -> Iterator[NDArray[np.float16]]:
