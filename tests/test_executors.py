@@ -137,7 +137,7 @@ def test_gpus_that_are_hidden_are_not_used(chosen: str, monkeypatch: pytest.Monk
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCluster]:
     """Two workers, each a process with a nanny, as `dask worker` starts them."""
     monkeypatch.delenv(SCHEDULER_VARIABLE, raising=False)
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as started:
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as started:
         monkeypatch.setenv(SCHEDULER_VARIABLE, started.scheduler_address)
         yield started
 

@@ -62,7 +62,7 @@ def fit_and_die_once(shared: tuple[Material, Path], head: Head, report: Any) -> 
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCluster]:
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as started:
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as started:
         monkeypatch.setenv(SCHEDULER_VARIABLE, started.scheduler_address)
         yield started
 
