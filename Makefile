@@ -75,10 +75,10 @@ $(VENV)/.installed-studies $(VENV)/.installed-server $(VENV)/.installed-cluster:
 	@touch $@
 
 test: setup-dev ## run all tests (TEST_WORKERS=2 at a time)
-	pytest -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder
+	pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-fast: setup-dev ## run the tests that take seconds
-	pytest -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder -m "not slow"
+	pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow"
 
 fuzz: setup-dev ## throw damaged files at the readers (FUZZ_INPUTS=10000, some minutes)
 	DATSPECT_FUZZ_EXAMPLES=$(FUZZ_INPUTS) pytest -s --timeout=0 tests/fuzz

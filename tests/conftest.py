@@ -63,13 +63,6 @@ def tiny_cohort(tmp_path: Path, make_volume: MakeVolume) -> Path:
     return folder
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Side by side, the tests of a file stay in one process, and so do all that share the tiny graph.
-
-    The whole graphs come first: what takes longest must not begin last.
-    """
-    for item in items:
-        shares_graph = "tiny_graph" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("tiny graph" if shares_graph else str(item.path)))
+    """The whole graphs come first: side by side, what takes longest must not begin last."""
     items.sort(key=lambda item: item.path.parent.name != "pipeline")
