@@ -20,7 +20,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev repro tables ui serve tracking-server cluster tune dashboard test test-fast fuzz bench bench-tuning bench-finetune bench-predict bench-import sensitivity lint types imports check format lock readme
+.PHONY: help setup setup-dev repro tables ui serve tracking-server cluster tune dashboard test test-fast fuzz bench bench-tuning bench-finetune bench-predict bench-import sensitivity lint types imports check format lock readme deps
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -123,3 +123,6 @@ readme: setup ## renew the tables in README.md from reports/
 
 lock: setup-dev ## renew requirements/*.txt (hashes, all platforms, no index address)
 	sh scripts/lock
+
+deps: setup-dev ## write what each stage imports among its deps in dvc.yaml
+	@python scripts/stage_deps.py

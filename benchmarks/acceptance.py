@@ -18,19 +18,19 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from datspect import crossval
 from datspect.evaluation.comparison import Predictions, compare_out_of_fold
 from datspect.evaluation.metrics import binary_metrics, predicted_labels
 from datspect.imaging.augmentation import draw_augmentations
 from datspect.io.arrays import read_array
-from datspect.io.models import read_weights
 from datspect.io.tables import read_json
-from datspect.io.training_data import TrainingData, TrainingInputs, read_training_data
 from datspect.modeling.backbone import build_backbone, set_random_weights
 from datspect.modeling.features import bank_blocks, build_extractor
+from datspect.modeling.model_files import read_weights
 from datspect.modeling.precision import Precision, computing_in
 from datspect.params import Params, load_params
-from datspect.progress import progress
+from datspect.running.progress import progress
+from datspect.training import crossval
+from datspect.training.data import TrainingData, TrainingInputs, read_training_data
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from datspect.evaluation.markdown import markdown_table
+from datspect.reporting.markdown import markdown_table
 
 Result = Mapping[str, Any]
 

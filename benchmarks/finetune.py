@@ -26,15 +26,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from datspect import crossval
-from datspect.executors import completed
-from datspect.folds import Sources, material_of
-from datspect.io.training_data import TrainingData, TrainingInputs, read_training_data
 from datspect.modeling.finetuning import Material, fit_fold
 from datspect.modeling.heads import Head
 from datspect.modeling.network import network
 from datspect.params import Params, load_params
-from datspect.progress import progress
+from datspect.running.executors import completed
+from datspect.running.progress import progress
+from datspect.training import crossval
+from datspect.training.data import TrainingData, TrainingInputs, read_training_data
+from datspect.training.fitting import Sources, material_of
 from features import forward_gflop
 from measuring import benchmark_parser, machine, seconds, versions, write_result
 

@@ -15,11 +15,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clock import EpochClock
-from datspect.crossval import cv_heads
 from datspect.modeling.heads import Head, build_head, initial_weights
 from datspect.modeling.stack import fit_heads
 from datspect.params import load_params
-from datspect.splitting import assign_splits
+from datspect.training.crossval import cv_heads
+from datspect.training.splitting import assign_splits
 from measuring import benchmark_parser, write_result
 from projection import Race, fit_seconds, sample_summary, stack_seconds
 

@@ -46,7 +46,7 @@ from datspect.importing.pseudonyms import Pseudonyms
 from datspect.importing.subjects import ImportOptions, import_subjects
 from datspect.io.sources import find_sources
 from datspect.io.volumes import read_volume
-from datspect.progress import progress
+from datspect.running.progress import progress
 from datspect.stages import preprocess
 from document import goals_part, importing_goals, importing_section
 from measuring import benchmark_parser, peak_memory_of, seconds, write_result

@@ -17,12 +17,12 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, shift
 
-from datspect.cohort.acquisition import FWHM_PER_SD
 from datspect.cohort.table import Cohort, read_cohort
 from datspect.imaging.likeness import MIN_SCANS, Fingerprint, fingerprint, near_copies
 from datspect.imaging.orientation import reorient
 from datspect.io.volumes import read_volume
-from datspect.progress import progress
+from datspect.phantom.acquisition import FWHM_PER_SD
+from datspect.running.progress import progress
 from measuring import BenchmarkError, benchmark_parser, machine, versions, write_result
 
 FloatVolume = NDArray[np.float32]

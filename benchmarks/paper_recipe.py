@@ -22,21 +22,21 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from datspect import crossval
 from datspect.evaluation.comparison import Predictions, compare_out_of_fold
 from datspect.evaluation.metrics import binary_metrics
 from datspect.imaging.augmentation import Augmentations, draw_augmentations
 from datspect.io.arrays import read_array
-from datspect.io.bank import write_bank
-from datspect.io.models import read_weights
-from datspect.io.training_data import TrainingData, TrainingInputs, read_training_data
 from datspect.modeling.backbone import build_backbone
 from datspect.modeling.features import BATCH_SIZE, bank_blocks, build_extractor
 from datspect.modeling.heads import Head
+from datspect.modeling.model_files import read_weights
 from datspect.modeling.precision import Precision, choose_precision, computing_in
 from datspect.modeling.stack import fit_heads
 from datspect.params import Params, load_params
-from datspect.progress import progress
+from datspect.running.progress import progress
+from datspect.training import crossval
+from datspect.training.bank import write_bank
+from datspect.training.data import TrainingData, TrainingInputs, read_training_data
 from measuring import benchmark_parser, peak_memory_of, seconds, write_result
 from projection import Race, Times, race_rows, sample_summary
 from recipe import FittedFold, fit_fold, frozen_base, link_fold, quieten, write_pngs

@@ -16,12 +16,12 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from datspect.cohort.anatomy import read_background
-from datspect.cohort.binding import MEASURED
-from datspect.cohort.phantom import Laboratory, build_laboratory, cohort_members, simulate, truth_row
 from datspect.imaging.quantification import asymmetry_index
 from datspect.params import load_params
-from datspect.progress import progress
+from datspect.phantom.anatomy import read_background
+from datspect.phantom.binding import MEASURED
+from datspect.phantom.cohort import Laboratory, build_laboratory, cohort_members, simulate, truth_row
+from datspect.running.progress import progress
 
 # Mean and sd of caudate and putamen (mean of both sides), as published for PPMI.
 PUBLISHED = {

@@ -23,7 +23,7 @@ from typing import Any
 
 from datspect.cohort.table import read_cohort
 from datspect.params import load_params
-from datspect.progress import progress
+from datspect.running.progress import progress
 from measuring import benchmark_parser, machine, seconds, versions, write_result
 
 COHORT, PREDICTOR = Path("data/phantom/cohort"), Path("models/predictor")
@@ -113,9 +113,9 @@ def features_rate(wanted: Any) -> float:
     import numpy as np
 
     from datspect.imaging.augmentation import draw_augmentations
-    from datspect.io.models import read_weights
     from datspect.modeling.backbone import build_backbone
     from datspect.modeling.features import bank_blocks, build_extractor
+    from datspect.modeling.model_files import read_weights
     from datspect.modeling.precision import choose_precision, computing_in
 
     params = load_params()

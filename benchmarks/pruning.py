@@ -19,8 +19,8 @@ import optuna
 from numpy.typing import NDArray
 from optuna.pruners import BasePruner, MedianPruner, SuccessiveHalvingPruner, WilcoxonPruner
 
-from datspect.evaluation.markdown import markdown_table
 from datspect.io.tables import read_table
+from datspect.reporting.markdown import markdown_table
 from datspect.tuning.quiet import quiet_optuna
 from measuring import BenchmarkError, write_result
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from clock import EpochClock
-from datspect.io.models import read_weights
 from datspect.modeling.backbone import build_backbone
 from datspect.modeling.heads import Head
+from datspect.modeling.model_files import read_weights
 from datspect.params import AugmentParams
 
 CLASSES = ("control", "pd")

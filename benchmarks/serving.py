@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import psutil  # type: ignore[import-untyped]
 
-from datspect.addresses import repository_root
+from datspect.running.addresses import repository_root
 from datspect.tracking.store import tracking_uri
 from measuring import BenchmarkError, benchmark_parser, machine, versions, write_result
 

@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from datspect import crossval
 from datspect.cohort.table import cohort_title
 from datspect.evaluation.comparison import Predictions, compare_out_of_fold
 from datspect.evaluation.metrics import binary_metrics, predicted_labels
-from datspect.folds import Kept, Sources, fit_networks, material_of
-from datspect.io.training_data import TrainingInputs, read_training_data
 from datspect.modeling.heads import FittedHead
 from datspect.params import load_params
-from datspect.splitting import subject_folds
+from datspect.training import crossval
+from datspect.training.data import TrainingInputs, read_training_data
+from datspect.training.fitting import Kept, Sources, fit_networks, material_of
+from datspect.training.splitting import subject_folds
 from measuring import benchmark_parser, machine, seconds, versions, write_result
 
 N_FOLDS, SEED = 5, 2019

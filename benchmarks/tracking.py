@@ -74,17 +74,18 @@ def run_stage(folder: Path, params: Path) -> None:
 def send_again(folder: Path) -> dict[str, Any]:
     """Seconds of the record as a whole, by kind, and of what comes before it once a process."""
     started = time.perf_counter()
-    from datspect import recording, tracking
+    from datspect import tracking
     from datspect.io.tables import read_json
     from datspect.tracking import store
+    from datspect.training import to_mlflow
 
     record = read_json(folder / "reports" / "run.json")
     import mlflow.keras  # noqa: F401
 
     store.connect(record["mlflow"]["experiment"])
     imported = time.perf_counter()
-    with stopwatch(tracking.Run) as parts, recording.open_stage_run(record) as run:
-        recording.record_cv(run, folder / "reports", folder / "models", share_subject_level=True)
+    with stopwatch(tracking.Run) as parts, to_mlflow.open_stage_run(record) as run:
+        to_mlflow.record_cv(run, folder / "reports", folder / "models", share_subject_level=True)
     whole = time.perf_counter() - imported
     parts["runs, and reading what the stage wrote"] = whole - sum(parts.values())
     return {"record_seconds": whole, "import_seconds": imported - started, "parts": parts}

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datspect.crossval import dev_heads
-from datspect.evaluation.markdown import markdown_table
-from datspect.io.training_data import TrainingInputs, read_training_data
 from datspect.modeling.heads import Head
 from datspect.params import load_params
+from datspect.reporting.markdown import markdown_table
+from datspect.training.crossval import dev_heads
+from datspect.training.data import TrainingInputs, read_training_data
 from datspect.tuning.development import Development, development
 from heads import PlainFit, comparison, stack_epochs
 from measuring import benchmark_parser, write_result

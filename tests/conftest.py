@@ -2,15 +2,22 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from datspect.cohort.table import COLUMNS, Cohort, write_cohort
-from datspect.digests import file_digest
 from datspect.imaging.volume import MNI_SHAPE, Volume, mni_affine
+from datspect.io.digests import file_digest
 from datspect.io.volumes import write_volume
+from datspect.params import BackboneParams
+
+if TYPE_CHECKING:
+    import keras
+
+    from datspect.weights.imagenet import WeightsOrigin
 
 MakeVolume = Callable[..., Volume]
 
@@ -61,6 +68,33 @@ def tiny_cohort(tmp_path: Path, make_volume: MakeVolume) -> Path:
         rows.append((f"S{number:02d}", f"P{number:02d}", label, *demographics, relative, file_digest(path)))
     write_cohort(Cohort(folder, "phantom", pd.DataFrame(rows, columns=list(COLUMNS))))
     return folder
+
+
+def backbone_params(**changes: Any) -> BackboneParams:
+    values: dict[str, Any] = {
+        "architecture": "MobileNetV2",
+        "weights": None,
+        "trainable": "none",
+        "seed": 1,
+        "precision": "float32",
+        "download_seconds": 30.0,
+    }
+    return BackboneParams(**(values | changes))
+
+
+@pytest.fixture(name="backbone_params")
+def backbone_params_fixture() -> Callable[..., BackboneParams]:
+    return backbone_params
+
+
+@pytest.fixture(scope="session")
+def pretrained() -> "tuple[keras.Model, WeightsOrigin]":
+    """InceptionV3 with ImageNet weights from wherever this machine gets them, and that origin."""
+    from datspect.modeling.backbone import build_backbone  # here, since Keras takes seconds
+    from datspect.weights.imagenet import set_weights
+
+    backbone = build_backbone("InceptionV3", (109, 91))
+    return backbone, set_weights(backbone, backbone_params(architecture="InceptionV3", weights="imagenet"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from datspect.errors import ParamsError
-from datspect.launch import with_clear_errors
+from datspect.running.launch import with_clear_errors
 
 HEAVY = ("tensorflow", "keras", "mlflow", "pandas", "sklearn", "nilearn")
 

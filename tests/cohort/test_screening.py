@@ -12,11 +12,11 @@ from datspect.cohort.screening import (
     voxel_sha256,
 )
 from datspect.cohort.table import read_cohort, write_cohort
-from datspect.digests import file_digest
 from datspect.errors import EmptyRegionError, ScanError
 from datspect.imaging.intensity import RATIO_AT_WHITE
 from datspect.imaging.orientation import mni_ras_affine, reorient
 from datspect.imaging.volume import Volume, mni_affine
+from datspect.io.digests import file_digest
 from datspect.params import PreprocessParams
 
 PARAMS = PreprocessParams(

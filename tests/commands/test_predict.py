@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import typer
 from tests.io.dicom_files import dicom_bytes
-from tests.made_up_predictor import write_predictor
+from tests.prediction.made_up_predictor import write_predictor
 
 from datspect.cohort.table import read_cohort
 from datspect.commands import predict as command
@@ -78,7 +78,7 @@ def test_more_scans_than_a_batch_keep_their_order(
 ) -> None:
     run(tiny_cohort / "volumes", model=model, form="json")
     at_once = json.loads(capsys.readouterr().out)
-    monkeypatch.setattr("datspect.prediction.BATCH_SIZE", 2)
+    monkeypatch.setattr("datspect.prediction.predictor.BATCH_SIZE", 2)
     run(tiny_cohort / "volumes", model=model, form="json")
     in_batches = json.loads(capsys.readouterr().out)
     assert [row["scan"] for row in in_batches] == [row["scan"] for row in at_once]

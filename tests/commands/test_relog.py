@@ -11,11 +11,12 @@ import pytest
 from tests.tracking import made_up_results
 from tests.tracking.projects import Recorded, add_database, new_project
 
-from datspect import recording, tracking
+from datspect import tracking
 from datspect.commands.relog import relog
 from datspect.io.tables import write_json
-from datspect.recording import RecordError
 from datspect.tracking import TrackingError
+from datspect.training import to_mlflow
+from datspect.training.to_mlflow import RecordError
 
 OWN = ("datspect.host", "datspect.pid", "datspect.process_started", "mlflow.user", "mlflow.parentRunId")
 
@@ -80,8 +81,8 @@ def test_what_never_arrived_is_sent_once_and_no_file_is_touched(
 @pytest.mark.parametrize("stage", ["cv", "final"])
 def test_a_late_run_says_the_same_as_the_stages_own(project: Path, recorded: Recorded, stage: str) -> None:
     record = made_up_results.write_result(project, stage)
-    with recording.open_stage_run(record) as run:
-        recording.RECORDERS[stage](
+    with to_mlflow.open_stage_run(record) as run:
+        to_mlflow.RECORDERS[stage](
             run, project / "reports" / stage, project / "models" / stage, share_subject_level=False
         )
     first = [content(recorded, one) for one in recorded.runs()]
@@ -114,10 +115,10 @@ def test_incomplete_runs_of_the_result_are_marked_and_others_are_not(
     project: Path, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = made_up_results.write_result(project, "cv")
-    with pytest.raises(ZeroDivisionError), recording.open_stage_run(record):
+    with pytest.raises(ZeroDivisionError), to_mlflow.open_stage_run(record):
         _ = 1 / 0
     other = record | {"tags": record["tags"] | {"datspect.result_id": "another"}}
-    with pytest.raises(ZeroDivisionError), recording.open_stage_run(other):
+    with pytest.raises(ZeroDivisionError), to_mlflow.open_stage_run(other):
         _ = 1 / 0
     failed, unrelated = recorded.parents()
     send()
@@ -138,7 +139,7 @@ def test_a_run_that_its_stage_still_fills_is_left_alone(
     project: Path, recorded: Recorded, caplog: pytest.LogCaptureFixture
 ) -> None:
     record = made_up_results.write_result(project, "cv")
-    with recording.open_stage_run(record) as run:
+    with to_mlflow.open_stage_run(record) as run:
         send()
     assert len(recorded.runs()) == 1
     assert f"run {run.run_id} is still being filled; nothing sent" in caplog.text

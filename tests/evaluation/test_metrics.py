@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn import metrics as sk
 
-from datspect.evaluation import paper
 from datspect.evaluation.intervals import resampled_counts
 from datspect.evaluation.metrics import (
     average_precisions,
@@ -24,6 +23,7 @@ from datspect.evaluation.metrics import (
     weighted_mean_and_sd,
     weighted_means,
 )
+from datspect.reporting import paper
 
 COUNTS = {"n", "true_positive", "false_positive", "true_negative", "false_negative"}
 DECISIONS = {"accuracy", "sensitivity", "specificity", "precision"}

@@ -35,7 +35,7 @@ from datspect.importing.pseudonyms import Pseudonyms
 from datspect.io.delimited import read_delimited
 from datspect.io.scan_reading import ReadScan, read_scan
 from datspect.io.sources import Source, UnusableSource, find_sources, opened
-from datspect.progress import progress
+from datspect.running.progress import progress
 
 N_INPUTS = int(os.environ.get("DATSPECT_FUZZ_EXAMPLES", "0"))
 """Of a campaign; 0 within the suite."""

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from tests.importing.ppmi_download import Download, MadeUpImage
 from tests.io.dicom_files import IDENTIFIERS, PRIVATE_TEXT, PROJECTIONS, dicom_bytes, frames_of
 
-from datspect.cohort.template import mean_phantom
 from datspect.imaging.volume import mni_affine
+from datspect.phantom.template import mean_phantom
 
 FIRST_SUBJECT, FIRST_IMAGE = 7_351_900_417, 32_366_000_529
 """Longer than real ones, so that none stands in a digest or a float by chance."""

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from datspect.digests import file_digest
 from datspect.errors import ImportingError
 from datspect.importing.journal import (
     JOURNAL_NAME,
@@ -19,6 +18,7 @@ from datspect.importing.journal import (
     open_journal,
     volume_path,
 )
+from datspect.io.digests import file_digest
 
 KEY = "K-AAAAAAAAAA"
 

@@ -17,8 +17,8 @@ from datspect.modeling.backbone import (
     weighted_layers,
 )
 from datspect.modeling.precision import computing_in
-from datspect.modeling.weights import INCEPTION_V3_DIGEST, WeightsOrigin
 from datspect.params import Architecture
+from datspect.weights.imagenet import INCEPTION_V3_DIGEST, WeightsOrigin
 
 SHAPE = (109, 91)
 N_FEATURES = {"MobileNetV2": 1280, "InceptionResNetV2": 1536}

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from datspect.errors import ParamsError, WeightsError
 from datspect.imaging.augmentation import draw_augmentations
-from datspect.io.folds import FileCheckpoints, read_fold, write_fold
 from datspect.modeling.backbone import build_backbone, layer_arrays, set_layer_arrays, set_random_weights
 from datspect.modeling.classifier import build_classifier
 from datspect.modeling.features import bank_blocks, build_extractor
@@ -21,6 +20,7 @@ from datspect.modeling.heads import FittedHead, Head, epoch_order, initial_weigh
 from datspect.modeling.network import NetworkPlan, trained_layers
 from datspect.modeling.stack import fit_heads
 from datspect.params import AugmentParams
+from datspect.training.fold_files import FileCheckpoints, read_fold, write_fold
 
 N, SHAPE, BATCH = 22, (40, 36), 8
 TOP = "Conv_1"  # the last convolution of MobileNetV2; above it only its normalisation

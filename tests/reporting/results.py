@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from datspect.evaluation.tables import BASELINES
-from datspect.io.figures import write_figure
+from datspect.io.png import write_figure
 from datspect.io.tables import write_json, write_table
+from datspect.reporting.tables import BASELINES
 
 N, N_FOLDS = 24, 3
 MEASURES = ("accuracy", "sensitivity", "specificity", "precision", "roc_auc", "pr_auc")

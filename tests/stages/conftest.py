@@ -10,9 +10,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from datspect.io.arrays import write_array
-from datspect.io.models import write_weights
 from datspect.io.tables import write_json, write_table
 from datspect.modeling.backbone import build_backbone
+from datspect.modeling.model_files import write_weights
 from datspect.stages import cv, final, predictor
 
 ROOT = Path(__file__).parents[2]

@@ -6,8 +6,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from datspect.errors import WeightsError
-from datspect.io.models import read_weights
 from datspect.modeling.backbone import build_backbone, model_digest
+from datspect.modeling.model_files import read_weights
 from datspect.stages import backbone as stage
 
 REPOSITORY = Path(__file__).parents[2]

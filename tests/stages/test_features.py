@@ -9,10 +9,10 @@ from ruamel.yaml import YAML
 
 from datspect.errors import CohortError, ParamsError, WeightsError
 from datspect.io.arrays import write_array
-from datspect.io.bank import read_bank
 from datspect.modeling.features import BATCH_SIZE
 from datspect.stages import backbone as backbone_stage
 from datspect.stages import features as stage
+from datspect.training.bank import read_bank
 
 REPOSITORY = Path(__file__).parents[2]
 N_SUBJECTS = 6

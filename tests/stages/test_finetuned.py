@@ -10,18 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from datspect import folds
 from datspect.errors import ParamsError
 from datspect.evaluation.calibration import log_odds
-from datspect.folds import UNFINISHED, Sources, WholeModels
-from datspect.io.folds import OWN_FEATURES, read_fold
-from datspect.io.models import read_model, write_weights
-from datspect.io.predictor import read_parts
-from datspect.judging import judged
 from datspect.modeling.backbone import build_backbone, set_random_weights
+from datspect.modeling.model_files import read_model, write_weights
 from datspect.params import load_params
-from datspect.prediction import Predictor
-from datspect.recording import read_whole_record
+from datspect.prediction.files import read_parts
+from datspect.prediction.judging import judged
+from datspect.prediction.predictor import Predictor
+from datspect.training import fitting
+from datspect.training.fitting import UNFINISHED, Sources, WholeModels
+from datspect.training.fold_files import OWN_FEATURES, read_fold
+from datspect.training.to_mlflow import read_whole_record
 
 from .conftest import Inputs, N
 
@@ -101,7 +101,7 @@ class _PowerCut(BaseException):
 
 def cut_after(n: int, counted: list[str]) -> Callable[..., Any]:
     """`fit_fold`, which ends for good after `n` folds."""
-    real = folds.fit_fold
+    real = fitting.fit_fold
 
     def fit(head: Any, *arguments: Any) -> Any:
         if len(counted) == n:
@@ -116,14 +116,14 @@ def test_a_start_after_a_crash_does_the_unfinished_folds_only(tuned: Inputs, mon
     whole = tuned.cv("whole")
     first: list[str] = []
     with monkeypatch.context() as patch:
-        patch.setattr(folds, "fit_fold", cut_after(2, first))
+        patch.setattr(fitting, "fit_fold", cut_after(2, first))
         with pytest.raises(_PowerCut):
             tuned.cv("cut")
     kept = tuned.root / "models" / UNFINISHED / "cut"
     assert sorted(path.stem for path in kept.glob("*/*.npz")) == FOLDS[:2]
     second: list[str] = []
     with monkeypatch.context() as patch:
-        patch.setattr(folds, "fit_fold", cut_after(9, second))
+        patch.setattr(fitting, "fit_fold", cut_after(9, second))
         resumed = tuned.cv("cut")
     assert (first, second) == (FOLDS[:2], FOLDS[2:])
     assert not kept.exists()
@@ -143,12 +143,12 @@ def test_a_start_after_a_crash_does_the_unfinished_folds_only(tuned: Inputs, mon
 @pytest.mark.slow
 def test_folds_of_other_parameters_are_not_taken(tuned: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(folds, "fit_fold", cut_after(2, []))
+        patch.setattr(fitting, "fit_fold", cut_after(2, []))
         with pytest.raises(_PowerCut):
             tuned.cv("cut")
     tuned.change(augment={"brightness": 0.2})
     done: list[str] = []
-    monkeypatch.setattr(folds, "fit_fold", cut_after(9, done))
+    monkeypatch.setattr(fitting, "fit_fold", cut_after(9, done))
     tuned.cv("cut")
     assert done == FOLDS
 

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-import datspect.cohort.phantom
+import datspect.phantom.cohort
 from datspect.cohort.table import read_cohort
 from datspect.imaging.regions import Ellipsoid, ellipsoid_fractions
 from datspect.imaging.volume import MNI_SHAPE, mni_affine
@@ -17,8 +17,8 @@ def plain_head() -> np.ndarray:
 
 
 def test_the_stage_writes_cohort_truth_and_pictures(tmp_path, write_params, monkeypatch):
-    monkeypatch.setattr(datspect.cohort.phantom, "read_background", plain_head)
-    monkeypatch.setattr(datspect.cohort.phantom, "_N_CALIBRATION_HEADS", 2)
+    monkeypatch.setattr(datspect.phantom.cohort, "read_background", plain_head)
+    monkeypatch.setattr(datspect.phantom.cohort, "_N_CALIBRATION_HEADS", 2)
     params = write_params(phantom={"n_pd": 2, "n_control": 1})
     cohort_folder, truth_path, sheet_path = tmp_path / "cohort", tmp_path / "truth.csv", tmp_path / "sheet.png"
     main(cohort_folder, truth_path, sheet_path, params)

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from datspect.io.predictor import predictor_digest, read_parts
-from datspect.prediction import Predictor, PreparedScan
+from datspect.prediction.files import predictor_digest, read_parts
+from datspect.prediction.predictor import Predictor, PreparedScan
 
 from .conftest import Inputs, N
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from datspect.cohort.table import Cohort, read_cohort, write_cohort
-from datspect.digests import file_digest
 from datspect.errors import CohortError
 from datspect.imaging.volume import Volume
 from datspect.io.arrays import read_array
+from datspect.io.digests import file_digest
 from datspect.io.tables import read_json, read_table
 from datspect.io.volumes import read_volume, write_volume
 from datspect.stages import preprocess

@@ -14,11 +14,11 @@ import pytest
 from ruamel.yaml import YAML
 from sklearn.metrics import roc_auc_score
 
-from datspect.digests import file_digest
 from datspect.errors import CohortError
-from datspect.io.models import read_model
+from datspect.io.digests import file_digest
 from datspect.io.tables import write_table
-from datspect.recording import read_whole_record
+from datspect.modeling.model_files import read_model
+from datspect.training.to_mlflow import read_whole_record
 
 from .conftest import Inputs, N
 

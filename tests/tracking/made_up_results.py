@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from datspect import crossval, recording, results
 from datspect.io.tables import read_json, write_table
-from datspect.io.training_data import TrainingData
 from datspect.modeling.heads import FittedHead, Head, initial_weights
 from datspect.params import Params, load_params
 from datspect.stages import cv, final
+from datspect.training import crossval, results, to_mlflow
+from datspect.training.data import TrainingData
 
 N, N_FEATURES, N_EPOCHS = 24, 6, 5
 REQUIREMENTS = ["keras==3.15.0", "numpy==2.4.0"]
@@ -68,7 +68,7 @@ def write_cv(root: Path, kind: str = "phantom", run_id: str | None = None) -> No
     record = _record("cv", root, data)
     cv.write_reports(cv.evaluate(heads, fitted, data), fitted, data.cohort["kind"], reports)
     saved = [_saved(models / f"{head.name}.keras", head, [N_FEATURES]) for head in heads]
-    results.write_run_record(reports, record, run_id, heads, saved, recording.CV_FILES)
+    results.write_run_record(reports, record, run_id, heads, saved, to_mlflow.CV_FILES)
 
 
 def write_final(root: Path, kind: str = "phantom") -> None:
@@ -83,7 +83,7 @@ def write_final(root: Path, kind: str = "phantom") -> None:
     evaluation = final.evaluate(heads, fitted, data, is_test, rng.random(is_test.sum()).astype(np.float32))
     final.write_reports(evaluation, fitted, rng.random((is_test.sum(), 20, 16, 3)), reports)
     saved = [_saved(models / "model.keras", heads[0], [20, 16, 3])]
-    results.write_run_record(reports, record, None, heads, saved, recording.FINAL_FILES)
+    results.write_run_record(reports, record, None, heads, saved, to_mlflow.FINAL_FILES)
 
 
 def _record(stage: str, root: Path, data: TrainingData) -> dict[str, Any]:

@@ -18,9 +18,9 @@ from tests.tracking.servers import free_port, tracking_server
 from datspect.commands.relog import relog
 from datspect.io.arrays import write_array
 from datspect.io.tables import read_json, read_table, write_json, write_table
-from datspect.recording import CV_FILES
 from datspect.stages import cv
 from datspect.tracking import TrackingError
+from datspect.training.to_mlflow import CV_FILES
 
 pytestmark = pytest.mark.slow
 

@@ -3,15 +3,16 @@ import sys
 
 import pytest
 
-from datspect.addresses import repository_root
+from datspect.running.addresses import repository_root
 from datspect.tracking.environment import quiet_mlflow
 from datspect.tracking.store import connect, tracking_uri
 
 
 def test_importing_tracking_and_recording_imports_neither_mlflow_nor_keras():
-    program = (
-        "import sys, datspect.tracking, datspect.recording; sys.exit(bool({'mlflow', 'keras'} & set(sys.modules)))"
-    )
+    program = """
+import sys, datspect.tracking, datspect.training.to_mlflow
+sys.exit(bool({'mlflow', 'keras'} & set(sys.modules)))
+"""
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from datspect.io.tables import write_json, write_table
-from datspect.io.training_data import TrainingInputs
+from datspect.training.data import TrainingInputs
 from datspect.tuning.quiet import quiet_optuna
 from datspect.tuning.storage import open_storage
 

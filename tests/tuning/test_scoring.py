@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 from tests.tuning.made_up_data import N_SUBJECTS, N_TEST
 
-from datspect import crossval
+from datspect.training import crossval
 from datspect.tuning.development import Development
 from datspect.tuning.scoring import fold_scores, looks, measures, outcomes, score
 from datspect.tuning.space import Configuration

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datspect.cohort.table import Cohort
-from datspect.digests import file_digest
 from datspect.errors import EmptyRegionError, ScanError
 from datspect.imaging.intensity import image_max, nonspecific_ratio
 from datspect.imaging.likeness import Fingerprint, fingerprint
@@ -16,6 +15,7 @@ from datspect.imaging.quantification import measure_binding, peak_slice
 from datspect.imaging.regions import Regions, striatal_regions
 from datspect.imaging.slices import axial_slices, resize
 from datspect.imaging.volume import MNI_SHAPE, Volume, Voxels
+from datspect.io.digests import file_digest
 from datspect.io.volumes import read_volume
 from datspect.params import PreprocessParams
 

@@ -13,10 +13,10 @@ import typer
 from datspect.errors import DatspectError, ScanError
 
 if TYPE_CHECKING:
-    from datspect.explaining import Explainer
-    from datspect.io.predictor import PredictorParts
     from datspect.io.sources import Source
-    from datspect.prediction import Answer, Predictor, PreparedScan
+    from datspect.prediction.explaining import Explainer
+    from datspect.prediction.files import PredictorParts
+    from datspect.prediction.predictor import Answer, Predictor, PreparedScan
 
 OTHER_ENDINGS = (".xml", ".txt", ".csv", ".tsv", ".json", ".pdf", ".png", ".html", ".md")
 """Files that lie beside scans and are none."""
@@ -73,13 +73,13 @@ def predict(
 
 def read_predictor(model: str) -> "Predictor":
     """By folder, or from the registry by alias or number."""
-    from datspect.prediction import Predictor
+    from datspect.prediction.predictor import Predictor
 
     if Path(model).is_dir():
         return Predictor.read(Path(model))
     if "/" in model or model.startswith("."):
         raise DatspectError(f"{model}: no such folder; run dvc repro, or name a registered version")
-    from datspect.registry import model_folder
+    from datspect.release.registry import model_folder
 
     return Predictor.read(model_folder(model))
 
@@ -88,8 +88,8 @@ def predicted(
     predictor: "Predictor", sources: "Sequence[Source]", *, resample: bool, figure: Path | None
 ) -> Iterator[Outcome]:
     """Every scan's outcome, in order; read by all cores and predicted in batches, never all in memory."""
-    from datspect.prediction import BATCH_SIZE
-    from datspect.progress import progress
+    from datspect.prediction.predictor import BATCH_SIZE
+    from datspect.running.progress import progress
 
     prepared = _prepared(predictor, sources, resample=resample, keep_volume=figure is not None)
     steps = progress(
@@ -108,7 +108,7 @@ def predicted(
 
 
 def _explainer(predictor: "Predictor") -> "Explainer":
-    from datspect.explaining import Explainer
+    from datspect.prediction.explaining import Explainer
 
     return Explainer(predictor)
 
@@ -120,7 +120,7 @@ def _prepared(
     predictor: "Predictor", sources: "Sequence[Source]", *, resample: bool, keep_volume: bool
 ) -> Iterator[Prepared]:
     """In order. Where no volume is kept, by processes that are forked before the model is read."""
-    from datspect.pool import unordered
+    from datspect.running.pool import unordered
 
     _ = predictor.regions  # made once, here: each worker would make its own
     work = partial(_prepare, predictor, resample=resample, keep_volume=keep_volume)
@@ -154,7 +154,7 @@ def _batches(items: Iterable[Prepared], size: int) -> Iterator[list[Prepared]]:
 
 
 def _draw(explainer: "Explainer", scan: "PreparedScan", answer: "Answer", name: str, folder: Path) -> None:
-    from datspect.io.figures import write_figure
+    from datspect.io.png import write_figure
 
     path = folder / f"{_file_name(name)}.png"
     write_figure(path, explainer.figure(scan, answer, Path(name).name))
@@ -170,7 +170,7 @@ def _file_name(name: str) -> str:
 
 def statement(parts: "PredictorParts") -> str:
     """What the answers are worth, in words."""
-    from datspect.evaluation.tables import with_interval
+    from datspect.reporting.tables import with_interval
 
     kind = "a PHANTOM cohort: it says nothing about patients" if parts.cohort_kind == "phantom" else "real scans"
     coverage = f"{with_interval(parts.measures, 'coverage')} of these were conclusive"

@@ -7,8 +7,8 @@ import typer
 from datspect.errors import PromotionError
 
 if TYPE_CHECKING:
-    from datspect.gate import Wish
-    from datspect.promotion import Decision
+    from datspect.release.promoting import Wish
+    from datspect.release.rules import Decision
 
 Reason = Annotated[str, typer.Option(help="why; kept with the version")]
 
@@ -27,15 +27,15 @@ def promote(
     Every rule is printed with its figures and written to reports/promotions. Exit code 1: it was not promoted.
     """
     # Here, so that `datspect --help` does not wait for MLflow and TensorFlow.
-    from datspect import gate, registry
-    from datspect.addresses import repository_root
     from datspect.params import load_params
+    from datspect.release import promoting, registry
+    from datspect.running.addresses import repository_root
 
     if (force or new_lineage) and not reason.strip():
         raise PromotionError("--force and --new-lineage need --reason: say why, it is kept with the version")
     root = repository_root()
     params = load_params(root / "params.yaml")
-    wish = gate.Wish(dry_run=dry_run, force=force, new_lineage=new_lineage, reason=reason.strip())
+    wish = promoting.Wish(dry_run=dry_run, force=force, new_lineage=new_lineage, reason=reason.strip())
     with registry.opened(params.tracking.experiment) as opened:
         wanted, current = opened.version(version), opened.version(registry.CHAMPION)
         if wanted is None:
@@ -43,12 +43,12 @@ def promote(
         if current is not None and current.number == wanted.number:
             typer.echo(f"version {wanted.number} is the champion already")
             return
-        challenger = gate.Side(opened, wanted)
-        champion = gate.Side(opened, current) if current else None
-        decision = gate.decide(opened, challenger, champion, root, params, wish)
-        moved = gate.promote(opened, challenger, champion, decision, wish)
+        challenger = promoting.Side(opened, wanted)
+        champion = promoting.Side(opened, current) if current else None
+        decision = promoting.decide(opened, challenger, champion, root, params, wish)
+        moved = promoting.promote(opened, challenger, champion, decision, wish)
         numbers = {"challenger": wanted.number, "champion": current.number if current else None}
-        path = gate.write_protocol(root, decision, moved, wish, numbers)
+        path = promoting.write_protocol(root, decision, moved, wish, numbers)
     kind = "PHANTOM cohort" if challenger.tag("cohort_kind") == "phantom" else "real scans"
     against = f"version {current.number}" if current else "none"
     typer.echo(f"version {wanted.number} ({kind}) against the champion ({against})\n")
@@ -60,14 +60,14 @@ def promote(
 
 def rollback(reason: Reason = "") -> None:
     """Make the previous champion the champion again; the two change places."""
-    from datspect import gate, registry
-    from datspect.addresses import repository_root
     from datspect.params import load_params
+    from datspect.release import promoting, registry
+    from datspect.running.addresses import repository_root
 
     if not reason.strip():
         raise PromotionError("rollback needs --reason: say why, it is kept with the version")
     with registry.opened(load_params(repository_root() / "params.yaml").tracking.experiment) as opened:
-        now, before = gate.roll_back(opened, reason.strip())
+        now, before = promoting.roll_back(opened, reason.strip())
     typer.echo(f"version {now.number} is the champion again; version {before.number} is the previous one")
 
 

@@ -14,9 +14,9 @@ def register() -> None:
     restored from DVC's cache.
     """
     # Here, so that `datspect --help` does not wait for pandas and MLflow.
-    from datspect import registering, registry
-    from datspect.addresses import repository_root
     from datspect.params import load_params
+    from datspect.release import registering, registry
+    from datspect.running.addresses import repository_root
 
     root = repository_root()
     results = registering.read_results(root)

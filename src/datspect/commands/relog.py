@@ -25,7 +25,7 @@ def relog(
     # Here, so that `datspect --help` does not wait for pandas.
     from datspect import tracking
     from datspect.params import load_params
-    from datspect.recording import RecordError
+    from datspect.training.to_mlflow import RecordError
 
     share = load_params(params).tracking.share_subject_level
     stages = [stage for stage in STAGES if (reports / stage / "run.json").is_file()]
@@ -37,8 +37,9 @@ def relog(
 
 
 def _relog_stage(stage: str, reports_folder: Path, models_folder: Path, share: bool) -> None:
-    from datspect import recording, tracking
+    from datspect import tracking
     from datspect.io.tables import read_json
+    from datspect.training import to_mlflow
 
     brief = read_json(reports_folder / "run.json")
     with tracking.required_connection(brief["mlflow"]["experiment"]) as connection:
@@ -49,9 +50,9 @@ def _relog_stage(stage: str, reports_folder: Path, models_folder: Path, share: b
         if earlier.in_progress:
             log.info("%s: run %s is still being filled; nothing sent", stage, earlier.in_progress)
             return
-        record = recording.read_whole_record(reports_folder, models_folder)
+        record = to_mlflow.read_whole_record(reports_folder, models_folder)
         log.info("%s: sending result %s ...", stage, record["result_id"])
-        with recording.open_relogged_run(record, connection) as run:
-            recording.RECORDERS[stage](run, reports_folder, models_folder, share_subject_level=share)
+        with to_mlflow.open_relogged_run(record, connection) as run:
+            to_mlflow.RECORDERS[stage](run, reports_folder, models_folder, share_subject_level=share)
             tracking.mark_superseded(connection, earlier.incomplete, str(run.run_id))
     log.info("%s: sent, as run %s", stage, run.run_id)

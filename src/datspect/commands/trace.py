@@ -7,7 +7,7 @@ import typer
 from datspect.errors import PromotionError
 
 if TYPE_CHECKING:
-    from datspect.tracing import Check, Trace
+    from datspect.release.tracing import Check, Trace
 
 
 def trace(
@@ -16,9 +16,9 @@ def trace(
 ) -> None:
     """Print where a version comes from and the commands that rebuild it. Exit code 1: a check failed."""
     # Here, so that `datspect --help` does not wait for MLflow.
-    from datspect import registry, tracing
-    from datspect.addresses import repository_root
     from datspect.params import load_params
+    from datspect.release import registry, tracing
+    from datspect.running.addresses import repository_root
 
     root = repository_root()
     with registry.opened(load_params(root / "params.yaml").tracking.experiment) as opened:

@@ -28,13 +28,13 @@ def tune(
 
     if nested and apply:
         raise TuningError("--nested and --apply: one at a time; the nested search has no winner of its own")
-    from datspect import studies
-    from datspect.io.training_data import TrainingInputs
     from datspect.params import load_params
+    from datspect.training.data import TrainingInputs
+    from datspect.tuning import whole_study
 
     inputs = TrainingInputs.within(images, features, splits)
-    chosen = studies.choose(load_params(params), inputs, reports, name=study, vary=vary or None)
+    chosen = whole_study.choose(load_params(params), inputs, reports, name=study, vary=vary or None)
     if apply:
-        print(studies.apply_winner(chosen, params))
+        print(whole_study.apply_winner(chosen, params))
     else:
-        print(studies.nested_search(chosen) if nested else studies.search(chosen))
+        print(whole_study.nested_search(chosen) if nested else whole_study.search(chosen))

@@ -8,10 +8,10 @@ from statistics import median
 
 import pandas as pd
 
-from datspect.cohort.uprightness import FLIPS
 from datspect.importing.journal import ImportedScan
 from datspect.importing.plan import Exclusion
 from datspect.io.atomic import replacing
+from datspect.phantom.uprightness import FLIPS
 
 ACCOUNT_NAME, EXCLUDED_NAME, ORIENTATION_NAME = "account.txt", "excluded.tsv", "orientation.tsv"
 OFFSET_TOLERANCE_VOXELS = 0.5

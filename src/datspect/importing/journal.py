@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from datspect.digests import file_digest
 from datspect.errors import ImportingError
 from datspect.io.atomic import replacing
+from datspect.io.digests import file_digest
 
 JOURNAL_NAME = ".import.jsonl"
 _FORMAT = 1

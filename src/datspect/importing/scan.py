@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datspect.cohort.screening import check_volume
-from datspect.cohort.uprightness import check_uprightness, uprighted
-from datspect.digests import file_digest
 from datspect.errors import ImportingError, IneligibleError, ScanError
 from datspect.imaging.volume import Volume
 from datspect.importing.journal import ImportedScan, PassedOver, volume_path
 from datspect.importing.plan import Candidate, PlannedSubject
+from datspect.io.digests import file_digest
 from datspect.io.scan_reading import ReadScan, on_mni_grid, read_scan
 from datspect.io.sources import Source
 from datspect.io.volumes import write_volume
+from datspect.phantom.uprightness import check_uprightness, uprighted
 
 _VERSION = 1
 """To be raised when the same file and options give another volume: finished scans are then read anew."""

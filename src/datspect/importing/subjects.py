@@ -13,7 +13,6 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from datspect.cohort.table import COLUMNS, Cohort, write_cohort
-from datspect.cohort.template import mean_phantom
 from datspect.errors import ImportingError
 from datspect.importing.account import ACCOUNT_NAME, EXCLUDED_NAME, ORIENTATION_NAME, Account, write_account
 from datspect.importing.folder import remove, reserved
@@ -22,8 +21,9 @@ from datspect.importing.plan import Exclusion, Plan, PlannedSubject
 from datspect.importing.pseudonyms import Pseudonyms
 from datspect.importing.scan import Failure, ImportOptions, import_subject
 from datspect.io.sources import Source
-from datspect.pool import unordered
-from datspect.progress import progress
+from datspect.phantom.template import mean_phantom
+from datspect.running.pool import unordered
+from datspect.running.progress import progress
 
 Seals = Mapping[str, list[Tried]]
 """Every subject's candidates, with what their files are sealed as."""

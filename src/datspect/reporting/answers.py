@@ -1,8 +1,8 @@
 """What an answer of the final model is worth: how many are conclusive, and how often those are right."""
 
-from datspect.evaluation.markdown import markdown_table
-from datspect.evaluation.tables import with_interval
 from datspect.reporting.inputs import Record
+from datspect.reporting.markdown import markdown_table
+from datspect.reporting.tables import with_interval
 
 
 def answers_table(final: Record, predictor: Record) -> str:

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from datspect.evaluation.markdown import markdown_table
 from datspect.reporting.inputs import Record
+from datspect.reporting.markdown import markdown_table
 
 
 def checks_table(checks: Mapping[str, Record]) -> str:

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from datspect.evaluation.markdown import markdown_table
 from datspect.params import AugmentParams, LearningRateParams
 from datspect.reporting.inputs import Inputs
+from datspect.reporting.markdown import markdown_table
 
 _INTENSITIES = {
     "image_max": "8 bits, each image divided by its own maximum",

@@ -5,9 +5,15 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from datspect.cohort.table import cohort_title
-from datspect.evaluation import paper
-from datspect.evaluation.markdown import escape
-from datspect.evaluation.tables import (
+from datspect.reporting import groups, paper
+from datspect.reporting.answers import answers_table
+from datspect.reporting.checks import checks_table
+from datspect.reporting.choices import choices_table
+from datspect.reporting.inputs import Inputs
+from datspect.reporting.markdown import escape
+from datspect.reporting.origin import DIGEST_CHARACTERS, materials_table, runs_table
+from datspect.reporting.summary import summary
+from datspect.reporting.tables import (
     baseline_measures,
     heading,
     holdout_differences,
@@ -17,13 +23,6 @@ from datspect.evaluation.tables import (
     table_2,
     tuning_note,
 )
-from datspect.reporting import groups
-from datspect.reporting.answers import answers_table
-from datspect.reporting.checks import checks_table
-from datspect.reporting.choices import choices_table
-from datspect.reporting.inputs import Inputs
-from datspect.reporting.origin import DIGEST_CHARACTERS, materials_table, runs_table
-from datspect.reporting.summary import summary
 
 FIGURE_FOLDER = "figures"
 SUBJECT = "DaTscan SPECT, Parkinson's disease against control"

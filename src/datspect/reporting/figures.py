@@ -5,9 +5,9 @@ from matplotlib.figure import Figure
 
 from datspect.cohort.table import cohort_title
 from datspect.evaluation.curves import pr_points, roc_points
-from datspect.evaluation.plots import Forecast, ModelCurves, calibration_figure, comparison_figure
-from datspect.evaluation.tables import baseline_name, ordered_baselines
+from datspect.figures.curves import Forecast, ModelCurves, calibration_figure, comparison_figure
 from datspect.reporting.inputs import Evaluated, Inputs, Record, targets
+from datspect.reporting.tables import baseline_name, ordered_baselines
 
 
 def report_figures(inputs: Inputs) -> dict[str, Figure]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from datspect.evaluation.intervals import wilson_interval
-from datspect.evaluation.markdown import markdown_table
+from datspect.reporting.markdown import markdown_table
 
 AGE_BANDS = {"< 50": (-np.inf, 50.0), "50-59": (50.0, 60.0), "60-69": (60.0, 70.0), ">= 70": (70.0, np.inf)}
 """Bands of age in whole years, the upper bound not included."""

@@ -1,7 +1,7 @@
 """Where the results of the report come from."""
 
-from datspect.evaluation.markdown import markdown_table
 from datspect.reporting.inputs import Inputs, Record
+from datspect.reporting.markdown import markdown_table
 
 DIGEST_CHARACTERS = 16
 """Digests are cut to this many; whole ones are in the files."""

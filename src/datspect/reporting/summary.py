@@ -1,8 +1,8 @@
 """The report in a few sentences, every number taken from the metrics."""
 
-from datspect.evaluation import paper
-from datspect.evaluation.tables import baseline_name, tuning_note, with_interval
+from datspect.reporting import paper
 from datspect.reporting.inputs import Inputs
+from datspect.reporting.tables import baseline_name, tuning_note, with_interval
 
 CONTROLS = ("age_sex",)
 """Baselines that are to fail: they are no rivals of the network."""

@@ -3,12 +3,12 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from datspect.io.models import write_weights
 from datspect.io.tables import write_json
-from datspect.launch import launch
 from datspect.modeling.backbone import build_backbone
-from datspect.modeling.weights import set_weights
+from datspect.modeling.model_files import write_weights
 from datspect.params import PARAMS_PATH, load_params
+from datspect.running.launch import launch
+from datspect.weights.imagenet import set_weights
 
 _ANY_IMAGE_SHAPE = (109, 91)  # weights of a convolutional base do not depend on it
 

@@ -28,10 +28,10 @@ from datspect.evaluation.comparison import Predictions, compare_holdout, compare
 from datspect.evaluation.metrics import binary_metrics, fold_mean_auc, score_metrics
 from datspect.io.arrays import read_array
 from datspect.io.tables import read_table, write_json, write_table
-from datspect.io.training_data import TrainingData, TrainingInputs, read_training_data
-from datspect.launch import launch
 from datspect.params import PARAMS_PATH, BaselinesParams, load_params
-from datspect.progress import progress
+from datspect.running.launch import launch
+from datspect.running.progress import progress
+from datspect.training.data import TrainingData, TrainingInputs, read_training_data
 
 IntArray = NDArray[np.integer[Any]]
 Part = tuple[NDArray[np.bool_], NDArray[np.bool_]]

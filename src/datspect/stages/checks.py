@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from datspect import crossval
 from datspect.cohort.table import LABELS, CohortKind, cohort_title
 from datspect.errors import CohortError, LeakageError
 from datspect.evaluation.baselines import (
@@ -19,7 +18,7 @@ from datspect.evaluation.baselines import (
     held_out_predictions,
     logistic_regression,
 )
-from datspect.evaluation.checks import (
+from datspect.evaluation.leakage import (
     Check,
     check_feature_overlap,
     check_image_overlap,
@@ -30,12 +29,13 @@ from datspect.evaluation.checks import (
     permuted_labels,
 )
 from datspect.io.arrays import read_array
-from datspect.io.bank import read_bank
 from datspect.io.tables import read_json, read_table, write_json
-from datspect.io.training_data import TrainingInputs
-from datspect.launch import launch
 from datspect.params import PARAMS_PATH, Params, load_params
-from datspect.splitting import NO_FOLD
+from datspect.running.launch import launch
+from datspect.training import crossval
+from datspect.training.bank import read_bank
+from datspect.training.data import TrainingInputs
+from datspect.training.splitting import NO_FOLD
 
 AGE_SEX_C = 1.0
 """Inverse strength of the ridge on age and sex: too few columns for it to matter."""

@@ -8,17 +8,18 @@ from typing import Any
 
 import pandas as pd
 
-from datspect import crossval, recording, results, tracking
+from datspect import tracking
 from datspect.cohort.table import CohortKind, cohort_title
 from datspect.evaluation.metrics import binary_metrics, fold_mean_auc
-from datspect.folds import Kept, Sources, WholeModels, fit_folds
-from datspect.io.folds import write_fold
-from datspect.io.models import write_model
 from datspect.io.tables import write_json, write_table
-from datspect.io.training_data import TrainingData, TrainingInputs, read_training_data
-from datspect.launch import launch
 from datspect.modeling.heads import FittedHead, Head, build_head
+from datspect.modeling.model_files import write_model
 from datspect.params import PARAMS_PATH, Params, load_params
+from datspect.running.launch import launch
+from datspect.training import crossval, results, to_mlflow
+from datspect.training.data import TrainingData, TrainingInputs, read_training_data
+from datspect.training.fitting import Kept, Sources, WholeModels, fit_folds
+from datspect.training.fold_files import write_fold
 
 log = logging.getLogger("datspect.cv")
 
@@ -49,16 +50,16 @@ def main(
     made_from = [*inputs.paths(), sources.images]
     record = results.run_record("cv", data, params, made_from, splits_path, tracking.pip_requirements())
     kept = Kept.beside(models_folder, record["result_id"])
-    with recording.open_stage_run(record) as run:
+    with to_mlflow.open_stage_run(record) as run:
         heads = crossval.cv_heads(data.splits["fold"].to_numpy(), params.classifier, params.training)
         fitted = fit_folds("cv", heads, data, sources, params, kept)
         evaluation = evaluate(heads, fitted, data, record["parameters_from"])
         write_reports(evaluation, fitted, data.cohort["kind"], reports_folder)
         models = _write_models(fitted, sources, params, models_folder)
-        results.write_run_record(reports_folder, record, run.run_id, heads, models, recording.CV_FILES)
+        results.write_run_record(reports_folder, record, run.run_id, heads, models, to_mlflow.CV_FILES)
         _say(evaluation.metrics)
         share = params.tracking.share_subject_level
-        recording.record_cv(run, reports_folder, models_folder, share_subject_level=share)
+        to_mlflow.record_cv(run, reports_folder, models_folder, share_subject_level=share)
     kept.forget()
 
 

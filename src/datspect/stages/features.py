@@ -14,15 +14,15 @@ from tqdm import tqdm
 from datspect.errors import ParamsError, WeightsError
 from datspect.imaging.augmentation import draw_augmentations
 from datspect.io.arrays import read_array
-from datspect.io.bank import write_bank
-from datspect.io.models import read_weights
 from datspect.io.tables import read_json, write_json
-from datspect.launch import launch
 from datspect.modeling.backbone import build_backbone, model_digest
 from datspect.modeling.features import bank_blocks, build_extractor, n_bank_images, precision_error
+from datspect.modeling.model_files import read_weights
 from datspect.modeling.precision import MOST_ERROR, Precision, choose_precision, computing_in
 from datspect.params import PARAMS_PATH, load_params
-from datspect.progress import progress
+from datspect.running.launch import launch
+from datspect.running.progress import progress
+from datspect.training.bank import write_bank
 
 log = logging.getLogger(__name__)
 

@@ -10,21 +10,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from datspect import crossval, recording, results, tracking
+from datspect import tracking
 from datspect.cohort.table import cohort_title
 from datspect.evaluation.calibration import log_odds
 from datspect.evaluation.metrics import binary_metrics
-from datspect.evaluation.plots import misclassified_figure
-from datspect.folds import Kept, Sources, WholeModels, fit_folds
+from datspect.figures.curves import misclassified_figure
 from datspect.io.arrays import read_array
-from datspect.io.figures import write_figure
-from datspect.io.folds import write_own_features
-from datspect.io.models import read_model, write_model
+from datspect.io.png import write_figure
 from datspect.io.tables import write_json, write_table
-from datspect.io.training_data import TrainingData, TrainingInputs, read_training_data
-from datspect.launch import launch
 from datspect.modeling.heads import FittedHead, Head, build_head, logits
+from datspect.modeling.model_files import read_model, write_model
 from datspect.params import PARAMS_PATH, load_params
+from datspect.running.launch import launch
+from datspect.training import crossval, results, to_mlflow
+from datspect.training.data import TrainingData, TrainingInputs, read_training_data
+from datspect.training.fitting import Kept, Sources, WholeModels, fit_folds
+from datspect.training.fold_files import write_own_features
 
 log = logging.getLogger("datspect.final")
 
@@ -60,7 +61,7 @@ def main(
     made_from = [*inputs.paths(), sources.images]
     record = results.run_record("final", data, params, made_from, splits_path, tracking.pip_requirements())
     kept = Kept.beside(models_folder, record["result_id"])
-    with recording.open_stage_run(record) as run:
+    with to_mlflow.open_stage_run(record) as run:
         heads = crossval.final_heads(is_test, data.splits["dev_fold"].to_numpy(), params.classifier, params.training)
         fitted = fit_folds("final", heads, data, sources, params, kept)
         models = _write_models(fitted, WholeModels(sources, params), params.classifier.dropout, models_folder)
@@ -68,10 +69,10 @@ def main(
         probabilities = _whole_model_probabilities(models_folder / "model.keras", test_images)
         evaluation = evaluate(heads, fitted, data, is_test, probabilities, record["parameters_from"])
         write_reports(evaluation, fitted, test_images, reports_folder)
-        results.write_run_record(reports_folder, record, run.run_id, heads, models, recording.FINAL_FILES)
+        results.write_run_record(reports_folder, record, run.run_id, heads, models, to_mlflow.FINAL_FILES)
         _say(evaluation.metrics)
         share = params.tracking.share_subject_level
-        recording.record_final(run, reports_folder, models_folder, share_subject_level=share)
+        to_mlflow.record_final(run, reports_folder, models_folder, share_subject_level=share)
     kept.forget()
 
 

@@ -7,17 +7,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from datspect.cohort.phantom import build_laboratory, write_phantom_cohort
 from datspect.cohort.table import LABELS, read_cohort
-from datspect.evaluation.figures import contact_sheet
+from datspect.figures.contact_sheet import contact_sheet
 from datspect.imaging.intensity import image_max
 from datspect.imaging.orientation import reorient
 from datspect.imaging.slices import axial_slices
-from datspect.io.figures import write_figure
+from datspect.io.png import write_figure
 from datspect.io.tables import write_table
 from datspect.io.volumes import read_volume
-from datspect.launch import launch
 from datspect.params import PARAMS_PATH, load_params
+from datspect.phantom.cohort import build_laboratory, write_phantom_cohort
+from datspect.running.launch import launch
 
 MNI_PEAK_SLICE = 38
 """Slice in which the striata of the undeformed head peak (z = 4 mm)."""

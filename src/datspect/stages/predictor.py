@@ -9,21 +9,21 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from datspect.cohort.table import LABELS, cohort_title
-from datspect.crossval import FINAL_HEAD
 from datspect.evaluation.calibration import decision_measures
 from datspect.evaluation.metrics import binary_metrics
-from datspect.evaluation.plots import Forecast, calibration_figure
+from datspect.figures.curves import Forecast, calibration_figure
 from datspect.io.arrays import read_array
-from datspect.io.figures import write_figure
-from datspect.io.folds import read_own_features
-from datspect.io.models import read_model
-from datspect.io.predictor import MODEL_NAME, PredictorParts, copy_model, write_parts
+from datspect.io.png import write_figure
 from datspect.io.tables import read_table, write_json, write_table
-from datspect.io.training_data import TrainingData, TrainingInputs, read_training_data
-from datspect.judging import Judgements, TrainingRole, fit_parts, image_mean, judged
-from datspect.launch import launch
 from datspect.modeling.heads import HeadWeights, head_weights
+from datspect.modeling.model_files import read_model
 from datspect.params import PARAMS_PATH, load_params
+from datspect.prediction.files import MODEL_NAME, PredictorParts, copy_model, write_parts
+from datspect.prediction.judging import Judgements, TrainingRole, fit_parts, image_mean, judged
+from datspect.running.launch import launch
+from datspect.training.crossval import FINAL_HEAD
+from datspect.training.data import TrainingData, TrainingInputs, read_training_data
+from datspect.training.fold_files import read_own_features
 
 log = logging.getLogger("datspect.predictor")
 

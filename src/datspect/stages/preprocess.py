@@ -15,14 +15,14 @@ from datspect.cohort.repetition import bad_scans
 from datspect.cohort.screening import ScreenedScan, mni_regions, screen_scan
 from datspect.cohort.table import LABELS, OTHER_LABELS, Cohort, cohort_title, read_cohort, scans_digest
 from datspect.errors import CohortError
-from datspect.evaluation.figures import contact_sheet
+from datspect.figures.contact_sheet import contact_sheet
 from datspect.io.arrays import write_array
-from datspect.io.figures import write_figure
+from datspect.io.png import write_figure
 from datspect.io.tables import write_json, write_table
-from datspect.launch import launch
 from datspect.params import PARAMS_PATH, PreprocessParams, load_params
-from datspect.pool import unordered
-from datspect.progress import progress
+from datspect.running.launch import launch
+from datspect.running.pool import unordered
+from datspect.running.progress import progress
 
 SUBJECT_COLUMNS = ["scan_id", "subject_id", "label", "sex", "age", "site", "visit"]
 TILES_PER_LABEL = 30

@@ -8,14 +8,14 @@ from typing import Any
 from datspect.cohort.table import cohort_title
 from datspect.errors import CohortError
 from datspect.io.atomic import replacing
-from datspect.io.figures import write_figure
+from datspect.io.png import write_figure
 from datspect.io.tables import read_json, read_table
-from datspect.launch import launch
 from datspect.params import PARAMS_PATH, Params, load_params
 from datspect.reporting.document import FIGURE_FOLDER, report_markdown, report_title
 from datspect.reporting.figures import report_figures
 from datspect.reporting.inputs import Evaluated, Inputs
 from datspect.reporting.page import html_page, image_links
+from datspect.running.launch import launch
 
 log = logging.getLogger("datspect.report")
 

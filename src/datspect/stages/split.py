@@ -4,9 +4,9 @@ import logging
 from pathlib import Path
 
 from datspect.io.tables import read_table, write_table
-from datspect.launch import launch
 from datspect.params import PARAMS_PATH, load_params
-from datspect.splitting import assign_splits
+from datspect.running.launch import launch
+from datspect.training.splitting import assign_splits
 
 log = logging.getLogger("datspect.split")
 

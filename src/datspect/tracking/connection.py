@@ -6,8 +6,8 @@ from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from datspect.addresses import repository_root, without_password
 from datspect.errors import DatspectError
+from datspect.running.addresses import repository_root, without_password
 from datspect.tracking import environment, store
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from filelock import FileLock, Timeout
 
-from datspect.addresses import repository_root
+from datspect.running.addresses import repository_root
 from datspect.tracking.connection import Connection
 from datspect.tracking.environment import quiet_mlflow
 from datspect.tracking.ownership import close_orphans, owner_lives

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from datspect.provenance import GitState
 from datspect.tracking.ownership import owner_tags
+from datspect.tracking.provenance import GitState
 
 Nested = Mapping[str, Any]
 Tags = Mapping[str, object]

@@ -12,13 +12,13 @@ from typing import Any
 import numpy.typing as npt
 import pandas as pd
 
-from datspect.provenance import GitState, git_state
 from datspect.tracking.connection import Connection, while_connected
 from datspect.tracking.environment import drop_launching_run, mute_thread, patient_uploads, quiet_mlflow
 from datspect.tracking.labels import Nested, Tags, columns, common_tags, flat_params
 from datspect.tracking.locality import beyond_this_machine
 from datspect.tracking.models import Shape, write_keras_model
 from datspect.tracking.ownership import close_orphans
+from datspect.tracking.provenance import GitState, git_state
 from datspect.tracking.search import all_runs
 from datspect.tracking.signals import Stopped, stopping_signals_raised
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from datspect.addresses import absolute_sqlite, repository_root, sqlite_path
+from datspect.running.addresses import absolute_sqlite, repository_root, sqlite_path
 
 _LOCK_SECONDS = 120.0  # another process creates the database in about 5
 _FOR_TRAINING = {"mlflow.experimentKind": "custom_model_development"}  # else the UI takes runs for evaluations of chats

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from datspect.io.training_data import TrainingData
-from datspect.splitting import subject_folds
+from datspect.training.data import TrainingData
+from datspect.training.splitting import subject_folds
 
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]

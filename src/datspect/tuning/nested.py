@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from datspect import crossval
 from datspect.evaluation.comparison import Predictions, compare_out_of_fold
 from datspect.evaluation.metrics import predicted_labels
 from datspect.modeling.heads import Head
-from datspect.splitting import subject_folds
+from datspect.training import crossval
+from datspect.training.splitting import subject_folds
 from datspect.tuning.development import Development
 from datspect.tuning.scoring import TITLES, Objective, measures
 from datspect.tuning.space import Configuration

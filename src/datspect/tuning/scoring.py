@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from datspect import crossval
 from datspect.evaluation.metrics import binary_metrics, log_losses, predicted_labels
+from datspect.training import crossval
 from datspect.tuning.development import Development
 from datspect.tuning.space import Configuration
 

@@ -9,8 +9,8 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from datspect.addresses import absolute_sqlite, repository_root, sqlite_path, without_password
 from datspect.errors import TuningError
+from datspect.running.addresses import absolute_sqlite, repository_root, sqlite_path, without_password
 
 ADDRESS_VARIABLE = "DATSPECT_STUDIES"
 """Names the database instead of tune.storage, for an address with a password."""

@@ -1,0 +1,114 @@
+"""Does a scan lie as its header says, and how far above MNI? Asked of the voxels alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datspect.imaging.volume import MNI_SHAPE, Volume
+from datspect.phantom.template import mean_phantom
+
+Flips = Literal["", "y", "z", "yz"]
+"""Axes along which the voxels run the wrong way; "" for none."""
+
+FLIPS: tuple[Flips, ...] = ("", "y", "z", "yz")
+LARGEST_OFFSET = 14
+"""Voxels up and down over which the mean phantom is tried."""
+_BLOCK = 4
+"""Voxels along x and y that are averaged first; offsets are along z, which stays as it is."""
+
+Slices = NDArray[np.float32]
+"""Averages over blocks, shape (blocks of a slice, slices)."""
+
+
+@dataclass(frozen=True)
+class Uprightness:
+    """How a scan lies, as far as its voxels can tell. Nothing here says anything about left and right.
+
+    correlations : highest with the mean phantom over all offsets, for each of `FLIPS`
+    best : the flips that make the scan most like the mean phantom; "" for a scan that lies as it should
+    margin : how far the best correlation is above the second
+    z_offset_voxels : how far above MNI the scan lies, once the best flips are undone; negative: below
+    """
+
+    correlations: Mapping[Flips, float]
+    best: Flips
+    margin: float
+    z_offset_voxels: float
+
+
+def check_uprightness(volume_ras: Volume) -> Uprightness:
+    """Compare a volume, RAS+ on the MNI grid, with the mean phantom: as it is, back to front, upside down, both.
+
+    Left and right cannot be told: the mean phantom is symmetric, as the uptake of the healthy is. A scan that lies
+    back to front for having been turned about the vertical axis looks like one that was flipped along y; flipped back,
+    it is upright and mirrored.
+    """
+    slices = _block_means(volume_ras.data)
+    found = {flips: _best_offset(_flipped_back(slices, flips), _template()) for flips in FLIPS}
+    ranked = sorted(FLIPS, key=lambda flips: -found[flips][0])
+    best, second = ranked[:2]
+    correlations = {flips: correlation for flips, (correlation, _) in found.items()}
+    return Uprightness(correlations, best, correlations[best] - correlations[second], found[best][1])
+
+
+def uprighted(volume: Volume, flips: Flips) -> Volume:
+    """The volume with its voxels flipped along `flips`, a view; the affine stays: it was right and they were not."""
+    axes = tuple("xyz".index(axis) for axis in flips)
+    return Volume(np.flip(volume.data, axes), volume.affine)
+
+
+def _flipped_back(slices: Slices, flips: Flips) -> Slices:
+    if "y" in flips:
+        slices = slices.reshape(*_blocks_of_a_slice(), -1)[:, ::-1].reshape(slices.shape)
+    return slices[:, ::-1] if "z" in flips else slices
+
+
+def _best_offset(slices: Slices, template: Slices) -> tuple[float, float]:
+    """Highest correlation over all vertical offsets, and its offset in voxels, between them by a parabola."""
+    correlations = _correlations(slices, template)
+    peak = int(np.argmax(correlations[1:-1])) + 1
+    below, top, above = correlations[peak - 1 : peak + 2]
+    bend = below - 2 * top + above
+    between = 0.5 * (below - above) / bend if bend < 0 else 0.0
+    return float(top), float(peak - LARGEST_OFFSET + np.clip(between, -1, 1))
+
+
+def _correlations(slices: Slices, template: Slices) -> NDArray[np.float64]:
+    """Pearson's r of a scan and the template moved by up to `LARGEST_OFFSET` slices down and up, where they overlap."""
+    offsets = np.arange(-LARGEST_OFFSET, LARGEST_OFFSET + 1)
+    n_slices = slices.shape[1]
+    count = len(slices) * (n_slices - np.abs(offsets))
+    (x, xx), (y, yy) = _moments(slices, offsets) / count, _moments(template, -offsets) / count
+    products = slices.T.astype(np.float64) @ template
+    covariance = np.array([np.trace(products, -offset) for offset in offsets]) / count - x * y
+    variances = np.maximum((xx - x * x) * (yy - y * y), np.finfo(np.float64).tiny)
+    return np.asarray(covariance / np.sqrt(variances))
+
+
+def _moments(slices: Slices, offsets: NDArray[np.int_]) -> NDArray[np.float64]:
+    """Sums and sums of squares over the slices that overlap at each offset, shape (2, offsets)."""
+    by_slice = np.stack([slices.sum(axis=0), (slices**2).sum(axis=0)]).astype(np.float64)
+    up_to = np.concatenate([np.zeros((2, 1)), np.cumsum(by_slice, axis=1)], axis=1)
+    return np.asarray(up_to[:, slices.shape[1] + np.minimum(0, offsets)] - up_to[:, np.maximum(0, offsets)])
+
+
+@cache
+def _template() -> Slices:
+    return _block_means(mean_phantom().data)
+
+
+def _block_means(data: NDArray[Any]) -> Slices:
+    """Means of blocks of `_BLOCK` x `_BLOCK` voxels in each slice, voxels at the far edges left out evenly."""
+    across, along = _blocks_of_a_slice()
+    spare = [(size - _BLOCK * blocks) // 2 for size, blocks in zip(MNI_SHAPE, (across, along), strict=False)]
+    kept = data[spare[0] : spare[0] + _BLOCK * across, spare[1] : spare[1] + _BLOCK * along]
+    blocks = kept.reshape(across, _BLOCK, along, _BLOCK, -1)
+    return np.asarray(blocks.mean(axis=(1, 3), dtype=np.float32).reshape(across * along, -1))
+
+
+def _blocks_of_a_slice() -> tuple[int, int]:
+    return MNI_SHAPE[0] // _BLOCK, MNI_SHAPE[1] // _BLOCK

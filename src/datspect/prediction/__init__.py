@@ -1,0 +1,1 @@
+"""From a scan to an answer: what the model says of it, what that is worth, and why."""

@@ -1,0 +1,165 @@
+"""From a scan to an answer: read, brought onto the grid, cut into the network's image, predicted and judged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from datspect.cohort.screening import check_volume, measure_quality, mni_regions, network_image
+from datspect.cohort.table import LABELS
+from datspect.evaluation.calibration import log_odds
+from datspect.imaging.regions import Regions
+from datspect.imaging.volume import Volume
+from datspect.io.scan_reading import ReadScan, on_mni_grid
+from datspect.modeling.model_files import read_model
+from datspect.prediction.files import MODEL_NAME, PredictorParts, read_parts
+from datspect.prediction.judging import image_mean, judged, out_of_range
+
+FloatArray = NDArray[np.floating[Any]]
+
+BATCH_SIZE = 64
+_FEW = 8
+"""So many images are predicted without the compilation of a program, which takes longer than they do."""
+_SIZES = (1, _FEW, BATCH_SIZE)
+"""Images that a program is compiled for."""
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedScan:
+    """A scan on the MNI grid, RAS+, the image that the network sees of it, and its quality measures.
+
+    `volume` is None where only an answer is wanted.
+    """
+
+    volume: Volume | None
+    image: NDArray[np.float32]
+    measures: dict[str, float]
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model says of one scan.
+
+    probability : of PD, calibrated; the class, `prediction`, follows it at 0.5
+    model_probability : of PD, as the network gives it and as the pipeline's tables have it
+    inconclusive : too near to 0.5, or the development heads do not agree: the class should not be relied on
+    agreement : share of the development heads that say the same class; None where none are kept
+    unlike : what is out of the range of the training cohort; the answer is then an extrapolation
+    flags : of the quality control
+    measures : of the scan: binding ratios, peak slice, contrast, feature distance
+    """
+
+    probability: float
+    model_probability: float
+    prediction: str
+    inconclusive: bool
+    agreement: float | None
+    unlike: tuple[str, ...]
+    flags: tuple[str, ...]
+    measures: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """A predictor's folder: a whole model, read when it is first asked, and what judges its answers."""
+
+    folder: Path
+    parts: PredictorParts
+    stays: bool = False
+
+    @classmethod
+    def read(cls, folder: Path, *, stays: bool = False) -> "Predictor":
+        """Read all but the model; one that `stays`, in a server, compiles its programs for few images too.
+
+        Raises
+        ------
+        DatspectError : a file is missing or not what it must be.
+        """
+        return cls(folder, read_parts(folder), stays)
+
+    def warm_up(self) -> None:
+        """Read the model, place the regions and compile the program for one scan."""
+        _ = self.regions
+        self.probabilities(np.zeros((1, *self.model.input_shape[1:]), np.float32))
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """The whole model, read in safe mode.
+
+        Raises
+        ------
+        WeightsError : it is missing, or no Keras model.
+        """
+        return read_model(self.folder / MODEL_NAME)
+
+    @cached_property
+    def regions(self) -> Regions:
+        """Where binding is measured."""
+        return mni_regions(self.parts.preprocess)
+
+    def prepare(self, scan: ReadScan, *, resample: bool = False) -> PreparedScan:
+        """Bring a scan onto the grid, check and measure it, and cut the network's image.
+
+        Raises
+        ------
+        ScanError : it cannot be used; the message says why and what to do.
+        """
+        volume, _ = on_mni_grid(scan, resample=resample)
+        check_volume(volume)
+        image = network_image(volume, self.parts.preprocess, self.regions)
+        quality = measure_quality(volume, self.parts.preprocess, self.regions)
+        measures = {name: float(value) for name, value in quality.items() if name != "flags"}
+        measures["image_mean"] = image_mean(image)
+        return PreparedScan(volume, image, measures, tuple(str(quality["flags"]).split()))
+
+    def answers(self, scans: Sequence[PreparedScan]) -> list[Answer]:
+        """What the model says of prepared scans, in their order."""
+        if not scans:
+            return []
+        features, probabilities = self._outputs(np.stack([scan.image for scan in scans]))
+        # Threads of NumPy's matrix products would wait for those of the network: a third of the time of a batch.
+        with threadpool_limits(limits=1, user_api="blas"):
+            found = judged(self.parts, log_odds(probabilities), features)
+        return [
+            Answer(
+                probability=float(found.probabilities[row]),
+                model_probability=float(probabilities[row]),
+                prediction=LABELS[found.predictions[row]],
+                inconclusive=bool(found.inconclusive[row]),
+                agreement=None if np.isnan(found.agreement[row]) else float(found.agreement[row]),
+                unlike=(*out_of_range(self.parts.ranges, scan.measures), *(() if typical else ("features",))),
+                flags=scan.flags,
+                measures=scan.measures | {"feature_distance": float(found.distances[row])},
+            )
+            for row, (scan, typical) in enumerate(zip(scans, found.typical, strict=True))
+        ]
+
+    def probabilities(self, images: NDArray[np.float32]) -> FloatArray:
+        """What the network alone says of images, shape (N, H, W, 3); shape (N,)."""
+        return self._outputs(images)[1]
+
+    @cached_property
+    def _network(self) -> keras.Model:
+        features = self.model.get_layer("features").output
+        return keras.Model(self.model.input, [features, self.model.output], name="predictor")
+
+    def _outputs(self, images: NDArray[np.float32]) -> tuple[FloatArray, FloatArray]:
+        """Features, shape (N, F), and probabilities, shape (N,)."""
+        if len(images) <= _FEW and not self.stays:
+            features, probabilities = (keras.ops.convert_to_numpy(each) for each in self._network(images))
+        else:
+            size = next((size for size in _SIZES if self.stays and len(images) <= size), BATCH_SIZE)
+            # A program is compiled for each size of batch: the last one is filled up.
+            filled = np.concatenate([images, np.repeat(images[-1:], -len(images) % size, axis=0)])
+            batches = [
+                self._network.predict_on_batch(filled[start : start + size]) for start in range(0, len(filled), size)
+            ]
+            features, probabilities = (np.concatenate(each) for each in zip(*batches, strict=True))
+        return np.asarray(features)[: len(images)], np.asarray(probabilities)[: len(images), 0]

@@ -1,0 +1,1 @@
+"""Versions of the model: registered, promoted by rules, traced back and served."""

@@ -1,0 +1,272 @@
+"""Challenger against champion: evidence gathered, rules asked, aliases moved, each step in an order that can stop."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from datspect.cohort.table import read_cohort
+from datspect.errors import PromotionError
+from datspect.evaluation.calibration import cross_calibrated, log_odds
+from datspect.evaluation.comparison import Predictions
+from datspect.evaluation.metrics import predicted_labels
+from datspect.io.arrays import read_array
+from datspect.io.scan_reading import read_scan
+from datspect.io.sources import Source
+from datspect.io.tables import read_json, read_table, write_json
+from datspect.params import Params
+from datspect.prediction.files import FOLDER_NAME
+from datspect.prediction.predictor import Predictor
+from datspect.release import membership, rules
+from datspect.release.dvc_lock import commit_of
+from datspect.release.registering import LINEAGE_ARTIFACT, LOOKS_TAG, METRICS_ARTIFACT, SALT_TAG
+from datspect.release.registry import CHAMPION, PREVIOUS, Registry, Version
+from datspect.release.rules import Decision, Rule
+from datspect.running.progress import progress
+
+PROMOTIONS = Path("reports/promotions")
+_PREDICTIONS = ("scan_id", "subject_id", "label", "logit", "probability")
+
+log = logging.getLogger("datspect.promote")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person asked for; `reason` goes with `new_lineage` and `force`."""
+
+    dry_run: bool = False
+    force: bool = False
+    new_lineage: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One version, with what was stored of it."""
+
+    registry: Registry
+    version: Version
+
+    @cached_property
+    def metrics(self) -> Mapping[str, Any]:
+        """Of its calibrated answers on its test set."""
+        record: Mapping[str, Any] = read_json(self.registry.artifact(self.version, METRICS_ARTIFACT))
+        return record
+
+    @cached_property
+    def who(self) -> Mapping[str, list[str]]:
+        """Salted digests of the subjects it was trained on (`train`) and tested on (`test`)."""
+        record: Mapping[str, list[str]] = read_json(self.registry.artifact(self.version, LINEAGE_ARTIFACT))
+        return record
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """Its model, read back from the registry."""
+        return Predictor.read(self.registry.artifact(self.version, FOLDER_NAME))
+
+    @cached_property
+    def development(self) -> pd.DataFrame:
+        """Out-of-fold predictions of its training role, sorted by scan."""
+        path = self.registry.run_file(self.version, "dev_predictions.csv")
+        return read_table(path, (*_PREDICTIONS, "dev_fold")).sort_values("scan_id", ignore_index=True)
+
+    @cached_property
+    def holdout(self) -> pd.DataFrame:
+        """Predictions of its test set, sorted by scan."""
+        path = self.registry.run_file(self.version, "predictions.csv")
+        return read_table(path, _PREDICTIONS).sort_values("scan_id", ignore_index=True)
+
+    def tag(self, name: str) -> str:
+        """A tag of the version, "" if it has none."""
+        return self.version.tags.get(f"datspect.{name}", "")
+
+
+def decide(
+    registry: Registry, challenger: Side, champion: Side | None, root: Path, params: Params, wish: Wish
+) -> Decision:
+    """Ask every rule; what it costs a test set is counted, whether or not anything is moved afterwards."""
+    changed = [path for path in challenger.tag("git_changed").split("\n") if path]
+    commit = challenger.tag("git_commit")
+    outputs = {key.removeprefix("dvc."): md5 for key, md5 in challenger.version.tags.items() if key.startswith("dvc.")}
+    asked = [
+        rules.of_one_kind(challenger.tag("cohort_kind"), champion.tag("cohort_kind") if champion else None),
+        *rules.traceable(commit if commit != "none" else None, changed, commit_of(root, outputs)),
+        _reproduced(challenger, root),
+        *rules.floors(challenger.metrics["holdout"], params.promotion),
+        *_compared(registry, challenger, champion, root, params, wish),
+        rules.looks(_count_look(registry, challenger)),
+    ]
+    return Decision(tuple(asked))
+
+
+def promote(registry: Registry, challenger: Side, champion: Side | None, decision: Decision, wish: Wish) -> bool:
+    """Move the aliases if the rules, or force, allow it; whether they were moved.
+
+    Raises
+    ------
+    PromotionError : somebody else has promoted a version since the rules were asked.
+    """
+    if wish.dry_run or decision.refused or (decision.failed and not wish.force):
+        return False
+    now = registry.version(CHAMPION)
+    if (now.number if now else None) != (champion.version.number if champion else None):
+        raise PromotionError(
+            f"the champion was version {champion.version.number if champion else 'none'} when the rules were asked and "
+            f"is version {now.number if now else 'none'} now; nothing was moved, start again"
+        )
+    registry.tag(challenger.version, {"datspect.promoted": _now(), "datspect.promotion_reason": wish.reason})
+    if champion:
+        registry.set_alias(PREVIOUS, champion.version)
+    registry.set_alias(CHAMPION, challenger.version)
+    return True
+
+
+def roll_back(registry: Registry, reason: str) -> tuple[Version, Version]:
+    """Exchange champion and previous; the new champion and the old one.
+
+    Raises
+    ------
+    PromotionError : there is no previous champion.
+    """
+    champion, previous = registry.version(CHAMPION), registry.version(PREVIOUS)
+    if champion is None or previous is None or champion.number == previous.number:
+        raise PromotionError("there is no previous champion to go back to")
+    registry.tag(previous, {"datspect.rolled_back_to": f"{_now()} {reason}"})
+    registry.set_alias(CHAMPION, previous)  # first: from here on the rollback is done
+    registry.set_alias(PREVIOUS, champion)
+    return previous, champion
+
+
+def write_protocol(root: Path, decision: Decision, moved: bool, wish: Wish, numbers: Mapping[str, str | None]) -> Path:
+    """A file for this decision in `PROMOTIONS`; gives its path."""
+    record = {
+        "time": _now(),
+        **numbers,
+        "moved": moved,
+        **asdict(wish),
+        "rules": [asdict(rule) for rule in decision.rules],
+    }
+    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    path = root / PROMOTIONS / f"{stamp}-version-{numbers['challenger']}.json"
+    write_json(path, record)
+    return path
+
+
+def _reproduced(challenger: Side, root: Path) -> Rule:
+    """The version, as it came back from the registry, on the test images that lie here."""
+    cohort = read_json(root / "data/images/cohort.json")
+    if cohort["digest"] != challenger.tag("data_sha256"):
+        return Rule(
+            "stored predictions reproduced",
+            "refused",
+            "data/images is of another cohort than the version; check its commit out, then dvc checkout",
+        )
+    subjects = read_table(root / "data/images/subjects.csv", ["scan_id"])
+    row_of = {scan_id: row for row, scan_id in enumerate(subjects["scan_id"])}
+    images = read_array(root / "data/images/images.npy", memory_mapped=True)
+    rows = [row_of[scan_id] for scan_id in challenger.holdout["scan_id"]]
+    again = challenger.predictor.probabilities(np.asarray(images[rows]))
+    return rules.reproduced(challenger.holdout["probability"].to_numpy(), again)
+
+
+def _compared(
+    registry: Registry, challenger: Side, champion: Side | None, root: Path, params: Params, wish: Wish
+) -> list[Rule]:
+    name = "comparison with the champion"
+    if champion is None:
+        return [Rule(name, "information", "there is no champion yet")]
+    if wish.new_lineage:
+        return [Rule(name, "information", f"none: a new lineage begins ({wish.reason})")]
+    if all(challenger.tag(what) == champion.tag(what) for what in ("data_sha256", "splits_sha256")):
+        return _on_the_same_split(challenger, champion, params)
+    return _on_common_subjects(registry, challenger, champion, root, params)
+
+
+def _on_the_same_split(challenger: Side, champion: Side, params: Params) -> list[Rule]:
+    ours, theirs = challenger.development, champion.development
+    if not ours["scan_id"].equals(theirs["scan_id"]):
+        raise PromotionError("the development predictions of both versions are not of the same scans; relog them")
+    labels = _labels(ours)
+    pairs = [_forecast(labels, table) for table in (ours, theirs)]
+    where = "out of fold on the training role"
+    asked = rules.not_worse(labels, pairs[0], pairs[1], where, params.promotion)
+    test = _labels(challenger.holdout)
+    of_test = [_stored(side.holdout) for side in (challenger, champion)]
+    return [*asked, *rules.information(test, of_test[0], of_test[1])]
+
+
+def _on_common_subjects(registry: Registry, challenger: Side, champion: Side, root: Path, params: Params) -> list[Rule]:
+    """The challenger's test subjects that the champion never trained on; the champion reads their scans anew."""
+    name = "subjects to compare on"
+    salt = registry.model_tags()[SALT_TAG]
+    known = set(champion.who["train"])
+    holdout = challenger.holdout
+    unseen = [membership.subject_digest(subject, salt) not in known for subject in holdout["subject_id"]]
+    common = holdout[unseen].reset_index(drop=True)
+    least = params.promotion.min_common_subjects
+    if len(common) < least or common["label"].nunique() < 2:
+        finding = (
+            f"the champion had other data or another split, and only {len(common)} of the challenger's {len(holdout)} "
+            f"test subjects (at least {least}, of both labels) were not in its training; --new-lineage with --reason "
+            "begins a line without comparison"
+        )
+        return [Rule(name, "refused", finding, {"n": len(common)})]
+    theirs = _read_anew(champion, common["scan_id"], root, params)
+    ours = challenger.predictor.parts.calibration.probabilities(common["logit"].to_numpy())
+    labels = _labels(common)
+    where = "on test subjects that the champion never trained on"
+    asked = rules.not_worse(labels, _predictions(ours), _predictions(theirs), where, params.promotion)
+    return [Rule(name, "passed", f"{len(common)} of {len(holdout)}", {"n": len(common)}), *asked]
+
+
+def _read_anew(champion: Side, scan_ids: "pd.Series[str]", root: Path, params: Params) -> NDArray[np.float64]:
+    """Calibrated probabilities that the champion gives the scans of the cohort in use, by its own preprocessing."""
+    cohort = read_cohort(root / params.cohort.path)
+    path_of = dict(zip(cohort.scans["scan_id"], cohort.scans["path"], strict=True))
+    missing = sorted(set(scan_ids) - set(path_of))
+    if missing:
+        raise PromotionError(
+            f"{cohort.folder}: {len(missing)} of the challenger's test scans are not in it; set cohort.path to theirs"
+        )
+    answers = []
+    for scan_id in progress(scan_ids, total=len(scan_ids), what="champion", unit="scan"):
+        path = cohort.folder / path_of[scan_id]
+        scan = read_scan(Source(path, None, path.name, path.stat().st_size))
+        answers += champion.predictor.answers([champion.predictor.prepare(scan)])
+    return np.array([answer.probability for answer in answers])
+
+
+def _forecast(labels: NDArray[np.int64], development: pd.DataFrame) -> Predictions:
+    """Out-of-fold predictions, each calibrated on the other development folds."""
+    calibrated = cross_calibrated(labels, development["logit"].to_numpy(), development["dev_fold"].to_numpy())
+    return _predictions(calibrated)
+
+
+def _stored(holdout: pd.DataFrame) -> Predictions:
+    return _predictions(holdout["probability"].to_numpy())
+
+
+def _predictions(probabilities: NDArray[np.floating[Any]]) -> Predictions:
+    return Predictions(predicted_labels(probabilities), log_odds(probabilities), probabilities)
+
+
+def _labels(table: pd.DataFrame) -> NDArray[np.int64]:
+    return np.asarray(table["label"] == "pd").astype(np.int64)
+
+
+def _count_look(registry: Registry, challenger: Side) -> int:
+    key = f"{LOOKS_TAG}{challenger.tag('test_set')}"
+    count = int(registry.model_tags().get(key, "0")) + 1
+    registry.set_model_tag(key, str(count))
+    return count
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")

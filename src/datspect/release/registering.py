@@ -1,0 +1,165 @@
+"""From what the graph left on disk to a version of the registered model: once for the same files, then only named."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from datspect.errors import PromotionError
+from datspect.io.tables import read_json, read_table, write_json
+from datspect.prediction.files import RECORD_NAME, predictor_digest
+from datspect.release import membership
+from datspect.release.dvc_lock import differing_outputs, locked_outputs
+from datspect.release.registry import CHALLENGER, DIGEST_TAG, Registry, Version
+from datspect.reporting.card import CardInputs, card_page
+from datspect.reporting.tables import with_interval
+from datspect.tracking import earlier_runs
+from datspect.training.to_mlflow import read_whole_record
+
+PREDICTOR = "models/predictor"
+OUTPUTS = (
+    PREDICTOR,
+    "models/final",
+    "data/splits.csv",
+    "data/images/subjects.csv",
+    "reports/final/predictions.csv",
+    "reports/final/dev_predictions.csv",
+    "reports/final/run.json",
+    "reports/predictor/predictions.csv",
+    "reports/predictor/metrics.json",
+    "reports/predictor/calibration.png",
+)
+"""What a version stands for; all of it must be on disk as dvc.lock says."""
+SALT_TAG, LOOKS_TAG = "datspect.subject_salt", "datspect.looks."
+LINEAGE_ARTIFACT, METRICS_ARTIFACT, CARD_ARTIFACT = "lineage", "metrics", "card"
+
+_MEASURES = ("accuracy", "sensitivity", "specificity", "roc_auc", "loss", "brier", "calibration_error")
+_MAX_TAG = 4900
+"""Characters; MLflow keeps 5000."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the graph left: run.json of `final`, metrics of `predictor`, the split, digest and hashes of dvc.lock."""
+
+    root: Path
+    run: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    splits: pd.DataFrame
+    digest: str
+    outputs: Mapping[str, str]
+
+    @property
+    def kind(self) -> str:
+        """Of the cohort: phantom or real."""
+        return str(self.run["cohort"]["kind"])
+
+    def subjects(self, role: str) -> list[str]:
+        """Pseudonyms of the subjects of a role."""
+        return sorted(set(self.splits.loc[self.splits["role"] == role, "subject_id"]))
+
+
+def read_results(root: Path) -> Results:
+    """Read what a version is made of.
+
+    Raises
+    ------
+    PromotionError : something on disk is not what dvc.lock says.
+    RecordError : files of stage `final` are missing or of several executions.
+    """
+    if differing := differing_outputs(root, list(OUTPUTS)):
+        raise PromotionError(
+            f"not on disk as dvc.lock says: {', '.join(differing)}; run dvc repro, then register what it made"
+        )
+    locked = locked_outputs(root)
+    return Results(
+        root=root,
+        run=read_whole_record(root / "reports/final", root / "models/final"),
+        metrics=read_json(root / "reports/predictor/metrics.json"),
+        splits=read_table(root / "data/splits.csv", ["scan_id", "subject_id", "label", "role", "dev_fold"]),
+        digest=predictor_digest(root / PREDICTOR),
+        outputs={path: locked[path] for path in OUTPUTS},
+    )
+
+
+def register(registry: Registry, results: Results) -> tuple[Version, bool]:
+    """The version of these results, which is the challenger from now on, and whether it is new."""
+    registry.ensure()
+    version = registry.with_digest(results.digest)
+    is_new = version is None
+    if version is None:
+        version = _create(registry, results)
+    registry.set_alias(CHALLENGER, version)
+    return version, is_new
+
+
+def _create(registry: Registry, results: Results) -> Version:
+    salt = registry.model_tags().get(SALT_TAG)
+    if salt is None:
+        salt = membership.new_salt()
+        registry.set_model_tag(SALT_TAG, salt)
+    run_id = earlier_runs(registry.connection, "final", results.run["result_id"]).complete
+    if run_id is None:
+        raise PromotionError("the run of stage final is not whole in this MLflow; run datspect relog, then register")
+    test_set = membership.set_digest(membership.subject_digests(results.subjects("test"), salt))
+    tags = version_tags(results) | {"datspect.test_set": test_set}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        who = {role: membership.subject_digests(results.subjects(role), salt) for role in ("train", "test")}
+        write_json(folder / "lineage.json", who)
+        looks = int(registry.model_tags().get(f"{LOOKS_TAG}{test_set}", "0"))
+        (folder / "card.html").write_text(_card(results, looks), encoding="utf-8", newline="\n")
+        extras = [
+            (LINEAGE_ARTIFACT, folder / "lineage.json"),
+            (CARD_ARTIFACT, folder / "card.html"),
+            (METRICS_ARTIFACT, results.root / "reports/predictor/metrics.json"),
+        ]
+        return registry.create(
+            results.root / PREDICTOR, run_id=run_id, tags=tags, description=_description(results), extras=extras
+        )
+
+
+def _card(results: Results, looks: int) -> str:
+    root = results.root
+    inputs = CardInputs(
+        digest=results.digest,
+        run=results.run,
+        parts=read_json(root / PREDICTOR / RECORD_NAME),
+        metrics=results.metrics,
+        subjects=read_table(root / "data/images/subjects.csv", ["scan_id", "label", "sex", "age", "site"]),
+        splits=results.splits,
+        predictions=read_table(root / "reports/predictor/predictions.csv", ["scan_id", "label", "prediction"]),
+        outputs=results.outputs,
+        looks=looks,
+    )
+    return card_page(inputs, (root / "reports/predictor/calibration.png").read_bytes())
+
+
+def version_tags(results: Results) -> dict[str, str]:
+    """What a version says of itself: where it comes from, its hashes, its metrics with intervals."""
+    run, holdout = results.run, results.metrics["holdout"]
+    changed = run["git"].get("changed", ["unknown"] if run["git"]["dirty"] else [])
+    tags = {
+        DIGEST_TAG: results.digest,
+        "datspect.git_commit": run["git"]["commit"] or "none",
+        "datspect.git_changed": "\n".join(changed),
+        "datspect.result_id": run["result_id"],
+        "datspect.code_sha256": run["code_sha256"],
+        "datspect.params_sha256": run["params_sha256"],
+        **{key: value for key, value in run["tags"].items() if key.startswith("datspect.")},
+        **{f"dvc.{path}": md5 for path, md5 in results.outputs.items()},
+        **{f"holdout.{name}": with_interval(holdout, name) for name in _MEASURES if name in holdout},
+    }
+    return {key: value[:_MAX_TAG] for key, value in tags.items()}
+
+
+def _description(results: Results) -> str:
+    holdout = results.metrics["holdout"]
+    kind = "**PHANTOM cohort: simulated scans, not patients.** " if results.kind == "phantom" else ""
+    return (
+        f"{kind}Parkinson's disease against control from DaTscan SPECT, research only. On {holdout['n']} test "
+        f"subjects: accuracy {with_interval(holdout, 'accuracy')}, ROC AUC {with_interval(holdout, 'roc_auc')}."
+    )

@@ -1,0 +1,123 @@
+"""The predictor as an MLflow model: a NIfTI file in, an answer out, no pickle, this package carried along."""
+
+import warnings
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from mlflow.types import ColSpec, DataType, Schema
+
+from datspect.errors import ScanError
+from datspect.io.scan_reading import read_nifti_bytes
+from datspect.prediction.files import FOLDER_NAME
+from datspect.prediction.predictor import Answer, Predictor, PreparedScan
+from datspect.tracking import pip_requirements
+
+MAX_SCANS = 64
+"""In one request."""
+MAX_FILE_BYTES = 32 << 20
+"""Of one file as it is sent; a scan has 1.8 MB unpacked."""
+MEASURES = ("sbr_caudate_left", "sbr_caudate_right", "sbr_putamen_left", "sbr_putamen_right", "feature_distance")
+"""Of a scan, sent with the answer."""
+
+_ENTRY = Path(__file__).parent / "served_model.py"
+_PACKAGES = (
+    "filelock", "h5py", "jinja2", "joblib", "matplotlib", "mlflow", "nibabel", "nilearn", "pandas", "psutil",
+    "pydantic", "pydicom", "ruamel.yaml", "scikit-learn", "scipy", "threadpoolctl", "tqdm", "typer",
+)  # fmt: skip
+"""What this package imports, beside Keras, its backend and NumPy."""
+
+
+class ScanModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+    """Answers to scans: columns `nifti` (bytes) and, if wanted, `scan_id`, which comes back as it is."""
+
+    def load_context(self, context: Any) -> None:
+        """Read the predictor that lies among the model's artifacts."""
+        self.predictor = Predictor.read(Path(context.artifacts[FOLDER_NAME]), stays=True)
+        self.predictor.warm_up()  # now, not at the first request
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
+        """A row a scan.
+
+        Raises
+        ------
+        MlflowException : a scan cannot be used, which it names by `scan_id` or its place; no scan is answered then.
+        """
+        if len(model_input) > MAX_SCANS:
+            raise _refusal(f"{len(model_input)} scans in one request; send at most {MAX_SCANS}")
+        names = [str(name) for name in model_input.get("scan_id", pd.Series([""] * len(model_input)))]
+        scans = [
+            self._prepared(content, name or f"number {place}")
+            for place, (content, name) in enumerate(zip(model_input["nifti"], names, strict=True), start=1)
+        ]
+        answers = self.predictor.answers(scans)
+        return pd.DataFrame([_row(name, answer) for name, answer in zip(names, answers, strict=True)])
+
+    def _prepared(self, content: bytes, name: str) -> PreparedScan:
+        if not isinstance(content, bytes | bytearray):
+            raise _refusal(f"scan {name}: nifti is no bytes; in JSON send the file in base64")
+        if len(content) > MAX_FILE_BYTES:
+            raise _refusal(f"scan {name}: the file has {len(content):,} bytes; send at most {MAX_FILE_BYTES:,}")
+        try:
+            return self.predictor.prepare(read_nifti_bytes(bytes(content)))
+        except ScanError as error:
+            raise _refusal(f"scan {name}: {error}") from None
+
+
+def write_served_model(
+    folder: Path, predictor_folder: Path, *, mlflow_model: Any, extras: Sequence[tuple[str, Path]] = ()
+) -> None:
+    """Lay the model out as MLflow has it; `extras` are further artifacts, by name."""
+    with warnings.catch_warnings():
+        # Its advice: the signature is given, and an example scan would be somebody's.
+        warnings.filterwarnings("ignore", message="(?s).*input example was not provided", category=UserWarning)
+        mlflow.pyfunc.save_model(
+            str(folder),
+            python_model=str(_ENTRY),
+            artifacts={FOLDER_NAME: str(predictor_folder), **{name: str(path) for name, path in extras}},
+            code_paths=[str(Path(__file__).parents[1])],
+            signature=signature(),
+            pip_requirements=requirements(),
+            mlflow_model=mlflow_model,
+        )
+
+
+def signature() -> ModelSignature:
+    """What goes in and what comes out."""
+    inputs = [ColSpec(DataType.binary, "nifti"), ColSpec(DataType.string, "scan_id", required=False)]
+    texts, numbers = ("scan_id", "prediction", "unlike", "flags"), ("probability", "model_probability", "agreement")
+    outputs = [
+        *(ColSpec(DataType.string, name) for name in texts),
+        *(ColSpec(DataType.double, name) for name in (*numbers, *MEASURES)),
+        ColSpec(DataType.boolean, "inconclusive"),
+    ]
+    return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
+
+
+def requirements() -> list[str]:
+    """Pinned packages that the served model needs."""
+    return [*pip_requirements(), *(f"{package}=={version(package)}" for package in _PACKAGES)]
+
+
+def _row(name: str, answer: Answer) -> dict[str, object]:
+    return {
+        "scan_id": name,
+        "prediction": answer.prediction,
+        "probability": answer.probability,
+        "inconclusive": answer.inconclusive,
+        "model_probability": answer.model_probability,
+        "agreement": answer.agreement,
+        "unlike": " ".join(answer.unlike),
+        "flags": " ".join(answer.flags),
+        **{name: answer.measures[name] for name in MEASURES},
+    }
+
+
+def _refusal(message: str) -> MlflowException:
+    return MlflowException(message, error_code=INVALID_PARAMETER_VALUE)

@@ -1,0 +1,123 @@
+"""Where a version comes from, as far as its tags tell, and whether what lies on this machine bears it out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from datspect.errors import PromotionError
+from datspect.prediction.files import FOLDER_NAME, predictor_digest
+from datspect.release.dvc_lock import commit_of, content_md5, has_commit, is_cached
+from datspect.release.registry import DIGEST_TAG, Registry, Version
+
+_FACTS = {
+    "model digest": DIGEST_TAG,
+    "commit at training": "datspect.git_commit",
+    "files changed then": "datspect.git_changed",
+    "data": "datspect.data_sha256",
+    "split": "datspect.splits_sha256",
+    "code": "datspect.code_sha256",
+    "parameters": "datspect.params_sha256",
+    "parameters from": "datspect.parameters_from",
+    "weights from": "datspect.weights_source",
+    "weights": "datspect.weights_sha256",
+    "result": "datspect.result_id",
+    "promoted": "datspect.promoted",
+}
+"""What is printed, by the tag that holds it."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The way back from a version: facts by name, outputs by path, and commands."""
+
+    number: str
+    kind: str
+    facts: Mapping[str, str]
+    outputs: Mapping[str, str]
+    lock_commit: str | None
+    commands: tuple[str, ...]
+    version: Version
+
+
+@dataclass(frozen=True)
+class Check:
+    """Whether one link holds; None where it is not on this machine and cannot be told."""
+
+    name: str
+    holds: bool | None
+    finding: str
+
+
+def traced(version: Version, root: Path) -> Trace:
+    """What the version's tags say, and the commit whose dvc.lock has its outputs."""
+    tags = version.tags
+    outputs = {key.removeprefix("dvc."): value for key, value in sorted(tags.items()) if key.startswith("dvc.")}
+    lock_commit = commit_of(root, outputs) if outputs else None
+    facts = {name: tags[tag].replace("\n", ", ") or "none" for name, tag in _FACTS.items() if tag in tags}
+    facts = {"MLflow run": version.run_id or "none", "commit of dvc.lock": lock_commit or "not found", **facts}
+    return Trace(
+        number=version.number,
+        kind=tags.get("datspect.cohort_kind", ""),
+        facts=facts,
+        outputs=outputs,
+        lock_commit=lock_commit,
+        commands=_commands(lock_commit),
+        version=version,
+    )
+
+
+def checked(registry: Registry, trace: Trace, root: Path) -> list[Check]:
+    """Follow every link as far as this machine allows."""
+    return [
+        _model(registry, trace),
+        _run(registry, trace),
+        _commit(trace, root),
+        Check("outputs in git", trace.lock_commit is not None, trace.lock_commit or "in no commit's dvc.lock"),
+        *(_output(path, md5, root) for path, md5 in trace.outputs.items()),
+    ]
+
+
+def _commands(lock_commit: str | None) -> tuple[str, ...]:
+    if lock_commit is None:
+        return ("its dvc.lock was not found in git: nothing to check out",)
+    return (
+        f"git worktree add ../datspect-version {lock_commit} && cd ../datspect-version",
+        "dvc pull              # if a remote of DVC has the outputs",
+        "make repro            # otherwise: everything from the data on",
+    )
+
+
+def _model(registry: Registry, trace: Trace) -> Check:
+    expected = trace.version.tags.get(DIGEST_TAG, "")
+    try:
+        found = predictor_digest(registry.artifact(trace.version, FOLDER_NAME))
+    except PromotionError as error:
+        return Check("model in the registry", False, str(error))
+    finding = "its files have the digest" if found == expected else f"its files have the digest {found}"
+    return Check("model in the registry", found == expected, finding)
+
+
+def _run(registry: Registry, trace: Trace) -> Check:
+    name = "run in MLflow"
+    result_id = registry.run_tags(trace.version).get("datspect.result_id")
+    if result_id is None:
+        return Check(name, None, "there is no such run in this MLflow")
+    return Check(name, result_id == trace.version.tags.get("datspect.result_id"), f"result {result_id}")
+
+
+def _commit(trace: Trace, root: Path) -> Check:
+    commit = trace.version.tags.get("datspect.git_commit", "none")
+    there = commit != "none" and has_commit(root, commit)
+    return Check("commit at training", there or None, commit if there else f"{commit} is not in this repository")
+
+
+def _output(path: str, md5: str, root: Path) -> Check:
+    if is_cached(root, md5):
+        return Check(path, True, "in DVC's cache")
+    try:
+        found = content_md5(root / path)
+    except PromotionError:
+        found = ""
+    if found == md5:
+        return Check(path, True, "on disk")
+    return Check(path, None, "neither in the cache nor on disk")

@@ -1,0 +1,231 @@
+"""The tables of results, the paper's figures beside them, as Markdown that reads well in a terminal too."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from datspect.evaluation.intervals import wilson_interval, with_bounds
+from datspect.reporting import paper
+from datspect.reporting.markdown import escape, markdown_table
+
+BASELINES = {
+    "putamen_sbr_threshold": "putamen-SBR threshold",
+    "sbr_logistic_regression": "logistic regression on SBRs",
+    "voxel_svm": "linear SVM on voxels",
+    "feature_logistic_regression": "logistic regression on features",
+    "age_sex": "age and sex only (control)",
+}
+"""Names of the baselines as they are shown, in this order."""
+
+_TABLE_1_COLUMNS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+_COUNTS = {
+    "true_positive": "true positive",
+    "false_positive": "false positive",
+    "true_negative": "true negative",
+    "false_negative": "false negative",
+}
+_MEASURES = {
+    "accuracy": "accuracy",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "precision": "precision",
+    "roc_auc": "ROC AUC",
+    "pr_auc": "PR AUC",
+    "loss": "loss",
+}
+_MORE_MEASURES = {"brier": "Brier score", "calibration_error": "calibration error"}
+_INTERVAL = "(95 % interval)"
+
+Metrics = Mapping[str, Any]
+
+
+def heading(cohort_kind: str) -> str:
+    """What the numbers are of; a phantom's are never called anything else."""
+    if cohort_kind == "phantom":
+        return "**PHANTOM cohort: simulated scans, not patients.** The paper's columns are of 659 PPMI subjects."
+    return "Cohort of real scans. The paper's columns are of 659 PPMI subjects."
+
+
+def baseline_name(key: str) -> str:
+    """What a baseline is called in tables and figures."""
+    return BASELINES.get(key, key.replace("_", " "))
+
+
+def ordered_baselines(keys: Sequence[str]) -> list[str]:
+    """`keys` in the order of `BASELINES`, unknown ones behind by name."""
+    known = list(BASELINES)
+    return sorted(keys, key=lambda key: (known.index(key) if key in known else len(known), key))
+
+
+def with_interval(metrics: Metrics, name: str, *, signed: bool = False) -> str:
+    """`0.9408 (0.9201 to 0.9564)`; without bounds the number alone, without the number nothing."""
+    if name not in metrics:
+        return ""
+    form = "+.4f" if signed else ".4f"
+    text = f"{metrics[name]:{form}}"
+    if f"{name}_low" in metrics:
+        text += f" ({metrics[f'{name}_low']:{form}} to {metrics[f'{name}_high']:{form}})"
+    return text
+
+
+def table_1(table: pd.DataFrame, metrics: Metrics) -> str:
+    """Table 1: every fold's last epoch, the weighted means and the standard deviations, beside the paper's.
+
+    `table`: columns fold, n_validation and the four measures; `metrics`: what the cv stage wrote.
+    """
+    names = ("train loss", "train acc", "val loss", "val acc")
+    rows = [["fold", "n", *names, *(f"paper {name}" for name in names)]]
+    for index, fold in table.iterrows():
+        position = int(str(index))
+        published = paper.TABLE_1[position] if len(table) == len(paper.TABLE_1) else (None,) * 4
+        own = [fold[column] for column in _TABLE_1_COLUMNS]
+        rows.append([f"{fold['fold']:.0f}", f"{fold['n_validation']:.0f}", *_numbers(own), *_numbers(published)])
+    summary = metrics["cv"]
+    means = [summary[f"{column}_mean"] for column in _TABLE_1_COLUMNS]
+    sds = [summary[f"{column}_sd"] for column in _TABLE_1_COLUMNS]
+    paper_means = [paper.TABLE_1_MEAN[column] for column in _TABLE_1_COLUMNS]
+    paper_sds = [paper.TABLE_1_SD.get(column) for column in _TABLE_1_COLUMNS]
+    rows.append(["mean", f"{table['n_validation'].sum():.0f}", *_numbers(means), *_numbers(paper_means)])
+    rows.append(["sd", "", *_numbers(sds), *_numbers(paper_sds)])
+    return markdown_table(rows)
+
+
+def tuning_note(cv_metrics: Metrics) -> str:
+    """What a reader of Table 1 must know if the parameters came from a study; else nothing. Plain text."""
+    return str(cv_metrics["parameters_from"]["note"]) if "parameters_from" in cv_metrics else ""
+
+
+def table_2(metrics: Metrics) -> str:
+    """Table 2: the holdout, beside the paper's, whose intervals of proportions follow from its counts."""
+    holdout = metrics["holdout"]
+    rows = [["holdout", f"here {_INTERVAL}", f"paper {_INTERVAL}"], ["n", f"{holdout['n']}", f"{paper.TABLE_2['n']}"]]
+    for key, name in _COUNTS.items():
+        rows.append([name, f"{holdout[key]}", f"{paper.TABLE_2[key]}"])
+    published = _paper_with_bounds()
+    for key, name in _MEASURES.items():
+        rows.append([name, with_interval(holdout, key), with_interval(published, key)])
+    return markdown_table(rows)
+
+
+def measures_table(cv_metrics: Metrics, final_metrics: Metrics) -> str:
+    """Every measure, out of fold and on the holdout."""
+    out_of_fold, holdout = cv_metrics["out_of_fold"], final_metrics["holdout"]
+    rows = [["measure", f"out of fold {_INTERVAL}", f"holdout {_INTERVAL}"]]
+    rows += [[name, f"{out_of_fold[key]}", f"{holdout[key]}"] for key, name in ({"n": "n"} | _COUNTS).items()]
+    for key, name in (_MEASURES | _MORE_MEASURES).items():
+        rows.append([name, with_interval(out_of_fold, key), with_interval(holdout, key)])
+        if key == "roc_auc":
+            rows.append(["ROC AUC, mean ± sd over folds", _fold_auc(cv_metrics["cv"]), ""])
+    return markdown_table(rows)
+
+
+def baselines_in_brief(cv_metrics: Metrics, baselines: Metrics) -> str:
+    """Network and baselines out of fold: accuracy, ROC AUC and the difference in accuracy."""
+    rows = [
+        [
+            "out of fold, pooled",
+            f"accuracy {_INTERVAL}",
+            f"ROC AUC {_INTERVAL}",
+            "accuracy, network minus this",
+        ],
+        ["network", *_accuracy_and_auc(cv_metrics["out_of_fold"]), ""],
+    ]
+    for key in ordered_baselines(list(baselines["out_of_fold"])):
+        metrics = baselines["out_of_fold"][key]
+        difference = with_interval(metrics["network_minus_this"], "accuracy_difference", signed=True)
+        rows.append([baseline_name(key), *_accuracy_and_auc(metrics), difference])
+    return markdown_table(rows)
+
+
+def baseline_measures(network: Metrics, baselines: Mapping[str, Metrics]) -> str:
+    """Network and baselines on the same subjects: proportions and the area under the ROC curve."""
+    measures = ("accuracy", "sensitivity", "specificity", "roc_auc")
+    rows = [["model", *(_MEASURES[name] for name in measures)]]
+    models = [("network", network), *((baseline_name(key), baselines[key]) for key in ordered_baselines([*baselines]))]
+    for name, metrics in models:
+        rows.append([name, *(with_interval(metrics, measure) for measure in measures)])
+    return markdown_table(rows)
+
+
+def out_of_fold_differences(baselines: Mapping[str, Metrics]) -> str:
+    """Network minus each baseline on the same folds."""
+    rows = [["network minus", f"accuracy {_INTERVAL}", f"ROC AUC {_INTERVAL}", f"loss {_INTERVAL}"]]
+    for key in ordered_baselines([*baselines]):
+        differences = baselines[key]["network_minus_this"]
+        measures = ("accuracy_difference", "roc_auc_difference", "loss_difference")
+        rows.append([baseline_name(key), *(with_interval(differences, name, signed=True) for name in measures)])
+    return markdown_table(rows)
+
+
+def holdout_differences(baselines: Mapping[str, Metrics]) -> str:
+    """Network minus each baseline on the holdout, with McNemar's and DeLong's tests."""
+    rows = [["network minus", "accuracy", "only network right", "only other right", "p", "ROC AUC", "p"]]
+    for key in ordered_baselines([*baselines]):
+        differences = baselines[key]["network_minus_this"]
+        rows.append(
+            [
+                baseline_name(key),
+                with_interval(differences, "accuracy_difference", signed=True),
+                f"{differences['n_only_network_right']:.0f}",
+                f"{differences['n_only_other_right']:.0f}",
+                p_value(differences["mcnemar_p"]),
+                with_interval(differences, "roc_auc_difference", signed=True),
+                p_value(differences["delong_p"]),
+            ]
+        )
+    return markdown_table(rows)
+
+
+def p_value(p: float) -> str:
+    """Four decimals, never 0.0000."""
+    return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
+
+
+def both_tables(table: pd.DataFrame, cv_metrics: Metrics, final_metrics: Metrics, baselines: Metrics) -> str:
+    """Tables 1 and 2 and the baselines in brief, with headings and the paper's inconsistencies."""
+    remarks = "\n".join(f"- {remark}" for remark in paper.REMARKS)
+    return "\n\n".join(
+        [
+            heading(cv_metrics["cohort_kind"]),
+            f"Table 1: {len(table)}-fold cross-validation, last epoch; mean weighted by fold size, sd with ddof 0.",
+            table_1(table, cv_metrics),
+            *([escape(note)] if (note := tuning_note(cv_metrics)) else []),
+            baselines_in_brief(cv_metrics, baselines),
+            "Table 2: the final model on the holdout; intervals: Wilson, for the ROC AUC DeLong, for PR AUC and loss "
+            "bootstrap, given the fitted model.",
+            table_2(final_metrics),
+            "About the paper's figures:",
+            remarks,
+        ]
+    )
+
+
+def _accuracy_and_auc(metrics: Metrics) -> list[str]:
+    return [with_interval(metrics, "accuracy"), with_interval(metrics, "roc_auc")]
+
+
+def _fold_auc(summary: Metrics) -> str:
+    if "roc_auc_fold_mean" not in summary:  # no fold holds both classes
+        return ""
+    return f"{summary['roc_auc_fold_mean']:.4f} ± {summary['roc_auc_fold_sd']:.4f}"
+
+
+def _paper_with_bounds() -> dict[str, float]:
+    counts = paper.TABLE_2
+    tp, fp = int(counts["true_positive"]), int(counts["false_positive"])
+    tn, fn = int(counts["true_negative"]), int(counts["false_negative"])
+    proportions = {
+        "accuracy": (tp + tn, tp + fp + tn + fn),
+        "sensitivity": (tp, tp + fn),
+        "specificity": (tn, tn + fp),
+        "precision": (tp, tp + fp),
+    }
+    published: dict[str, float] = dict(counts)
+    for name, (successes, trials) in proportions.items():
+        published |= with_bounds(name, counts[name], wilson_interval(successes, trials))
+    return published
+
+
+def _numbers(values: Sequence[float | None]) -> list[str]:
+    return ["" if value is None else f"{value:.4f}" for value in values]

@@ -1,0 +1,140 @@
+"""Where a result comes from: digests of code, parameters and data, the id made of them, the commit, the releases."""
+
+import hashlib
+import json
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from datspect.io.digests import file_digest
+
+PACKAGES = (
+    "datspect", "dvc", "jax", "keras", "mlflow", "numpy", "pandas", "scikit-learn", "scipy", "tensorflow",
+    "tensorflow-cpu", "torch",
+)  # fmt: skip
+"""What a number may depend on, or the way it is recorded."""
+
+# DVC rewrites these while it runs, before and after a stage: they say nothing of the code.
+_WRITTEN_BY_DVC = (":(top,exclude,glob)**/dvc.lock", ":(top,exclude)reports")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Digests of what a result was made from; equal digests, equal result on one machine."""
+
+    code_sha256: str
+    params_sha256: str
+    data_sha256: str
+
+    @property
+    def result_id(self) -> str:
+        """One id for the three."""
+        return _digest(json.dumps(asdict(self), sort_keys=True).encode())[:16]
+
+
+def provenance(stage: str, sections: Mapping[str, BaseModel], inputs: Sequence[Path]) -> Provenance:
+    """Return digests of the source that the stage runs, of its name and parameter sections, and of its input files."""
+    params = {name: section.model_dump(mode="json") for name, section in sections.items()}
+    return Provenance(
+        code_sha256=files_digest(imported_files(f"datspect.stages.{stage}")),
+        params_sha256=_digest(json.dumps({"stage": stage, "params": params}, sort_keys=True).encode()),
+        data_sha256=files_digest(inputs),
+    )
+
+
+def imported_files(module: str) -> list[Path]:
+    """Return the source files of `module` and of all of this package that it imports, directly or not, sorted.
+
+    Package files that import nothing are left out. These are also the source files among a stage's deps in dvc.yaml.
+    """
+    import grimp  # builds its graph in half a second, which only a stage that trains needs to wait for
+
+    graph = grimp.build_graph("datspect", cache_dir=None)
+    paths = [_source_file(name) for name in {module, *graph.find_upstream_modules(module)}]
+    return sorted(path for path in paths if path.name != "__init__.py" or "import " in path.read_text("utf-8"))
+
+
+def _source_file(module: str) -> Path:
+    path = Path(__file__).parents[2].joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+@dataclass(frozen=True)
+class GitState:
+    """The commit that is checked out, None without git, and the tracked files that differ from it."""
+
+    commit: str | None
+    changed: tuple[str, ...] = ()
+
+    @property
+    def dirty(self) -> bool:
+        """Whether any file differs."""
+        return bool(self.changed)
+
+    def record(self) -> dict[str, Any]:
+        """As run.json holds it."""
+        return {"commit": self.commit, "dirty": self.dirty, "changed": list(self.changed)}
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> "GitState":
+        """From run.json; earlier releases wrote whether files differed, not which."""
+        unnamed = ("unknown",) if record["dirty"] else ()
+        return cls(record["commit"], tuple(record.get("changed", unnamed)))
+
+
+def git_state() -> GitState:
+    """Commit of the current folder's repository; dvc.lock and what the stages report do not make it dirty."""
+    commit = _git("rev-parse", "--verify", "HEAD")
+    if commit is None:
+        return GitState(None)
+    # Without optional locks: a stage must not get in the way of a git command of the user.
+    status = _git("--no-optional-locks", "status", "--porcelain", "-z", "--untracked-files=no", ":/", *_WRITTEN_BY_DVC)
+    # Without status nothing is known; it fails in a repository that is damaged.
+    return GitState(commit, ("unknown",) if status is None else _changed(status))
+
+
+def _changed(status: str) -> tuple[str, ...]:
+    """Paths in what `git status --porcelain -z` says; of a renamed file the new one, then the old one."""
+    entries = iter(status.split("\0"))
+    paths = []
+    for entry in filter(None, entries):
+        paths.append(entry[3:])
+        if entry[0] == "R":
+            paths.append(next(entries))
+    return tuple(paths)
+
+
+def releases() -> dict[str, str]:
+    """Versions of Python and of those `PACKAGES` that are installed."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _git(*arguments: str) -> str | None:
+    """What git answers; None without git, a repository or a commit."""
+    command = ["git", *arguments]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  (the user's git)
+    except OSError:
+        return None
+    return answer.stdout.rstrip("\n") if answer.returncode == 0 else None
+
+
+def files_digest(paths: Sequence[Path]) -> str:
+    """One digest of the contents of files in their order, whatever their names."""
+    return _digest("".join(file_digest(path) for path in paths).encode())
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

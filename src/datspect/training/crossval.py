@@ -1,0 +1,168 @@
+"""Which heads are trained on whom, and what each of them says of the subjects that it has not seen."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit
+from tqdm import tqdm
+
+from datspect.evaluation.metrics import weighted_mean_and_sd
+from datspect.modeling.heads import FittedHead, Head, logits
+from datspect.modeling.schedules import learning_rates
+from datspect.modeling.stack import fit_heads, heads_after
+from datspect.params import ClassifierParams, TrainingParams
+from datspect.running.progress import progress
+from datspect.training.splitting import NO_FOLD
+
+FloatArray = NDArray[np.floating[Any]]
+IntArray = NDArray[np.integer[Any]]
+
+FINAL_HEAD = "final"
+TABLE_1_MEASURES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+
+# Keeps the seeds of cross-validation, development, final and nested heads apart.
+_CV, _DEV, _FINAL, _OUTER = 0, 1, 2, 3
+
+
+def cv_heads(folds: IntArray, classifier: ClassifierParams, training: TrainingParams) -> list[Head]:
+    """A head for each fold of the paper's cross-validation; it trains on all the other folds.
+
+    `folds`: shape (N,), 1 to n_folds.
+    """
+    return _heads_by_fold("fold", folds, classifier, training, _CV)
+
+
+def final_heads(
+    is_test: NDArray[np.bool_], dev_folds: IntArray, classifier: ClassifierParams, training: TrainingParams
+) -> list[Head]:
+    """The final head, on the whole training role and validated on nobody, and one for each development fold.
+
+    `is_test`, `dev_folds`: shape (N,); no head sees a test subject.
+    """
+    final = _head(FINAL_HEAD, np.flatnonzero(~is_test), np.array([], np.int64), classifier, training, (_FINAL, 0))
+    return [final, *dev_heads(dev_folds, classifier, training)]
+
+
+def dev_heads(dev_folds: IntArray, classifier: ClassifierParams, training: TrainingParams) -> list[Head]:
+    """A head for each development fold; shape (N,), `NO_FOLD` takes part in none."""
+    return _heads_by_fold("dev", dev_folds, classifier, training, _DEV)
+
+
+def outer_head(name: str, fold: int, folds: IntArray, classifier: ClassifierParams, training: TrainingParams) -> Head:
+    """A head of a nested search: trained outside of `fold` and validated in it."""
+    train_rows, validation_rows = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+    return _head(name, train_rows, validation_rows, classifier, training, (_OUTER, fold))
+
+
+def train(heads: Sequence[Head], bank: FloatArray, labels: IntArray, batch_size: int, what: str) -> list[FittedHead]:
+    """Fit `heads` as one stack, with a progress line named `what`."""
+    with _epochs_bar(heads, what, only_on_terminal=False) as bar:
+        return fit_heads(heads, bank, labels, batch_size=batch_size, report=partial(_move, bar))
+
+
+def trained_until(
+    epochs: Sequence[int], heads: Sequence[Head], bank: FloatArray, labels: IntArray, batch_size: int, what: str
+) -> Iterator[list[FittedHead]]:
+    """The heads after each of `epochs`, as from `heads_after`, with a bar named `what` on a terminal."""
+    with _epochs_bar(heads, what, only_on_terminal=True) as bar:
+        yield from heads_after(epochs, heads, bank, labels, batch_size=batch_size, report=partial(_move, bar))
+
+
+def out_of_fold_logits(heads: Sequence[Head], fitted: Sequence[FittedHead], clean: FloatArray) -> FloatArray:
+    """Each subject's log odds by the head that validated on it, shape (N,); NaN where none did.
+
+    `clean`: what the frozen network makes of the clean images, shape (N, F).
+    """
+    scores = np.full(len(clean), np.nan)
+    for head, result in zip(heads, fitted, strict=True):
+        rows = head.validation_rows
+        scores[rows] = logits(result.weights, features_of(result, clean)[rows])
+    return scores
+
+
+def features_of(fitted: FittedHead, clean: FloatArray) -> FloatArray:
+    """What a head was given of the clean images: by its own network if it has one, else `clean`, the bank's."""
+    return clean if fitted.features is None else fitted.features
+
+
+def probabilities(scores: FloatArray) -> FloatArray:
+    """Log odds to probabilities, in double precision."""
+    return np.asarray(expit(scores.astype(np.float64)))
+
+
+def history_table(fitted: Sequence[FittedHead]) -> pd.DataFrame:
+    """The curves of all heads as one long table: head, epoch (from 1), then a column a curve."""
+    tables = []
+    for result in fitted:
+        curves = pd.DataFrame(result.history)
+        curves.insert(0, "epoch", np.arange(1, len(curves) + 1))
+        curves.insert(0, "head", result.name)
+        tables.append(curves)
+    return pd.concat(tables, ignore_index=True)
+
+
+def table_1(heads: Sequence[Head], fitted: Sequence[FittedHead]) -> pd.DataFrame:
+    """The paper's Table 1: the last epoch of every fold."""
+    last = pd.DataFrame([{name: result.history[name][-1] for name in TABLE_1_MEASURES} for result in fitted])
+    last.insert(0, "n_validation", [len(head.validation_rows) for head in heads])
+    last.insert(0, "n_train", [len(head.train_rows) for head in heads])
+    last.insert(0, "fold", np.arange(1, len(heads) + 1))
+    return last
+
+
+def table_1_summary(table: pd.DataFrame) -> dict[str, float]:
+    """Means over folds weighted by the size of the validation set, and plain standard deviations (ddof 0)."""
+    summary: dict[str, float] = {}
+    for name in TABLE_1_MEASURES:
+        mean, sd = weighted_mean_and_sd(table[name].to_numpy(), table["n_validation"].to_numpy())
+        summary |= {f"{name}_mean": mean, f"{name}_sd": sd}
+    return summary
+
+
+def _epochs_bar(heads: Sequence[Head], what: str, *, only_on_terminal: bool) -> "tqdm[None]":
+    n_epochs, title = len(heads[0].learning_rates), f"{what}: {len(heads)} heads"
+    return progress(None, total=n_epochs, what=title, unit="epochs", only_on_terminal=only_on_terminal)
+
+
+def _move(bar: "tqdm[None]", n_done: int) -> None:
+    bar.update(n_done - bar.n)
+
+
+def _heads_by_fold(
+    name: str, folds: IntArray, classifier: ClassifierParams, training: TrainingParams, purpose: int
+) -> list[Head]:
+    numbers = [int(fold) for fold in np.unique(folds) if fold != NO_FOLD]
+    return [
+        _head(
+            f"{name}-{number:02d}",
+            np.flatnonzero((folds != number) & (folds != NO_FOLD)),
+            np.flatnonzero(folds == number),
+            classifier,
+            training,
+            (purpose, number),
+        )
+        for number in numbers
+    ]
+
+
+def _head(
+    name: str,
+    train_rows: IntArray,
+    validation_rows: IntArray,
+    classifier: ClassifierParams,
+    training: TrainingParams,
+    seed_key: tuple[int, int],
+) -> Head:
+    return Head(
+        name=name,
+        train_rows=train_rows,
+        validation_rows=validation_rows,
+        width=classifier.width,
+        dropout=classifier.dropout,
+        learning_rates=learning_rates(training.learning_rate, training.epochs),
+        seed=int(np.random.SeedSequence([training.seed, *seed_key]).generate_state(1)[0]),
+    )

@@ -1,0 +1,85 @@
+"""What the training stages read: subjects, their places in the splits and the bank of features, in one order."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from datspect.errors import CohortError
+from datspect.io.tables import read_json, read_table
+from datspect.training.bank import read_bank
+
+_IDS = ["scan_id", "subject_id", "label"]
+
+
+@dataclass(frozen=True)
+class TrainingInputs:
+    """The files that a training stage reads."""
+
+    subjects: Path
+    cohort: Path
+    splits: Path
+    bank: Path
+    bank_record: Path
+
+    @classmethod
+    def within(cls, images_folder: Path, features_folder: Path, splits: Path) -> Self:
+        """By the names under which the stages before wrote them."""
+        return cls(
+            subjects=images_folder / "subjects.csv",
+            cohort=images_folder / "cohort.json",
+            splits=splits,
+            bank=features_folder / "bank.npy",
+            bank_record=features_folder / "features.json",
+        )
+
+    def paths(self) -> list[Path]:
+        """All of them, in a fixed order."""
+        return [self.subjects, self.cohort, self.splits, self.bank, self.bank_record]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Rows of `splits` (columns of the split table and `target`), in the order of the subjects in the bank.
+
+    `bank`: shape (draws + 1, N, F), float16; `target`: 1 for PD, 0 for control; `cohort`: its kind and digest;
+    `bank_record`: how the bank was made.
+    """
+
+    splits: pd.DataFrame
+    bank: NDArray[np.float16]
+    cohort: dict[str, Any]
+    bank_record: dict[str, Any]
+
+    @property
+    def targets(self) -> NDArray[np.int64]:
+        """1 for PD, 0 for control, shape (N,)."""
+        return self.splits["target"].to_numpy(np.int64)
+
+
+def read_training_data(inputs: TrainingInputs, *, memory_mapped: bool = False) -> TrainingData:
+    """Read all of it and check that it belongs together.
+
+    Parameters
+    ----------
+    memory_mapped
+        Leave the bank on disk, for a reader of a part of it.
+
+    Raises
+    ------
+    CohortError : subjects, splits and bank are not of the same cohort.
+    """
+    subjects = read_table(inputs.subjects, _IDS)
+    splits = read_table(inputs.splits, [*_IDS, "fold", "role", "dev_fold"])
+    bank = read_bank(inputs.bank, memory_mapped=memory_mapped)
+    if set(subjects["scan_id"]) != set(splits["scan_id"]) or bank.shape[1] != len(subjects):
+        raise CohortError(
+            f"{inputs.splits} has {len(splits)} scans, {inputs.subjects} {len(subjects)} and the bank {bank.shape[1]}: "
+            "they are not of one cohort; run dvc repro"
+        )
+    ordered = splits.set_index("scan_id").loc[subjects["scan_id"]].reset_index()
+    ordered["target"] = (ordered["label"] == "pd").astype(np.int64)
+    return TrainingData(ordered, bank, read_json(inputs.cohort), read_json(inputs.bank_record))

@@ -1,0 +1,185 @@
+"""Every fold of a stage fitted, by one of two ways: heads as a stack on the bank, or each with a network of its own."""
+
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from datspect.io.arrays import read_array
+from datspect.modeling.backbone import build_backbone, layer_arrays, set_layer_arrays
+from datspect.modeling.classifier import build_classifier
+from datspect.modeling.compilation import on_accelerator
+from datspect.modeling.finetuning import Material, fit_fold
+from datspect.modeling.heads import FittedHead, Head
+from datspect.modeling.model_files import read_weights
+from datspect.modeling.network import NetworkPlan, trained_layers
+from datspect.modeling.precision import choose_training_precision
+from datspect.params import ExecutorParams, Params
+from datspect.running.executors import completed, share_gpus
+from datspect.running.progress import progress
+from datspect.training import crossval
+from datspect.training.data import TrainingData
+from datspect.training.fold_files import FileCheckpoints, read_fold, write_fold
+
+UNFINISHED = ".unfinished"
+"""Folder beside those of the models; what a stage has finished of a result lies there until the whole is done."""
+
+log = logging.getLogger("datspect.folds")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where images and backbone lie."""
+
+    images: Path
+    backbone_folder: Path
+
+
+def fit_folds(
+    stage: str, heads: Sequence[Head], data: TrainingData, sources: Sources, params: Params, kept: "Kept"
+) -> list[FittedHead]:
+    """Fit all heads, each as if alone.
+
+    Those of a fine-tuning that are finished stay in `kept`, so that a start after a crash does the others only.
+    """
+    if params.backbone.frozen:
+        return crossval.train(heads, data.bank, data.targets, params.training.batch_size, stage)
+    share_gpus(params.executor)
+    kept.forget_others()
+    fitted = kept.finished(heads)
+    missing = [head for head in heads if head.name not in fitted]
+    if fitted:
+        log.info("%s: %d of %d folds are finished from an earlier start", stage, len(fitted), len(heads))
+    if missing:
+        fitted |= fit_networks(stage, missing, material_of(data, sources, params), params.executor, kept)
+    return [fitted[head.name] for head in heads]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Finished folds of one result in files; `key` changes with code, parameters, data and split."""
+
+    folder: Path
+    key: str
+
+    @classmethod
+    def beside(cls, models_folder: Path, result_id: str) -> "Kept":
+        """Of the stage that writes to `models_folder`."""
+        return cls(models_folder.parent / UNFINISHED / models_folder.name, f"{result_id}-{keras.backend.backend()}")
+
+    def path(self, name: str) -> Path:
+        """Of a finished fold."""
+        return self.folder / self.key / f"{name}.npz"
+
+    def checkpoint(self, name: str) -> Path:
+        """Of a fold in the making."""
+        return self.folder / self.key / "checkpoints" / f"{name}.npz"
+
+    def finished(self, heads: Sequence[Head]) -> dict[str, FittedHead]:
+        """Those of `heads` that are there, by name."""
+        return {head.name: read_fold(self.path(head.name)) for head in heads if self.path(head.name).is_file()}
+
+    def keep(self, fitted: FittedHead) -> None:
+        """Write a finished fold, and remove its checkpoint."""
+        write_fold(self.path(fitted.name), fitted)
+        self.checkpoint(fitted.name).unlink(missing_ok=True)
+
+    def forget_others(self) -> None:
+        """Remove what belongs to other results of the stage."""
+        for other in self.folder.glob("*"):
+            if other.name != self.key:
+                shutil.rmtree(other)
+
+    def forget(self) -> None:
+        """Remove everything: the result is whole."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    head: Head
+    checkpoint: Path
+    minutes: float
+
+
+class WholeModels:
+    """Backbone and head in one model, the way images come in and probabilities out."""
+
+    def __init__(self, sources: Sources, params: Params) -> None:
+        shape = read_array(sources.images, memory_mapped=True).shape[1:3]
+        self._backbone = build_backbone(params.backbone.architecture, shape)
+        read_weights(sources.backbone_folder / "backbone.weights.h5", self._backbone)
+        self._arrays = layer_arrays(self._backbone)
+        self._dropout = params.classifier.dropout
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Of one image: rows, columns, channels."""
+        return tuple(self._backbone.input_shape[1:])
+
+    def build(self, fitted: FittedHead) -> keras.Model:
+        """The model of a head, with the layers that were trained with it; good until the next one is built."""
+        arrays = [(name, fitted.layers.get(name, frozen)) for name, frozen in self._arrays]
+        set_layer_arrays(self._backbone, arrays)
+        return build_classifier(self._backbone, fitted.weights, self._dropout)
+
+
+def fit_networks(
+    what: str, heads: Sequence[Head], material: Material, executor: ExecutorParams, kept: Kept
+) -> dict[str, FittedHead]:
+    """Fine-tune a network for each of `heads`, with a progress line named `what`; by name, each in `kept` once done."""
+    pieces = [_Piece(head, kept.checkpoint(head.name), executor.checkpoint_minutes) for head in heads]
+    fitted: dict[str, FittedHead] = {}
+    n_epochs = len(heads[0].learning_rates)
+    bar: tqdm[None] = progress(None, total=len(heads) * n_epochs, what=f"{what}: {len(heads)} folds", unit="epochs")
+    done = np.zeros(len(heads), int)
+
+    def report(number: int, n_done: int) -> None:
+        done[number] = n_done
+        bar.update(int(done.sum()) - bar.n)
+
+    with bar:
+        for number, result in completed(_fit, material, pieces, executor, report):
+            report(number, n_epochs)
+            kept.keep(result)
+            fitted[result.name] = result
+    return fitted
+
+
+def _fit(material: Material, piece: _Piece, report: Any) -> FittedHead:
+    """In whichever process."""
+    return fit_fold(piece.head, material, report, FileCheckpoints(piece.checkpoint, piece.minutes))
+
+
+def material_of(data: TrainingData, sources: Sources, params: Params) -> Material:
+    """What all folds of a fine-tuning share."""
+    images = np.asarray(read_array(sources.images), np.float32)
+    backbone = build_backbone(params.backbone.architecture, images.shape[1:3])
+    read_weights(sources.backbone_folder / "backbone.weights.h5", backbone)
+    n_layers = len(trained_layers(backbone, params.backbone.trainable))
+    precision, why = choose_training_precision(params.finetuning.precision, has_gpu=on_accelerator())
+    log.info(
+        "fine-tuning %d layers of %s (trainable: %s) in %s, since %s",
+        n_layers, backbone.name, params.backbone.trainable, precision, why,
+    )  # fmt: skip
+    return Material(
+        images=images,
+        labels=data.targets,
+        backbone=layer_arrays(backbone),
+        plan=NetworkPlan(
+            architecture=params.backbone.architecture,
+            image_shape=images.shape[1:3],
+            trainable=params.backbone.trainable,
+            batch_norm=params.finetuning.batch_norm,
+            precision=precision,
+        ),
+        augment=params.augment,
+        batch_size=params.training.batch_size,
+        warmup_epochs=params.finetuning.warmup_epochs,
+    )

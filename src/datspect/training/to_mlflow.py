@@ -1,0 +1,176 @@
+"""From what a training stage left on disk to its run in MLflow: one way for the stage and for `datspect relog`."""
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from datspect import tracking
+from datspect.errors import DatspectError
+from datspect.io.digests import file_digest
+from datspect.io.tables import read_json, read_table
+from datspect.tracking.provenance import GitState
+
+log = logging.getLogger(__name__)
+
+_FILES = (
+    "confusion.csv", "curves.csv", "history.csv", "metrics.json", "pr.csv", "pr.png", "predictions.csv", "roc.csv",
+    "roc.png", "training.png",
+)  # fmt: skip
+CV_FILES = (*_FILES, "table1.csv")
+FINAL_FILES = (*_FILES, "dev_predictions.csv", "misclassified.png", "table2.csv")
+"""What a stage reports, beside run.json; nothing else in its folder is ever sent."""
+
+SUBJECT_LEVEL = frozenset({"predictions.csv", "dev_predictions.csv", "misclassified.png"})
+"""Reports that show single subjects: of a real cohort they stay on this machine, unless they are to be shared."""
+
+_ASIDE = ("fold", "n_train", "n_validation")  # columns of table1.csv that are no measures
+_TO_MEND = "run `dvc checkout`, or `dvc repro` if that does not help"
+
+
+class RecordError(DatspectError):
+    """What a stage left on disk is not whole, or not of one execution."""
+
+
+@contextmanager
+def open_stage_run(record: Mapping[str, Any]) -> Iterator[tracking.Run]:
+    """Open the run of a stage that starts; `record` is the first part of its run.json."""
+    stage, experiment = record["stage"], record["mlflow"]["experiment"]
+    with tracking.open_run(
+        stage, stage=stage, experiment=experiment, params=_params(record), tags=record["tags"], git=_git(record)
+    ) as run:
+        yield run
+
+
+@contextmanager
+def open_relogged_run(record: Mapping[str, Any], connection: Any) -> Iterator[tracking.Run]:
+    """Open a run for the result of a stage that ended before; `record` is its run.json."""
+    stage = record["stage"]
+    tags = {**record["tags"], "datspect.relogged": "true"}
+    times = tracking.Times(_milliseconds(record["started"]), _milliseconds(record["written"]))
+    with tracking.open_late_run(
+        stage, connection=connection, stage=stage, params=_params(record), tags=tags, git=_git(record), times=times
+    ) as run:
+        yield run
+
+
+def record_cv(run: tracking.Run, reports_folder: Path, models_folder: Path, *, share_subject_level: bool) -> None:
+    """Send what stage `cv` left: the whole on `run`, each fold's curves and head on a child of its own."""
+    record = read_json(reports_folder / "run.json")
+    _record_whole(run, record, reports_folder, "predictions.csv", "cross-validation", share=share_subject_level)
+    history = read_table(reports_folder / "history.csv", ["head", "epoch"])
+    last_epochs = read_table(reports_folder / "table1.csv", _ASIDE).drop(columns=list(_ASIDE)).to_dict("records")
+    for head, model, measures in zip(record["heads"], record["models"], last_epochs, strict=True):
+        with run.child(head["name"], params={"seed": head["seed"], "n_train": head["n_train"]}) as child:
+            child.log_metrics({f"fold/{name}": value for name, value in measures.items()})
+            child.log_history(_curves(history, head["name"]))
+            _record_model(child, record, model, models_folder, "head")
+
+
+def record_final(run: tracking.Run, reports_folder: Path, models_folder: Path, *, share_subject_level: bool) -> None:
+    """Send what stage `final` left: metrics, curves of the final head, and the whole model."""
+    record = read_json(reports_folder / "run.json")
+    _record_whole(run, record, reports_folder, "dev_predictions.csv", "training", share=share_subject_level)
+    (model,) = record["models"]
+    run.log_history(_curves(read_table(reports_folder / "history.csv", ["head", "epoch"]), model["head"]))
+    _record_model(run, record, model, models_folder, "model")
+
+
+RECORDERS: Mapping[str, Callable[..., None]] = {"cv": record_cv, "final": record_final}
+"""By stage."""
+
+
+def read_whole_record(reports_folder: Path, models_folder: Path) -> dict[str, Any]:
+    """run.json, once all that belongs to it is there and unchanged.
+
+    Raises
+    ------
+    RecordError : a file is missing or another than was written with run.json; all of them are named.
+    """
+    path = reports_folder / "run.json"
+    record: dict[str, Any] = read_json(path)
+    if missing := {"files", "models", "heads", "started", "written", "tags"} - set(record):
+        raise RecordError(f"{path}: no {', '.join(sorted(missing))} in it, as in earlier releases; run `dvc repro`")
+    expected = {reports_folder / name: digest for name, digest in record["files"].items()}
+    expected |= {models_folder / model["file"]: model["sha256"] for model in record["models"]}
+    problems = [problem for file, digest in expected.items() if (problem := _problem(file, digest))]
+    if problems:
+        lines = [f"{path}: {len(problems)} file(s) of this result are not as they were; {_TO_MEND}", *problems]
+        raise RecordError("\n  ".join(lines))
+    return record
+
+
+def flat_metrics(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """Nested metrics as `outer/inner` numbers, text left out."""
+    flat: dict[str, float] = {}
+    for name, value in metrics.items():
+        if isinstance(value, Mapping):
+            flat |= flat_metrics(value, f"{prefix}{name}/")
+        elif isinstance(value, int | float):
+            flat[f"{prefix}{name}"] = float(value)
+    return flat
+
+
+def _record_whole(
+    run: tracking.Run, record: Mapping[str, Any], folder: Path, subjects: str, context: str, *, share: bool
+) -> None:
+    """The cohort as the run's input (`subjects` names the table of those in use), its metrics and its files."""
+    cohort = record["cohort"]
+    run.log_dataset(read_table(folder / subjects), name=cohort["kind"], digest=cohort["digest"], context=context)
+    metrics: dict[str, Any] = read_json(folder / "metrics.json")
+    # Not the number of the trial, which measures nothing: a tag holds it.
+    run.log_metrics(flat_metrics({name: value for name, value in metrics.items() if name != "parameters_from"}))
+    may_leave = share or cohort["kind"] == "phantom"
+    withheld = SUBJECT_LEVEL & set(record["files"]) if run.leaves_this_machine and not may_leave else set()
+    if withheld:
+        run.set_tags({"datspect.subject_level": "withheld"})
+        log.info(
+            "%s: MLflow is on another machine; not sent, since they show single subjects: %s "
+            "(tracking.share_subject_level: true in params.yaml would send them)",
+            record["stage"],
+            ", ".join(sorted(withheld)),
+        )
+    run.log_files([folder / name for name in ("run.json", *sorted(set(record["files"]) - withheld))], "reports")
+
+
+def _record_model(
+    run: tracking.Run, record: Mapping[str, Any], model: Mapping[str, Any], folder: Path, name: str
+) -> None:
+    if not model["file"].endswith(".keras"):  # arrays of the layers that training changed
+        run.log_files([folder / model["file"]], "model")
+        return
+    run.log_keras_model(
+        folder / model["file"],
+        name=name,
+        input_shape=tuple(model["input_shape"]),
+        requirements=record["requirements"],
+    )
+
+
+def _curves(history: pd.DataFrame, head: str) -> dict[str, Any]:
+    """Curves of one head; one that it does not have, such as validation on nobody, is left out."""
+    columns = history[history["head"] == head].sort_values("epoch").drop(columns=["head", "epoch"])
+    return {f"epoch/{name}": columns[name].to_numpy() for name in columns if columns[name].map(math.isfinite).all()}
+
+
+def _problem(file: Path, digest: str) -> str | None:
+    if not file.is_file():
+        return f"{file}: missing"
+    return None if file_digest(file) == digest else f"{file}: not the file that was written with run.json"
+
+
+def _params(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {**record["params"], "features": record["features"]}
+
+
+def _git(record: Mapping[str, Any]) -> GitState:
+    return GitState.of_record(record["git"])
+
+
+def _milliseconds(moment: str) -> int:
+    return int(datetime.fromisoformat(moment).timestamp() * 1000)

@@ -1,0 +1,288 @@
+"""A study as a whole: from params.yaml and the feature bank to its database, its files and its run in MLflow."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from datspect import tracking
+from datspect.cohort.table import cohort_title
+from datspect.errors import ParamsError, TuningError
+from datspect.io.atomic import replacing
+from datspect.io.digests import file_digest
+from datspect.io.png import write_figure
+from datspect.io.tables import write_json, write_table
+from datspect.params import Params, load_params
+from datspect.running.executors import Report, completed, places
+from datspect.sections import ParametersFrom, StudyName
+from datspect.tracking.provenance import files_digest
+from datspect.training import results
+from datspect.training.data import TrainingData, TrainingInputs, read_training_data
+from datspect.tuning import to_mlflow
+from datspect.tuning.applying import applied, difference
+from datspect.tuning.development import Development, development
+from datspect.tuning.figures import study_figures
+from datspect.tuning.nested import nested_metrics, nested_result, nested_text, outer_folds
+from datspect.tuning.quiet import quiet_optuna
+from datspect.tuning.sampling import build_pruner, build_sampler
+from datspect.tuning.search import Search, run_trials
+from datspect.tuning.space import NAMES, SearchSpace, search_space
+from datspect.tuning.storage import open_storage, storage_address
+from datspect.tuning.study import Identity, Study, finished, open_study
+from datspect.tuning.summary import study_summary, summary_metrics, summary_text, trials_table, values_text
+from datspect.tuning.trials import TrialRecord
+
+log = logging.getLogger("datspect.tune")
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """A study that somebody asked for: what it varies, what it sees, and where it lies."""
+
+    name: str
+    params: Params
+    space: SearchSpace
+    data: TrainingData
+    identity: Identity
+    folder: Path
+
+    @property
+    def cohort(self) -> str:
+        """What kind of cohort it is, for people."""
+        return cohort_title(self.data.cohort["kind"])
+
+
+def choose(
+    params: Params, inputs: TrainingInputs, reports: Path, *, name: str | None = None, vary: Sequence[str] | None = None
+) -> Chosen:
+    """The study of that name (default: `tune.study`) that varies `vary` (default: all), with the data of today.
+
+    Raises
+    ------
+    ParamsError, CohortError : the space contradicts itself, the network is not frozen, or the data are missing.
+    """
+    if not params.backbone.frozen:
+        raise ParamsError(
+            f"backbone.trainable = {params.backbone.trainable}: a study trains heads on the bank of features, so that "
+            "it takes minutes; set backbone.trainable to none, run dvc repro, tune, and set it back"
+        )
+    space = search_space(params.tune.space, params.classifier, params.training, vary or NAMES)
+    data = read_training_data(inputs, memory_mapped=True)
+    identity = Identity(
+        objective=params.tune.objective,
+        space=space.description(),
+        training=params.training.model_dump(mode="json", exclude={"learning_rate"}),
+        data=files_digest([path for path in inputs.paths() if path != inputs.splits]),
+        split=file_digest(inputs.splits),
+    )
+    name = _checked_name(name or params.tune.study)
+    return Chosen(name, params, space, data, identity, reports / name)
+
+
+def _checked_name(name: str) -> str:
+    try:
+        checked: str = TypeAdapter(StudyName).validate_python(name)
+    except ValidationError:
+        raise ParamsError(
+            f"--study {name!r}: expected a letter or digit first, then at most 60 letters, digits, - and _"
+        ) from None
+    return checked
+
+
+def search(chosen: Chosen) -> str:
+    """Run the study's trials; write study.json and pictures; gives a few lines for the terminal."""
+    with _opened(chosen) as study:
+        summary = _searched(chosen, study, development(chosen.data), chosen.params.tune.trials)
+    text = summary_text(summary, chosen.cohort)
+    return f"{text}\n\nFiles: {chosen.folder}. `datspect tune --apply` writes the best into params.yaml."
+
+
+def nested_search(chosen: Chosen) -> str:
+    """A study within each outer fold; their winners judged outside of it; gives a few lines for the terminal."""
+    tune = chosen.params.tune
+    outer = outer_folds(development(chosen.data), tune.seed)
+    found = [_inner_winner(_inner(chosen, fold), outer.inner(fold), tune.nested_trials) for fold in outer.numbers]
+    study_ids, winners = zip(*found, strict=True)
+    result = nested_result(outer, chosen.space.base, winners, tune.objective, chosen.data.cohort["kind"])
+    path = chosen.folder / "nested.json"
+    write_json(path, result)
+    _record_nested(chosen, study_ids, result, path)
+    return f"{nested_text(result, chosen.cohort)}\n\nFiles: {chosen.folder}"
+
+
+def _inner_winner(inner: Chosen, data: Development, n_trials: int) -> tuple[str, TrialRecord]:
+    """Search within an outer fold; gives the id of the study and its winner.
+
+    Raises
+    ------
+    TuningError : the time was over before all trials were done.
+    """
+    with _opened(inner) as study:
+        _searched(inner, study, data, n_trials)
+        winner, n_done = study.best(), finished(study.trials())
+    if winner is None or n_done < n_trials:
+        raise TuningError(
+            f"{inner.name}: {n_done} of {n_trials} trials done, then the time of tune.minutes was over; start the "
+            "command again to go on"
+        )
+    return study.id, winner
+
+
+def apply_winner(chosen: Chosen, params_path: Path) -> str:
+    """Write the best trial's values into params.yaml, comments and order kept; gives the difference.
+
+    Raises
+    ------
+    TuningError : the study has no complete trial.
+    """
+    with _opened(chosen) as study:
+        best = study.best()
+    if best is None:
+        raise TuningError(f"study {study.name}: no complete trial yet, so nothing to apply; run `datspect tune`")
+    before = params_path.read_bytes().decode("utf-8")  # as bytes, so that line ends of another system stay
+    values = chosen.space.base.changed(best.values).values
+    origin = ParametersFrom(study=study.name, trial=best.number, split=chosen.identity.split[:12])
+    after = applied(before, values, origin)
+    if after == before:
+        return f"{params_path}: holds the values of study {study.name}, trial {best.number}, already"
+    with replacing(params_path) as unfinished:
+        unfinished.write_text(after, encoding="utf-8", newline="")
+        load_params(unfinished)  # nothing is replaced by what could not be read
+    lines = [
+        difference(before, after, str(params_path)),
+        f"Written: study {study.name}, trial {best.number} ({values_text(best.values)}).",
+        "`dvc repro` now trains cv and final again; Table 1 will say that its subjects took part in the tuning.",
+    ]
+    return "\n".join(lines)
+
+
+def _searched(chosen: Chosen, study: Study, data: Development, n_trials: int) -> dict[str, Any]:
+    """Search, and leave everything on disk and in MLflow."""
+    _say_start(chosen, study, n_trials)
+    # A study that was deleted and begun again under its name must not take the old one's curves for its own.
+    folder, objective = chosen.folder / f"trials-{study.id[:8]}", study.objective
+    tune, cohort = chosen.params.tune, chosen.data.cohort
+    with _run(chosen, study.name, study.id) as run:
+        run.log_dataset(data.scans, name=cohort["kind"], digest=cohort["digest"], context="tuning")
+        to_mlflow.record_missing(run, study.trials(), folder, objective)
+        if (n_places := places(chosen.params.executor)) > 1:
+            _shared_out(chosen, study, data, n_trials, folder, n_places, run)
+        else:
+            run_trials(
+                Search(study, chosen.space, data, tune.check_epochs, folder),
+                n_trials,
+                tune.minutes,
+                lambda trial: to_mlflow.record_trial(run, trial, folder, objective),
+            )
+        summary = _write_summary(chosen, study)
+        files = [chosen.folder / name for name in ("study.json", "trials.csv")] + sorted(chosen.folder.glob("*.png"))
+        to_mlflow.record_summary(run, summary_metrics(summary), files, finished(study.trials()))
+        if any(trial.state == "running" for trial in study.trials()):
+            run.hand_over()
+    return summary
+
+
+@dataclass(frozen=True, eq=False)
+class _Share:
+    """What a process needs to work on a study."""
+
+    chosen: Chosen
+    data: Development
+    n_trials: int
+    folder: Path
+
+
+def _shared_out(
+    chosen: Chosen, study: Study, data: Development, n_trials: int, folder: Path, n_places: int, run: tracking.Run
+) -> None:
+    """Let `n_places` processes work on the study, and send to MLflow what they have done."""
+    share = _Share(chosen, data, n_trials, folder)
+
+    def report(_place: int, _n: int) -> None:
+        to_mlflow.record_missing(run, study.trials(), folder, study.objective, everywhere=True)
+
+    for _ in completed(_work_on, share, range(n_places), chosen.params.executor, report):
+        report(0, 0)
+    log.info("study %s: %d of %d trials done", study.name, finished(study.trials()), n_trials)
+
+
+def _work_on(share: _Share, _place: int, report: Report) -> None:
+    """Trials until there are enough, in a process of an executor."""
+    logging.getLogger("datspect").setLevel(logging.INFO)
+    tune = share.chosen.params.tune
+    with _opened(share.chosen) as study:
+        search = Search(study, share.chosen.space, share.data, tune.check_epochs, share.folder)
+        run_trials(search, share.n_trials, tune.minutes, lambda _: report(finished(study.trials())))
+
+
+@contextmanager
+def _opened(chosen: Chosen) -> Iterator[Study]:
+    """The study, and its connections to the database for as long as the block lasts."""
+    with quiet_optuna():
+        storage = open_storage(storage_address(chosen.params.tune.storage))
+        try:
+            yield _open(chosen, storage)
+        finally:
+            storage.engine.dispose()
+
+
+def _open(chosen: Chosen, storage: Any) -> Study:
+    tune = chosen.params.tune
+    first = chosen.space.base_values()
+    if first is None:
+        log.warning("%s: the values of params.yaml lie outside of tune.space; they are no trial", chosen.name)
+    return open_study(
+        chosen.name,
+        storage,
+        chosen.identity,
+        sampler=build_sampler(tune.sampler, tune.seed),
+        pruner=build_pruner(tune.pruner, tune.check_epochs),
+        first=first,
+    )
+
+
+def _inner(chosen: Chosen, fold: int) -> Chosen:
+    """The study within an outer fold, named and told apart by it."""
+    identity = replace(chosen.identity, training={**chosen.identity.training, "outer_fold": fold})
+    name = f"{chosen.name}-nested-{fold}"
+    return replace(chosen, name=name, identity=identity, folder=chosen.folder / f"nested-{fold}")
+
+
+def _say_start(chosen: Chosen, study: Study, n_trials: int) -> None:
+    log.info(
+        "study %s (%s): %d of %d trials done; varies %s",
+        study.name, chosen.cohort, finished(study.trials()), n_trials, ", ".join(chosen.space.varied),
+    )  # fmt: skip
+
+
+@contextmanager
+def _run(chosen: Chosen, name: str, key: str) -> Iterator[tracking.Run]:
+    """The run in MLflow that is found again by `key`."""
+    params = {"tune": _settings(chosen), "space": chosen.space.description(), "training": chosen.identity.training}
+    tags, experiment = results.data_tags(chosen.data, chosen.identity.split), chosen.params.tracking.experiment
+    with to_mlflow.open_study_run(name, key, experiment=experiment, params=params, tags=tags) as run:
+        yield run
+
+
+def _settings(chosen: Chosen) -> dict[str, Any]:
+    """Of the search, without the space and the name, which have places of their own, and the address."""
+    return chosen.params.tune.model_dump(mode="json", exclude={"storage", "space", "study"})
+
+
+def _write_summary(chosen: Chosen, study: Study) -> dict[str, Any]:
+    summary = study_summary(study, chosen.space, chosen.data.cohort["kind"])
+    write_json(chosen.folder / "study.json", summary)
+    write_table(chosen.folder / "trials.csv", trials_table(study))
+    for name, figure in study_figures(study, chosen.cohort).items():
+        write_figure(chosen.folder / f"{name}.png", figure)
+    return summary
+
+
+def _record_nested(chosen: Chosen, study_ids: Sequence[str], result: dict[str, Any], path: Path) -> None:
+    """A run of its own for the figures of the nested search as a whole, beside those of its three studies."""
+    with _run(chosen, f"{chosen.name}-nested", "-".join(study_ids)) as run:
+        to_mlflow.record_summary(run, nested_metrics(result), [path], 0)

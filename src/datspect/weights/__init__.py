@@ -1,0 +1,1 @@
+"""Where the backbone's pretrained weights come from."""

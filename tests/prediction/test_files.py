@@ -1,0 +1,106 @@
+"""A predictor's files give back what was written, and damaged ones are refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from datspect.errors import CohortError, WeightsError
+from datspect.evaluation.calibration import Band, Calibration
+from datspect.evaluation.typicality import Typicality
+from datspect.modeling.heads import HeadWeights
+from datspect.params import PredictionParams, PreprocessParams
+from datspect.prediction.files import (
+    ARRAYS_NAME,
+    FILES,
+    MODEL_NAME,
+    RECORD_NAME,
+    PredictorParts,
+    predictor_digest,
+    read_parts,
+    write_parts,
+)
+
+
+@pytest.fixture
+def parts(rng: np.random.Generator) -> PredictorParts:
+    def draw(*shape: int) -> np.ndarray:
+        return rng.normal(size=shape).astype(np.float32)
+
+    return PredictorParts(
+        preprocess=PreprocessParams(
+            slices=[40, 41, 42], intensity="image_max", input_size=[120, 100], z_offset_voxels=3.0, on_bad_scan="stop"
+        ),
+        prediction=PredictionParams(coverage=0.9, min_agreement=0.8, typical_share=0.99, typical_directions=3),
+        cohort_kind="phantom",
+        n_train=527,
+        calibration=Calibration(0.51, -0.02),
+        band=Band(0.18),
+        measures={"coverage": 0.9},
+        ranges={"peak_slice": (39.0, 43.0)},
+        typicality=Typicality(draw(6), draw(3, 6), np.abs(draw(3)), 0.03, 1.7),
+        heads=[HeadWeights(draw(6, 4), draw(4), draw(4), 0.25) for _ in range(2)],
+    )
+
+
+def test_what_is_read_is_what_was_written(parts: PredictorParts, tmp_path: Path) -> None:
+    write_parts(tmp_path, parts)
+    read = read_parts(tmp_path)
+    for name in ("preprocess", "prediction", "cohort_kind", "n_train", "calibration", "band", "measures", "ranges"):
+        assert getattr(read, name) == getattr(parts, name)
+    features = np.random.default_rng(1).normal(size=(5, 6))
+    np.testing.assert_array_equal(read.typicality.distances(features), parts.typicality.distances(features))
+    assert read.typicality.limit == parts.typicality.limit
+    for mine, theirs in zip(read.heads, parts.heads, strict=True):
+        for name in ("kernel", "bias", "output_kernel"):
+            np.testing.assert_array_equal(getattr(mine, name), getattr(theirs, name))
+        assert mine.output_bias == theirs.output_bias
+
+
+def test_the_same_parts_give_the_same_bytes(parts: PredictorParts, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_parts(tmp_path / name, parts)
+    for name in (RECORD_NAME, ARRAYS_NAME):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_a_predictor_of_another_format_is_refused(parts: PredictorParts, tmp_path: Path) -> None:
+    write_parts(tmp_path, parts)
+    path = tmp_path / RECORD_NAME
+    path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
+    with pytest.raises(WeightsError, match="not a predictor that this release reads"):
+        read_parts(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"no arrays"])
+def test_damaged_arrays_are_refused(parts: PredictorParts, tmp_path: Path, content: bytes) -> None:
+    write_parts(tmp_path, parts)
+    (tmp_path / ARRAYS_NAME).write_bytes(content)
+    with pytest.raises(WeightsError, match="not a predictor"):
+        read_parts(tmp_path)
+
+
+def test_missing_files_are_named(parts: PredictorParts, tmp_path: Path) -> None:
+    with pytest.raises(CohortError, match=RECORD_NAME):
+        read_parts(tmp_path)
+    write_parts(tmp_path, parts)
+    (tmp_path / ARRAYS_NAME).unlink()
+    with pytest.raises(WeightsError, match=ARRAYS_NAME):
+        read_parts(tmp_path)
+    with pytest.raises(WeightsError, match=rf"{MODEL_NAME}, {ARRAYS_NAME} missing"):
+        predictor_digest(tmp_path)
+
+
+def test_the_digest_changes_with_every_file(tmp_path: Path) -> None:
+    digests = set()
+    for changed in (None, *FILES):
+        for name in FILES:
+            (tmp_path / name).write_text("other" if name == changed else "same")
+        digests.add(predictor_digest(tmp_path))
+    assert len(digests) == 1 + len(FILES)
+
+
+def test_a_predictor_without_heads_comes_back_without(parts: PredictorParts, tmp_path: Path) -> None:
+    write_parts(tmp_path, replace(parts, heads=[]))
+    assert read_parts(tmp_path).heads == []

@@ -1,0 +1,82 @@
+"""dvc.lock against what is on disk and in git; DVC itself says what is right."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from datspect.errors import PromotionError
+from datspect.release.dvc_lock import commit_of, content_md5, differing_outputs, locked_outputs
+
+STAGES = """
+stages:
+  make:
+    cmd: >-
+      python -c "import pathlib; p = pathlib.Path('out/sub'); p.mkdir(parents=True, exist_ok=True);
+      (p / 'b.txt').write_text('b'); pathlib.Path('out/ä.txt').write_text('a');
+      pathlib.Path('file.txt').write_text('c')"
+    outs: [out, file.txt]
+"""
+
+
+def run(folder: Path, *command: str) -> str:
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def commit(folder: Path, message: str) -> str:
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "-qm", message)
+    return run(folder, "git", "rev-parse", "HEAD")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that DVC has run."""
+    folder = tmp_path_factory.mktemp("dvc")
+    run(folder, "git", "init", "--quiet")
+    run(folder, sys.executable, "-m", "dvc", "init", "-q")
+    (folder / "dvc.yaml").write_text(STAGES, encoding="utf-8")
+    run(folder, sys.executable, "-m", "dvc", "repro", "-q")
+    return folder
+
+
+@pytest.mark.slow
+def test_hashes_are_those_of_dvc_and_a_change_is_seen(project: Path) -> None:
+    locked = locked_outputs(project)
+    assert set(locked) == {"out", "file.txt"}
+    assert {path: content_md5(project / path) for path in locked} == locked
+    assert differing_outputs(project, ["out", "file.txt"]) == []
+    changed = project / "out/sub/b.txt"
+    changed.chmod(0o644)
+    changed.write_text("other")
+    assert differing_outputs(project, ["out", "file.txt"]) == ["out"]
+    changed.write_text("b")
+
+
+@pytest.mark.slow
+def test_the_commit_whose_lock_has_the_results_is_found_on_any_branch(project: Path) -> None:
+    locked = locked_outputs(project)
+    assert commit_of(project, locked) is None  # not committed yet
+    first = commit(project, "results")
+    run(project, "git", "checkout", "-q", "-b", "other")
+    (project / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n", encoding="utf-8")
+    commit(project, "no results")
+    assert commit_of(project, locked) == first
+    assert commit_of(project, {**locked, "out": "0" * 32}) is None
+    run(project, "git", "checkout", "-q", first)
+
+
+def test_a_missing_or_broken_lock_is_said(tmp_path: Path) -> None:
+    with pytest.raises(PromotionError, match=r"dvc.lock: not found; run dvc repro"):
+        locked_outputs(tmp_path)
+    for text in ("stages: [", "nothing: here", "- a", ""):
+        (tmp_path / "dvc.lock").write_text(text, encoding="utf-8")
+        with pytest.raises(PromotionError, match="not a lock file"):
+            locked_outputs(tmp_path)
+    with pytest.raises(PromotionError, match="not found"):
+        content_md5(tmp_path / "gone")
+
+
+def test_without_git_no_commit_has_anything(tmp_path: Path) -> None:
+    assert commit_of(tmp_path, {"out": "0" * 32}) is None

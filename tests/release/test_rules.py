@@ -1,0 +1,108 @@
+"""The gate's rules: each with figures that are known beforehand."""
+
+import numpy as np
+import pytest
+
+from datspect.evaluation.comparison import Predictions
+from datspect.evaluation.metrics import binary_metrics, predicted_labels
+from datspect.params import PromotionParams
+from datspect.release import rules
+from datspect.release.rules import Decision, Rule
+
+LIMITS = PromotionParams(
+    min_roc_auc=0.9, min_sensitivity=0.8, min_specificity=0.7, max_calibration_error=0.1, loss_margin=0.02,
+    roc_auc_margin=0.01, min_common_subjects=100,
+)  # fmt: skip
+LABELS = np.repeat([0, 1], [200, 400])
+
+
+def forecast(noise: float, shift: float = 0.0, seed: int = 4) -> Predictions:
+    rng = np.random.default_rng(seed)
+    logits = 3.0 * (2 * LABELS - 1) + rng.normal(size=len(LABELS)) * noise + shift
+    probabilities = 1 / (1 + np.exp(-logits))
+    return Predictions(predicted_labels(probabilities), logits, probabilities)
+
+
+def outcomes(rules: list[Rule]) -> list[str]:
+    return [rule.outcome for rule in rules]
+
+
+def test_the_floors_hold_the_bounds_not_the_estimates() -> None:
+    metrics = {
+        "roc_auc": 0.95,
+        "sensitivity": 0.9,
+        "sensitivity_low": 0.79,
+        "specificity_low": 0.7,
+        "calibration_error": 0.1,
+    }
+    assert outcomes(rules.floors(metrics, LIMITS)) == ["passed", "FAILED", "passed", "passed"]
+
+
+def test_a_test_set_of_one_class_does_not_pass_for_want_of_an_area() -> None:
+    metrics = binary_metrics(np.ones(9, np.int64), np.full(9, 0.9))
+    assert rules.floors(metrics, LIMITS)[0].outcome == "FAILED"
+
+
+def test_a_model_is_not_worse_than_itself() -> None:
+    found = rules.not_worse(LABELS, forecast(2), forecast(2), "here", LIMITS)
+    assert outcomes(found) == ["passed", "passed"]
+    assert found[0].figures["loss_difference"] == 0
+
+
+def test_a_clearly_worse_model_fails_and_a_clearly_better_one_passes() -> None:
+    good, bad = forecast(1), forecast(5)
+    assert outcomes(rules.not_worse(LABELS, bad, good, "here", LIMITS)) == ["FAILED", "FAILED"]
+    assert outcomes(rules.not_worse(LABELS, good, bad, "here", LIMITS)) == ["passed", "passed"]
+
+
+def test_the_margin_is_held_against_the_bound_of_the_interval() -> None:
+    shifted = rules.not_worse(LABELS, forecast(2, shift=1.0), forecast(2), "here", LIMITS)[0]
+    upper = shifted.figures["loss_difference_high"]
+    assert shifted.figures["loss_difference"] < upper
+    for margin, outcome in ((upper * 0.99, "FAILED"), (upper * 1.01, "passed")):
+        limits = LIMITS.model_copy(update={"loss_margin": margin})
+        assert rules.not_worse(LABELS, forecast(2, shift=1.0), forecast(2), "here", limits)[0].outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("challenger", "champion", "outcome"),
+    [
+        ("phantom", "real", "refused"),
+        ("real", "phantom", "passed"),
+        ("phantom", None, "passed"),
+        ("real", "real", "passed"),
+    ],
+)
+def test_a_phantom_never_replaces_real_scans(challenger: str, champion: str | None, outcome: str) -> None:
+    assert rules.of_one_kind(challenger, champion).outcome == outcome
+
+
+def test_what_cannot_be_traced_is_refused_by_the_missing_link() -> None:
+    assert outcomes(rules.traceable("c", [], "l")) == ["passed", "passed", "passed"]
+    assert outcomes(rules.traceable(None, [], None)) == ["refused", "passed", "refused"]
+    changed = rules.traceable("c", [f"file{k}" for k in range(7)], "l")[1]
+    assert changed.outcome == "refused"
+    assert "file0" in changed.finding
+    assert "and 2 more" in changed.finding
+
+
+def test_predictions_are_reproduced_within_the_tolerance_alone() -> None:
+    stored = np.array([0.1, 0.9])
+    assert rules.reproduced(stored, stored + 0.9e-4).outcome == "passed"
+    assert rules.reproduced(stored, stored + np.array([0, 1.1e-4])).outcome == "refused"
+    assert rules.reproduced(stored, np.array([0.1, np.nan])).outcome == "refused"
+
+
+def test_looks_are_counted_in_words() -> None:
+    assert rules.looks(1).finding.startswith("once")
+    assert rules.looks(3).finding.startswith("3 times")
+
+
+def test_information_decides_nothing_and_refusal_is_no_failure() -> None:
+    passed, failed, refused, told = (
+        Rule("r", outcome, "") for outcome in ("passed", "FAILED", "refused", "information")
+    )
+    assert Decision((passed, told)).passed
+    assert not Decision((passed, failed)).passed
+    assert not Decision((refused,)).passed
+    assert Decision((failed, refused)).failed == (failed,)

@@ -1,0 +1,130 @@
+"""The served model without its server: bytes in, answers out, and a reason for what is no scan."""
+
+import gzip
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model
+from mlflow.pyfunc.scoring_server import predictions_to_json
+from tests.prediction.made_up_predictor import write_predictor
+
+from datspect.imaging.volume import MNI_SHAPE, mni_affine
+from datspect.release import serving
+from datspect.release.serving import ScanModel, requirements, signature, write_served_model
+
+
+def nifti_bytes(data: np.ndarray) -> bytes:
+    return bytes(nib.Nifti1Image(data, mni_affine()).to_bytes())
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("served") / "predictor"
+    write_predictor(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(predictor: Path) -> ScanModel:
+    loaded = ScanModel()
+    loaded.load_context(SimpleNamespace(artifacts={"predictor": str(predictor)}))
+    return loaded
+
+
+def ask(model: ScanModel, contents: list[object], **columns: object) -> pd.DataFrame:
+    return model.predict(None, pd.DataFrame({"nifti": contents, **columns}))
+
+
+def test_a_scan_gets_an_answer_packed_or_not_under_its_own_id(model: ScanModel, tiny_cohort: Path) -> None:
+    content = (tiny_cohort / "volumes/S00.nii").read_bytes()
+    answers = ask(model, [content, gzip.compress(content)], scan_id=["first", "second"])
+    assert answers["scan_id"].tolist() == ["first", "second"]
+    assert answers["probability"][0] == answers["probability"][1]
+    assert set(answers) == {column.name for column in signature().outputs.inputs}
+
+
+def test_without_ids_there_are_none(model: ScanModel, tiny_cohort: Path) -> None:
+    assert ask(model, [(tiny_cohort / "volumes/S00.nii").read_bytes()])["scan_id"].tolist() == [""]
+
+
+def test_without_development_heads_the_agreement_is_null_in_the_answer(tmp_path: Path, tiny_cohort: Path) -> None:
+    write_predictor(tmp_path / "predictor", n_heads=0)
+    fine_tuned = ScanModel()
+    fine_tuned.load_context(SimpleNamespace(artifacts={"predictor": str(tmp_path / "predictor")}))
+    sent = io.StringIO()
+    predictions_to_json(ask(fine_tuned, [(tiny_cohort / "volumes/S00.nii").read_bytes()] * 2), sent)
+    # NaN, which Python would read, is no JSON.
+    answers = json.loads(sent.getvalue(), parse_constant=lambda name: pytest.fail(name))["predictions"]
+    assert [answer["agreement"] for answer in answers] == [None, None]
+    assert {answer["inconclusive"] for answer in answers} <= {True, False}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"no scan", "not a NIfTI file"),
+        (b"", "not a NIfTI file"),
+        ("text", "nifti is no bytes"),
+        (None, "nifti is no bytes"),
+        (b"\x1f\x8b\x08" + bytes(40), "scan number 2"),
+        (nifti_bytes(np.full(MNI_SHAPE, np.nan, np.float32)), "NaN or infinity"),
+        (nifti_bytes(np.full(MNI_SHAPE, 7, np.int16)), "the same value"),
+        (nifti_bytes(np.arange(8**3, dtype=np.int16).reshape(8, 8, 8)), "on another grid|MNI space"),
+    ],
+)
+def test_what_is_no_scan_is_refused_with_its_number_and_reason(
+    model: ScanModel, tiny_cohort: Path, content: object, reason: str
+) -> None:
+    good = (tiny_cohort / "volumes/S00.nii").read_bytes()
+    with pytest.raises(MlflowException, match=reason) as refused:
+        ask(model, [good, content])
+    assert refused.value.get_http_status_code() == 400
+    assert "scan number 2" in str(refused.value)
+
+
+def test_sizes_are_bounded_before_anything_is_read(model: ScanModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "MAX_FILE_BYTES", 100)
+    monkeypatch.setattr(serving, "read_nifti_bytes", lambda content: pytest.fail("it was read"))
+    with pytest.raises(MlflowException, match="101 bytes; send at most 100"):
+        ask(model, [bytes(101)])
+    with pytest.raises(MlflowException, match="65 scans in one request"):
+        ask(model, [b"x"] * 65)
+
+
+@pytest.mark.slow
+def test_it_loads_where_the_source_tree_is_not_and_holds_no_pickle(
+    predictor: Path, tiny_cohort: Path, tmp_path: Path
+) -> None:
+    write_served_model(tmp_path / "model", predictor, mlflow_model=Model())
+    assert not [path for path in (tmp_path / "model").rglob("*") if path.suffix in (".pkl", ".pickle", ".cloudpickle")]
+    code = (
+        "import sys, json, mlflow, pandas as pd\n"
+        f"model = mlflow.pyfunc.load_model({str(tmp_path / 'model')!r})\n"
+        "import datspect\n"
+        f"scan = open({str(tiny_cohort / 'volumes/S00.nii')!r}, 'rb').read()\n"
+        "answer = model.predict(pd.DataFrame({'nifti': [scan]}))\n"
+        "print(json.dumps([datspect.__file__, float(answer['probability'][0])]))\n"
+    )
+    # The source tree is on no path: only the package that the model carries can be found.
+    hidden = "import sys; sys.path[:] = [p for p in sys.path if '/src' not in p and '__editable__' not in p]\n"
+    hidden += "sys.meta_path[:] = [f for f in sys.meta_path if 'editable' not in repr(f).lower()]\n"
+    answer = subprocess.run(
+        [sys.executable, "-c", hidden + code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    file, probability = json.loads(answer.stdout.strip().splitlines()[-1])
+    assert Path(file).is_relative_to(tmp_path / "model")
+    assert 0 <= probability <= 1
+
+
+def test_requirements_are_pinned() -> None:
+    assert all("==" in line for line in requirements())
+    assert any(line.startswith("keras==") for line in requirements())

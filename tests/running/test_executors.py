@@ -1,0 +1,170 @@
+"""Work shared out: the same results here, in other processes and on a Dask cluster, whoever is killed meanwhile."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distributed import LocalCluster
+
+from datspect.errors import WorkerError
+from datspect.params import ExecutorParams
+from datspect.running.executors import SCHEDULER_VARIABLE, completed, visible_gpus, worker_environments
+
+IN_TURN = ExecutorParams(kind="local", workers=1, folds_per_gpu=1, scheduler=None, checkpoint_minutes=1)
+IN_PROCESSES = IN_TURN.model_copy(update={"workers": 2})
+ON_DASK = IN_TURN.model_copy(update={"kind": "dask"})
+
+
+def add(shared: int, piece: int, report: Any) -> int:
+    report(1)
+    report(2)
+    return shared + piece
+
+
+def add_once_killed(shared: Path, piece: int, report: Any) -> int:
+    """The first process that takes piece 1 dies."""
+    report(1)
+    if piece == 1:
+        try:
+            (shared / "killed").touch(exist_ok=False)
+        except FileExistsError:
+            return piece + 100
+        time.sleep(0.5)  # let the others begin
+        os.kill(os.getpid(), signal.SIGKILL)
+    return piece + 100
+
+
+def die(shared: Path, piece: int, report: Any) -> None:
+    with (shared / "deaths").open("a") as file:
+        file.write("x")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def refuse_to_be_read() -> None:
+    raise RuntimeError("a worker cannot read what is shared")
+
+
+class Unreadable:
+    """Every worker dies while it starts."""
+
+    def __reduce__(self) -> Any:
+        return refuse_to_be_read, ()
+
+
+def report_and_wait(shared: Any, piece: int, report: Any) -> int:
+    report(1)
+    time.sleep(3)
+    return piece
+
+
+def fail(shared: Any, piece: int, report: Any) -> None:
+    raise ValueError(f"piece {piece}")
+
+
+def threads(shared: Any, piece: int, report: Any) -> str:
+    return os.environ["TF_NUM_INTRAOP_THREADS"]
+
+
+def run(work: Any, shared: Any, pieces: list[Any], params: ExecutorParams) -> tuple[dict[int, Any], set[Any]]:
+    told: set[tuple[int, int]] = set()
+    results = dict(completed(work, shared, pieces, params, lambda number, n: told.add((number, n))))
+    return results, told
+
+
+def test_pieces_are_done_in_turn() -> None:
+    assert run(add, 10, [1, 2, 3], IN_TURN) == ({0: 11, 1: 12, 2: 13}, {(k, n) for k in range(3) for n in (1, 2)})
+
+
+@pytest.mark.slow
+def test_processes_give_the_same() -> None:
+    results, told = run(add, 10, [1, 2, 3], IN_PROCESSES)
+    assert results == {0: 11, 1: 12, 2: 13}
+    assert told >= {(k, 1) for k in range(3)}
+
+
+@pytest.mark.slow
+def test_a_piece_whose_process_was_killed_is_done_again(tmp_path: Path) -> None:
+    results, _ = run(add_once_killed, tmp_path, [0, 1, 2, 3], IN_PROCESSES)
+    assert results == {k: k + 100 for k in range(4)}
+    assert (tmp_path / "killed").exists()
+
+
+@pytest.mark.slow
+def test_a_piece_that_kills_every_process_is_given_up(tmp_path: Path) -> None:
+    with pytest.raises(WorkerError, match="killed 3 times at the same piece"):
+        run(die, tmp_path, [0], IN_PROCESSES)
+    assert (tmp_path / "deaths").read_text() == "xxx"
+
+
+@pytest.mark.slow
+def test_workers_that_cannot_start_are_given_up() -> None:
+    with pytest.raises(WorkerError, match="killed 3 times"):
+        run(add, Unreadable(), [0, 1], IN_PROCESSES)
+
+
+@pytest.mark.slow
+def test_an_error_of_the_work_is_raised_here() -> None:
+    with pytest.raises(ValueError, match="piece 7"):
+        run(fail, None, [7], IN_PROCESSES)
+
+
+@pytest.mark.slow
+def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datspect.running.executors.cpu_count", lambda: 8)
+    results, _ = run(threads, None, [1, 2], IN_PROCESSES)
+    assert results == {0: "4", 1: "4"}
+
+
+def test_each_worker_sees_one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    seen = [environment["CUDA_VISIBLE_DEVICES"] for environment in worker_environments(4, folds_per_gpu=2)]
+    assert seen == ["2", "2", "5", "5"]
+    assert [e["CUDA_VISIBLE_DEVICES"] for e in worker_environments(3, folds_per_gpu=1)] == ["2", "5", "2"]
+
+
+@pytest.mark.parametrize("chosen", ["", "-1"])
+def test_gpus_that_are_hidden_are_not_used(chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+    assert visible_gpus() == []
+    assert "CUDA_VISIBLE_DEVICES" not in worker_environments(1, folds_per_gpu=1)[0]
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCluster]:
+    """Two workers, each a process with a nanny, as `dask worker` starts them."""
+    monkeypatch.delenv(SCHEDULER_VARIABLE, raising=False)
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as started:
+        monkeypatch.setenv(SCHEDULER_VARIABLE, started.scheduler_address)
+        yield started
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_same(cluster: LocalCluster) -> None:
+    assert run(add, 10, [1, 2, 3], ON_DASK)[0] == {0: 11, 1: 12, 2: 13}
+    results, told = run(report_and_wait, None, [5, 6], ON_DASK)
+    assert results == {0: 5, 1: 6}
+    assert told == {(0, 1), (1, 1)}
+
+
+@pytest.mark.slow
+def test_a_piece_whose_worker_was_killed_is_done_elsewhere(cluster: LocalCluster, tmp_path: Path) -> None:
+    results, _ = run(add_once_killed, tmp_path, [0, 1, 2, 3], ON_DASK)
+    assert results == {k: k + 100 for k in range(4)}
+    assert (tmp_path / "killed").exists()
+
+
+def test_no_scheduler_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(SCHEDULER_VARIABLE, raising=False)
+    with pytest.raises(WorkerError, match="no scheduler is named: set DASK_SCHEDULER_ADDRESS"):
+        run(add, 1, [1], ON_DASK)
+
+
+def test_a_scheduler_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SCHEDULER_VARIABLE, "tcp://127.0.0.1:9")
+    monkeypatch.setattr("datspect.running.executors.CONNECT_SECONDS", 1)
+    with pytest.raises(WorkerError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
+        run(add, 1, [1], ON_DASK)
