@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from datspect.cohort.kind import CohortKind
 from datspect.cohort.table import COLUMNS, Cohort, write_cohort
 from datspect.imaging.volume import MNI_SHAPE, Volume, mni_affine
 from datspect.io.digests import file_digest
@@ -66,7 +67,7 @@ def tiny_cohort(tmp_path: Path, make_volume: MakeVolume) -> Path:
         demographics = ("female" if number < 3 else "male", 55.5 + number, "site1", "BL")
         relative = path.relative_to(folder).as_posix()
         rows.append((f"S{number:02d}", f"P{number:02d}", label, *demographics, relative, file_digest(path)))
-    write_cohort(Cohort(folder, "phantom", pd.DataFrame(rows, columns=list(COLUMNS))))
+    write_cohort(Cohort(folder, CohortKind.PHANTOM, pd.DataFrame(rows, columns=list(COLUMNS))))
     return folder
 
 

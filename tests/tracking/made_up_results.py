@@ -66,7 +66,7 @@ def write_cv(root: Path, kind: str = "phantom", run_id: str | None = None) -> No
     heads = crossval.cv_heads(data.splits["fold"].to_numpy(), params().classifier, params().training)
     fitted = [_fitted(head, rng) for head in heads]
     record = _record("cv", root, data)
-    cv.write_reports(cv.evaluate(heads, fitted, data), fitted, data.cohort["kind"], reports)
+    cv.write_reports(cv.evaluate(heads, fitted, data), fitted, data.kind, reports)
     saved = [_saved(models / f"{head.name}.keras", head, [N_FEATURES]) for head in heads]
     results.write_run_record(reports, record, run_id, heads, saved, to_mlflow.CV_FILES)
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from datspect.cohort.kind import CohortKind
 from datspect.errors import PromotionError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def promote(
         moved = promoting.promote(opened, challenger, champion, decision, wish)
         numbers = {"challenger": wanted.number, "champion": current.number if current else None}
         path = promoting.write_protocol(root, decision, moved, wish, numbers)
-    kind = "PHANTOM cohort" if challenger.tag("cohort_kind") == "phantom" else "real scans"
+    kind = CohortKind.of(challenger.tag("cohort_kind")).short
     against = f"version {current.number}" if current else "none"
     typer.echo(f"version {wanted.number} ({kind}) against the champion ({against})\n")
     _print_rules(decision)

@@ -35,8 +35,7 @@ def trace(
 
 
 def _print(traced: "Trace") -> None:
-    kind = "PHANTOM cohort" if traced.kind == "phantom" else "real scans"
-    typer.echo(f"version {traced.number} of datspect, {kind}\n")
+    typer.echo(f"version {traced.number} of datspect, {traced.kind.short}\n")
     width = max(map(len, traced.facts))
     for name, value in traced.facts.items():
         typer.echo(f"  {name:<{width}}  {value}")

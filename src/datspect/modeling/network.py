@@ -15,10 +15,11 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from datspect.arrays import FloatArray
 from datspect.errors import ParamsError
 from datspect.modeling.adam import adam, corrected_rate
 from datspect.modeling.augmentation import Augment
-from datspect.modeling.backbone import FloatArray, LayerArrays, build_backbone, set_layer_arrays, weighted_layers
+from datspect.modeling.backbone import LayerArrays, build_backbone, set_layer_arrays, weighted_layers
 from datspect.modeling.compilation import compiled, value_and_gradient
 from datspect.modeling.heads import HeadWeights
 from datspect.modeling.precision import Precision, computing_in

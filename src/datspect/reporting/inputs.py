@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from datspect.cohort.kind import CohortKind
 from datspect.params import Params
 
 Record = Mapping[str, Any]
@@ -43,11 +42,6 @@ class Inputs:
     holdout: Evaluated
 
     @property
-    def kind(self) -> Literal["phantom", "real"]:
+    def kind(self) -> CohortKind:
         """Of what kind the cohort is; anything not called real is a phantom."""
-        return "real" if self.cohort["kind"] == "real" else "phantom"
-
-
-def targets(predictions: pd.DataFrame) -> NDArray[np.int64]:
-    """1 for PD, 0 for control, shape (N,)."""
-    return np.asarray(predictions["label"] == "pd").astype(np.int64)
+        return CohortKind.of(self.cohort["kind"])

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from datspect.cohort.table import LABELS, cohort_title
+from datspect.arrays import BoolArray, IntArray
+from datspect.cohort.table import LABELS, targets
 from datspect.errors import CohortError
 from datspect.evaluation.baselines import (
     Baseline,
@@ -33,8 +33,7 @@ from datspect.running.launch import launch
 from datspect.running.progress import progress
 from datspect.training.data import TrainingData, TrainingInputs, read_training_data
 
-IntArray = NDArray[np.integer[Any]]
-Part = tuple[NDArray[np.bool_], NDArray[np.bool_]]
+Part = tuple[BoolArray, BoolArray]
 
 log = logging.getLogger("datspect.baselines")
 
@@ -84,7 +83,7 @@ def main(
             metrics[evaluation.name] = {name: _measures(one, evaluation) for name, one in said.items()}
     write_json(reports_folder / "metrics.json", metrics)
     for evaluation in evaluations:
-        _log_summary(metrics[evaluation.name], evaluation.name, cohort_title(data.cohort["kind"]))
+        _log_summary(metrics[evaluation.name], evaluation.name, data.kind.caption)
 
 
 def _baselines(images_folder: Path, data: TrainingData, params: BaselinesParams) -> list[Baseline]:
@@ -147,7 +146,7 @@ def _network_predictions(path: Path, subjects: pd.DataFrame, place: str) -> Pred
     if len(moved):
         raise CohortError(f"{path}: another {place} than in the split table: {', '.join(moved)}; run dvc repro")
     return Predictions(
-        predictions=(table["prediction"] == "pd").to_numpy().astype(np.int64),
+        predictions=targets(table["prediction"]),
         scores=table["logit"].to_numpy(np.float64),
         probabilities=table["probability"].to_numpy(np.float64),
     )

@@ -3,13 +3,14 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from datspect.cohort.table import LABELS, CohortKind, cohort_title
+from datspect.arrays import FloatArray
+from datspect.cohort.kind import CohortKind
+from datspect.cohort.table import LABELS, targets
 from datspect.errors import CohortError, LeakageError
 from datspect.evaluation.baselines import (
     Baseline,
@@ -56,13 +57,13 @@ class _Evidence:
     subjects: pd.DataFrame
     splits: pd.DataFrame
     folds: NDArray[np.int64]
-    images: NDArray[np.floating[Any]]
+    images: FloatArray
     bank: NDArray[np.float16]
 
     @property
     def targets(self) -> NDArray[np.int64]:
         """1 for PD, 0 for control, shape (N,)."""
-        return (self.subjects["label"] == "pd").to_numpy().astype(np.int64)
+        return targets(self.subjects["label"])
 
 
 def main(
@@ -92,7 +93,7 @@ def main(
         raise LeakageError(_message(failed, len(checks)))
     # Names alone, so that what depends on this file is not run again when a figure changes.
     write_json(passed_path, {"passed": sorted(check.name for check in checks)})
-    log.info("all %d checks passed (%s)", len(checks), cohort_title(evidence.kind))
+    log.info("all %d checks passed (%s)", len(checks), evidence.kind.caption)
 
 
 def _read(images_folder: Path, inputs: TrainingInputs) -> _Evidence:
@@ -109,7 +110,7 @@ def _read(images_folder: Path, inputs: TrainingInputs) -> _Evidence:
     folds = pd.to_numeric(fold_of, errors="coerce").fillna(NO_FOLD).to_numpy(np.int64)
     if len(np.unique(folds[folds != NO_FOLD])) < 2:
         raise CohortError(f"{inputs.splits}: expected two or more folds; make it anew (dvc repro -f split)")
-    return _Evidence(read_json(inputs.cohort)["kind"], subjects, splits, folds, images, bank)
+    return _Evidence(CohortKind.of(read_json(inputs.cohort)["kind"]), subjects, splits, folds, images, bank)
 
 
 def _run_checks(evidence: _Evidence, params: Params) -> list[Check]:

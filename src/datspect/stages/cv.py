@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from datspect import tracking
-from datspect.cohort.table import CohortKind, cohort_title
+from datspect.cohort.kind import CohortKind
 from datspect.evaluation.metrics import binary_metrics, fold_mean_auc
 from datspect.io.tables import write_json, write_table
 from datspect.modeling.heads import FittedHead, Head, build_head
@@ -54,7 +54,7 @@ def main(
         heads = crossval.cv_heads(data.splits["fold"].to_numpy(), params.classifier, params.training)
         fitted = fit_folds("cv", heads, data, sources, params, kept)
         evaluation = evaluate(heads, fitted, data, record["parameters_from"])
-        write_reports(evaluation, fitted, data.cohort["kind"], reports_folder)
+        write_reports(evaluation, fitted, data.kind, reports_folder)
         models = _write_models(fitted, sources, params, models_folder)
         results.write_run_record(reports_folder, record, run.run_id, heads, models, to_mlflow.CV_FILES)
         _say(evaluation.metrics)
@@ -86,7 +86,7 @@ def evaluate(
 
 def write_reports(evaluation: Evaluation, fitted: list[FittedHead], kind: CohortKind, folder: Path) -> None:
     """Everything but the heads and run.json."""
-    caption = f"{len(fitted)}-fold cross-validation, {cohort_title(kind)}"
+    caption = f"{len(fitted)}-fold cross-validation, {kind.caption}"
     results.write_curves(folder, crossval.history_table(fitted), caption)
     out_of_fold = evaluation.metrics["out_of_fold"]
     results.write_evaluation(folder, evaluation.predictions, out_of_fold, f"out of fold, {caption}")
@@ -113,7 +113,7 @@ def _write_models(fitted: list[FittedHead], sources: Sources, params: Params, fo
 
 
 def _say(metrics: dict[str, Any]) -> None:
-    out_of_fold, title = metrics["out_of_fold"], cohort_title(metrics["cohort_kind"])
+    out_of_fold, title = metrics["out_of_fold"], CohortKind.of(metrics["cohort_kind"]).caption
     log.info("out of fold: accuracy %.4f, ROC AUC %.4f (%s)", out_of_fold["accuracy"], out_of_fold["roc_auc"], title)
     if "parameters_from" in metrics:
         log.info("%s", metrics["parameters_from"]["note"])

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from datspect import tracking
-from datspect.cohort.table import cohort_title
+from datspect.arrays import BoolArray, FloatArray
+from datspect.cohort.kind import CohortKind
 from datspect.evaluation.calibration import log_odds
 from datspect.evaluation.metrics import binary_metrics
 from datspect.figures.curves import misclassified_figure
@@ -28,9 +28,6 @@ from datspect.training.fitting import Kept, Sources, WholeModels, fit_folds
 from datspect.training.fold_files import write_own_features
 
 log = logging.getLogger("datspect.final")
-
-FloatArray = NDArray[np.floating[Any]]
-BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -132,7 +129,7 @@ def _whole_model_probabilities(path: Path, images: FloatArray) -> FloatArray:
 
 def write_reports(evaluation: Evaluation, fitted: list[FittedHead], images: FloatArray, folder: Path) -> None:
     """Everything but models and run.json; `images` are those of the test set."""
-    metrics, title = evaluation.metrics, cohort_title(evaluation.metrics["cohort_kind"])
+    metrics, title = evaluation.metrics, CohortKind.of(evaluation.metrics["cohort_kind"]).caption
     results.write_curves(folder, crossval.history_table(fitted), f"final and development heads, {title}")
     results.write_evaluation(folder, evaluation.holdout, metrics["holdout"], f"holdout, {title}")
     table_2 = pd.Series(metrics["holdout"])
@@ -157,7 +154,7 @@ def _say(metrics: dict[str, Any]) -> None:
         metrics["holdout"]["accuracy"],
         metrics["holdout"]["roc_auc"],
         metrics["bank_difference_max"],
-        cohort_title(metrics["cohort_kind"]),
+        CohortKind.of(metrics["cohort_kind"]).caption,
     )
     if "parameters_from" in metrics and not metrics["parameters_from"]["same_split"]:
         log.info("%s", metrics["parameters_from"]["note"])

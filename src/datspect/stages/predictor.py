@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from datspect.cohort.table import LABELS, cohort_title
+from datspect.arrays import BoolArray
+from datspect.cohort.kind import CohortKind
+from datspect.cohort.table import LABELS
 from datspect.evaluation.calibration import decision_measures
 from datspect.evaluation.metrics import binary_metrics
 from datspect.figures.curves import Forecast, calibration_figure
@@ -27,7 +29,6 @@ from datspect.training.fold_files import read_own_features
 
 log = logging.getLogger("datspect.predictor")
 
-BoolArray = NDArray[np.bool_]
 OwnFeatures = dict[str, NDArray[np.float32]]
 
 
@@ -110,7 +111,7 @@ def _report(
         "holdout_decisions": decision_measures(labels, found.probabilities, found.inconclusive),
         "holdout_typical": float(found.typical.mean()),
     }
-    title = cohort_title(metrics["cohort_kind"])
+    title = CohortKind.of(metrics["cohort_kind"]).caption
     forecasts = {
         "as the network gives it": Forecast(labels, holdout["probability"].to_numpy()),
         "calibrated": Forecast(labels, found.probabilities),

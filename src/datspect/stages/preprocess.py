@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from datspect.cohort.repetition import bad_scans
 from datspect.cohort.screening import ScreenedScan, mni_regions, screen_scan
-from datspect.cohort.table import LABELS, OTHER_LABELS, Cohort, cohort_title, read_cohort, scans_digest
+from datspect.cohort.table import LABELS, OTHER_LABELS, Cohort, read_cohort, scans_digest
 from datspect.errors import CohortError
 from datspect.figures.contact_sheet import contact_sheet
 from datspect.io.arrays import write_array
@@ -89,7 +89,7 @@ def _write(
     write_table(folder / "excluded.csv", pd.DataFrame(list(excluded.items()), columns=["scan_id", "reason"]))
     record = {"kind": cohort.kind, "n": len(usable), "n_excluded": len(excluded), "digest": scans_digest(scans)}
     write_json(folder / "cohort.json", record)
-    title = f"{cohort_title(cohort.kind)}, slice {params.slices[1]}"
+    title = f"{cohort.kind.caption}, slice {params.slices[1]}"
     _write_contact_sheet(folder / "contact_sheet.png", images, scans, quality, title)
 
 

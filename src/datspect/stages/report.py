@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from datspect.cohort.table import cohort_title
 from datspect.errors import CohortError
 from datspect.io.atomic import replacing
 from datspect.io.png import write_figure
@@ -48,10 +47,10 @@ def main(images_folder: Path, splits_path: Path, reports_folder: Path, params_pa
     contact_sheet = Path(os.path.relpath(images_folder / "contact_sheet.png", reports_folder)).as_posix()
     markdown = report_markdown(inputs, contact_sheet)
     images = {link: (reports_folder / link).read_bytes() for link in image_links(markdown)}
-    banner = "PHANTOM cohort: simulated scans, not patients" if inputs.kind == "phantom" else ""
+    banner = inputs.kind.banner
     _write_text(reports_folder / "report.md", markdown)
     _write_text(reports_folder / "report.html", html_page(markdown, images, report_title(inputs), banner))
-    log.info("%s (%s)", reports_folder / "report.html", cohort_title(inputs.kind))
+    log.info("%s (%s)", reports_folder / "report.html", inputs.kind.caption)
 
 
 def read_inputs(images: Path, splits: Path, reports: Path, params: Params) -> Inputs:

@@ -10,7 +10,6 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from datspect import tracking
-from datspect.cohort.table import cohort_title
 from datspect.errors import ParamsError, TuningError
 from datspect.io.atomic import replacing
 from datspect.io.digests import file_digest
@@ -53,7 +52,7 @@ class Chosen:
     @property
     def cohort(self) -> str:
         """What kind of cohort it is, for people."""
-        return cohort_title(self.data.cohort["kind"])
+        return self.data.kind.caption
 
 
 def choose(
