@@ -19,7 +19,7 @@ from sklearn.model_selection import train_test_split
 from datspect.evaluation.comparison import Predictions, compare_out_of_fold
 from datspect.evaluation.metrics import binary_metrics, predicted_labels
 from datspect.modeling.heads import FittedHead
-from datspect.params import load_params
+from datspect.params.whole import load_params
 from datspect.training import crossval
 from datspect.training.data import TrainingInputs, read_training_data
 from datspect.training.fitting import Kept, Sources, fit_networks, material_of

@@ -13,7 +13,7 @@ from datspect.cohort.table import COLUMNS, Cohort, write_cohort
 from datspect.imaging.volume import MNI_SHAPE, Volume, mni_affine
 from datspect.io.digests import file_digest
 from datspect.io.volumes import write_volume
-from datspect.params import BackboneParams
+from datspect.params.network import BackboneParams
 
 if TYPE_CHECKING:
     import keras

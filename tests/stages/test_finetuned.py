@@ -14,7 +14,7 @@ from datspect.errors import ParamsError
 from datspect.evaluation.calibration import log_odds
 from datspect.modeling.backbone import build_backbone, set_random_weights
 from datspect.modeling.model_files import read_model, write_weights
-from datspect.params import load_params
+from datspect.params.whole import load_params
 from datspect.prediction.files import read_parts
 from datspect.prediction.judging import judged
 from datspect.prediction.predictor import Predictor

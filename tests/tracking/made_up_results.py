@@ -12,7 +12,7 @@ import pandas as pd
 
 from datspect.io.tables import read_json, write_table
 from datspect.modeling.heads import FittedHead, Head, initial_weights
-from datspect.params import Params, load_params
+from datspect.params.whole import Params, load_params
 from datspect.stages import cv, final
 from datspect.training import crossval, results, to_mlflow
 from datspect.training.data import TrainingData

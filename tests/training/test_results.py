@@ -12,7 +12,7 @@ from tests.tracking.projects import new_project
 
 from datspect.io.digests import file_digest
 from datspect.io.tables import read_json, read_table
-from datspect.sections import ParametersFrom
+from datspect.params.network import ParametersFrom
 from datspect.training.results import origin_of_parameters
 from datspect.training.to_mlflow import CV_FILES, FINAL_FILES
 

@@ -28,7 +28,7 @@ def promote(
     Every rule is printed with its figures and written to reports/promotions. Exit code 1: it was not promoted.
     """
     # Here, so that `datspect --help` does not wait for MLflow and TensorFlow.
-    from datspect.params import load_params
+    from datspect.params.whole import load_params
     from datspect.release import promoting, registry
     from datspect.running.addresses import repository_root
 
@@ -61,7 +61,7 @@ def promote(
 
 def rollback(reason: Reason = "") -> None:
     """Make the previous champion the champion again; the two change places."""
-    from datspect.params import load_params
+    from datspect.params.whole import load_params
     from datspect.release import promoting, registry
     from datspect.running.addresses import repository_root
 

@@ -14,7 +14,7 @@ def register() -> None:
     restored from DVC's cache.
     """
     # Here, so that `datspect --help` does not wait for pandas and MLflow.
-    from datspect.params import load_params
+    from datspect.params.whole import load_params
     from datspect.release import registering, registry
     from datspect.running.addresses import repository_root
 

@@ -16,7 +16,7 @@ def trace(
 ) -> None:
     """Print where a version comes from and the commands that rebuild it. Exit code 1: a check failed."""
     # Here, so that `datspect --help` does not wait for MLflow.
-    from datspect.params import load_params
+    from datspect.params.whole import load_params
     from datspect.release import registry, tracing
     from datspect.running.addresses import repository_root
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datspect.arrays import BoolArray
-from datspect.params import AugmentParams
+from datspect.params.network import AugmentParams
 
 
 class _Stream(IntEnum):

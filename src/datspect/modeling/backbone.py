@@ -9,7 +9,7 @@ import numpy as np
 
 from datspect.arrays import FloatArray
 from datspect.errors import WeightsError
-from datspect.params import Architecture
+from datspect.params.network import Architecture
 
 LayerArrays = list[tuple[str, list[FloatArray]]]
 """Name and arrays of each layer that has weights, in layer order."""

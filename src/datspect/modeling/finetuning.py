@@ -20,7 +20,7 @@ from datspect.modeling.features import clean_features
 from datspect.modeling.heads import FittedHead, Head, epoch_order, initial_weights
 from datspect.modeling.network import NetworkPlan, State, as_arrays, as_state, network
 from datspect.modeling.stack import CURVES
-from datspect.params import AugmentParams
+from datspect.params.network import AugmentParams
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ from datspect.imaging.regions import (
 )
 from datspect.imaging.volume import MNI_SHAPE, Affine, mni_affine
 from datspect.io.mni_maps import read_tissue_map
-from datspect.params import PhantomParams
+from datspect.params.data import PhantomParams
 from datspect.phantom.binding import MEASURED
 
 Activity = NDArray[np.float32]

@@ -17,7 +17,7 @@ from datspect.imaging.regions import Regions, striatal_regions
 from datspect.imaging.volume import MNI_SHAPE, Volume, mni_affine
 from datspect.io.digests import file_digest
 from datspect.io.volumes import write_volume
-from datspect.params import PhantomParams
+from datspect.params.data import PhantomParams
 from datspect.phantom.acquisition import Acquisition, Site, acquire, draw_acquisition, draw_site
 from datspect.phantom.anatomy import Activity, build_head, draw_anatomy, read_background
 from datspect.phantom.binding import MEASURED, Person, draw_person

@@ -14,7 +14,8 @@ from datspect.evaluation.calibration import cross_calibrated, decision_measures,
 from datspect.evaluation.metrics import predicted_labels
 from datspect.evaluation.typicality import fit_typicality
 from datspect.modeling.heads import HeadWeights, logits
-from datspect.params import PredictionParams, PreprocessParams
+from datspect.params.data import PreprocessParams
+from datspect.params.judging import PredictionParams
 from datspect.prediction.files import PredictorParts
 
 RANGED = ("peak_slice", "striatal_contrast", "image_mean")

@@ -22,7 +22,7 @@ from datspect.io.arrays import read_array
 from datspect.io.scan_reading import read_scan
 from datspect.io.sources import Source
 from datspect.io.tables import read_json, read_table, write_json
-from datspect.params import Params
+from datspect.params.whole import Params
 from datspect.prediction.files import FOLDER_NAME
 from datspect.prediction.predictor import Predictor
 from datspect.release import membership, rules

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from datspect.arrays import FloatArray
 from datspect.evaluation.comparison import Predictions, compare_holdout, compare_out_of_fold
-from datspect.params import PromotionParams
+from datspect.params.promotion import PromotionParams
 
 Outcome = Literal["passed", "FAILED", "refused", "information"]
 """`refused` cannot be forced; `information` decides nothing."""

@@ -4,7 +4,7 @@ import numpy as np
 
 from datspect.cohort.kind import CohortKind
 from datspect.cohort.table import LABELS, targets
-from datspect.params import AugmentParams, LearningRateParams
+from datspect.params.network import AugmentParams, LearningRateParams
 from datspect.reporting.inputs import Inputs
 from datspect.reporting.markdown import markdown_table
 

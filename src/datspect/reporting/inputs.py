@@ -7,9 +7,22 @@ from typing import Any
 import pandas as pd
 
 from datspect.cohort.kind import CohortKind
-from datspect.params import Params
+from datspect.params.base import Sections
+from datspect.params.data import PreprocessParams, SplitParams
+from datspect.params.network import AugmentParams, BackboneParams, ClassifierParams, TrainingParams
 
 Record = Mapping[str, Any]
+
+
+class ReportParams(Sections):
+    """The sections that the report tells of."""
+
+    preprocess: PreprocessParams
+    split: SplitParams
+    backbone: BackboneParams
+    augment: AugmentParams
+    classifier: ClassifierParams
+    training: TrainingParams
 
 
 @dataclass(frozen=True)
@@ -24,7 +37,7 @@ class Evaluated:
 class Inputs:
     """All that the stages wrote, as read; each field is named after its file, formats as there."""
 
-    params: Params
+    params: ReportParams
     cohort: Record
     subjects: pd.DataFrame
     quality: pd.DataFrame

@@ -28,7 +28,8 @@ from datspect.evaluation.comparison import Predictions, compare_holdout, compare
 from datspect.evaluation.metrics import binary_metrics, fold_mean_auc, score_metrics
 from datspect.io.arrays import read_array
 from datspect.io.tables import read_table, write_json, write_table
-from datspect.params import PARAMS_PATH, BaselinesParams, load_params
+from datspect.params.base import PARAMS_PATH, Sections, read_params
+from datspect.params.judging import BaselinesParams
 from datspect.running.launch import launch
 from datspect.running.progress import progress
 from datspect.training.data import TrainingData, TrainingInputs, read_training_data
@@ -36,6 +37,12 @@ from datspect.training.data import TrainingData, TrainingInputs, read_training_d
 Part = tuple[BoolArray, BoolArray]
 
 log = logging.getLogger("datspect.baselines")
+
+
+class Read(Sections):
+    """The sections that the stage reads."""
+
+    baselines: BaselinesParams
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ def main(
     params_path: Path = PARAMS_PATH,
 ) -> None:
     """Fit every baseline out of fold and for the test set; write predictions, metrics and the paired comparisons."""
-    params = load_params(params_path).baselines
+    params = read_params(Read, params_path).baselines
     data = read_training_data(TrainingInputs.within(images_folder, features_folder, splits_path), memory_mapped=True)
     baselines = _baselines(images_folder, data, params)
     evaluations = [_out_of_fold(data.splits, cv_folder), _holdout(data.splits, final_folder)]

@@ -31,7 +31,9 @@ from datspect.evaluation.leakage import (
 )
 from datspect.io.arrays import read_array
 from datspect.io.tables import read_json, read_table, write_json
-from datspect.params import PARAMS_PATH, Params, load_params
+from datspect.params.base import PARAMS_PATH, Sections, read_params
+from datspect.params.judging import ChecksParams
+from datspect.params.network import ClassifierParams, TrainingParams
 from datspect.running.launch import launch
 from datspect.training import crossval
 from datspect.training.bank import read_bank
@@ -44,6 +46,14 @@ MOST_DETAILS = 20
 """Lines of one check in an error message."""
 
 log = logging.getLogger("datspect.checks")
+
+
+class Read(Sections):
+    """The sections that the stage reads."""
+
+    classifier: ClassifierParams
+    training: TrainingParams
+    checks: ChecksParams
 
 
 @dataclass(frozen=True)
@@ -79,7 +89,7 @@ def main(
     ------
     LeakageError : a check has failed; the message holds every fault of every check.
     """
-    params = load_params(params_path)
+    params = read_params(Read, params_path)
     passed_path = reports_folder / "passed.json"
     passed_path.unlink(missing_ok=True)
     evidence = _read(images_folder, TrainingInputs.within(images_folder, features_folder, splits_path))
@@ -113,7 +123,7 @@ def _read(images_folder: Path, inputs: TrainingInputs) -> _Evidence:
     return _Evidence(CohortKind.of(read_json(inputs.cohort)["kind"]), subjects, splits, folds, images, bank)
 
 
-def _run_checks(evidence: _Evidence, params: Params) -> list[Check]:
+def _run_checks(evidence: _Evidence, params: Read) -> list[Check]:
     scan_ids, subject_ids = list(evidence.subjects["scan_id"]), list(evidence.subjects["subject_id"])
     return [
         check_subject_overlap(evidence.splits),
@@ -150,7 +160,7 @@ def _check_age_sex(evidence: _Evidence, limit: float) -> Check:
     return check_label_from("age_sex_predicts_label", "age and sex", evidence.targets, said, limit, details)
 
 
-def _check_training(evidence: _Evidence, params: Params) -> Check:
+def _check_training(evidence: _Evidence, params: Read) -> Check:
     """The training of stage `cv`, shorter, on labels without meaning."""
     labels = permuted_labels(evidence.targets, list(evidence.subjects["subject_id"]), params.checks.seed)
     training = params.training.model_copy(update={"epochs": params.checks.permuted_epochs})

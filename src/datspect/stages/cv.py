@@ -14,7 +14,8 @@ from datspect.evaluation.metrics import binary_metrics, fold_mean_auc
 from datspect.io.tables import write_json, write_table
 from datspect.modeling.heads import FittedHead, Head, build_head
 from datspect.modeling.model_files import write_model
-from datspect.params import PARAMS_PATH, Params, load_params
+from datspect.params.base import PARAMS_PATH, read_params
+from datspect.params.fitting import FittingParams
 from datspect.running.launch import launch
 from datspect.training import crossval, results, to_mlflow
 from datspect.training.data import TrainingData, TrainingInputs, read_training_data
@@ -43,7 +44,7 @@ def main(
     params_path: Path = PARAMS_PATH,
 ) -> None:
     """Train every fold; write models, history, out-of-fold predictions, Table 1 and metrics; then log them."""
-    params = load_params(params_path)
+    params = read_params(FittingParams, params_path)
     inputs = TrainingInputs.within(images_folder, features_folder, splits_path)
     data = read_training_data(inputs)
     sources = Sources(images_folder / "images.npy", backbone_folder)
@@ -94,7 +95,9 @@ def write_reports(evaluation: Evaluation, fitted: list[FittedHead], kind: Cohort
     write_json(folder / "metrics.json", evaluation.metrics)
 
 
-def _write_models(fitted: list[FittedHead], sources: Sources, params: Params, folder: Path) -> list[dict[str, Any]]:
+def _write_models(
+    fitted: list[FittedHead], sources: Sources, params: FittingParams, folder: Path
+) -> list[dict[str, Any]]:
     """A file for each fold: its head, the layers that were trained, or the whole model; gives entries for run.json."""
     dropout, saved = params.classifier.dropout, []
     whole = WholeModels(sources, params) if params.tracking.log_fold_models == "all" else None

@@ -20,7 +20,8 @@ from datspect.io.png import write_figure
 from datspect.io.tables import write_json, write_table
 from datspect.modeling.heads import FittedHead, Head, build_head, logits
 from datspect.modeling.model_files import read_model, write_model
-from datspect.params import PARAMS_PATH, load_params
+from datspect.params.base import PARAMS_PATH, read_params
+from datspect.params.fitting import FittingParams
 from datspect.running.launch import launch
 from datspect.training import crossval, results, to_mlflow
 from datspect.training.data import TrainingData, TrainingInputs, read_training_data
@@ -49,7 +50,7 @@ def main(
     params_path: Path = PARAMS_PATH,
 ) -> None:
     """Train on the training role, save the whole model, predict the test set with it once; then log everything."""
-    params = load_params(params_path)
+    params = read_params(FittingParams, params_path)
     inputs = TrainingInputs.within(images_folder, features_folder, splits_path)
     data = read_training_data(inputs)
     sources = Sources(images_folder / "images.npy", backbone_folder)

@@ -19,7 +19,8 @@ from datspect.figures.contact_sheet import contact_sheet
 from datspect.io.arrays import write_array
 from datspect.io.png import write_figure
 from datspect.io.tables import write_json, write_table
-from datspect.params import PARAMS_PATH, PreprocessParams, load_params
+from datspect.params.base import PARAMS_PATH, Sections, read_params
+from datspect.params.data import PreprocessParams
 from datspect.running.launch import launch
 from datspect.running.pool import unordered
 from datspect.running.progress import progress
@@ -31,9 +32,15 @@ TILES_PER_LABEL = 30
 log = logging.getLogger("datspect.preprocess")
 
 
+class Read(Sections):
+    """The sections that the stage reads."""
+
+    preprocess: PreprocessParams
+
+
 def main(cohort_folder: Path, images_folder: Path, params_path: Path = PARAMS_PATH) -> None:
     """Screen every scan of the cohort; write images, striatal voxels and the tables, all sorted by scan_id."""
-    params = load_params(params_path).preprocess
+    params = read_params(Read, params_path).preprocess
     cohort, aside = _set_aside(read_cohort(cohort_folder))
     screened = _screen(cohort, params)
     bad = bad_scans(cohort.scans, screened)

@@ -9,10 +9,10 @@ from datspect.errors import CohortError
 from datspect.io.atomic import replacing
 from datspect.io.png import write_figure
 from datspect.io.tables import read_json, read_table
-from datspect.params import PARAMS_PATH, Params, load_params
+from datspect.params.base import PARAMS_PATH, read_params
 from datspect.reporting.document import FIGURE_FOLDER, report_markdown, report_title
 from datspect.reporting.figures import report_figures
-from datspect.reporting.inputs import Evaluated, Inputs
+from datspect.reporting.inputs import Evaluated, Inputs, ReportParams
 from datspect.reporting.page import html_page, image_links
 from datspect.running.launch import launch
 
@@ -41,7 +41,7 @@ _RUN = (
 
 def main(images_folder: Path, splits_path: Path, reports_folder: Path, params_path: Path = PARAMS_PATH) -> None:
     """Read what the stages wrote; write figures/, report.md and report.html into the reports folder."""
-    inputs = read_inputs(images_folder, splits_path, reports_folder, load_params(params_path))
+    inputs = read_inputs(images_folder, splits_path, reports_folder, read_params(ReportParams, params_path))
     for name, figure in report_figures(inputs).items():
         write_figure(reports_folder / FIGURE_FOLDER / f"{name}.png", figure)
     contact_sheet = Path(os.path.relpath(images_folder / "contact_sheet.png", reports_folder)).as_posix()
@@ -53,7 +53,7 @@ def main(images_folder: Path, splits_path: Path, reports_folder: Path, params_pa
     log.info("%s (%s)", reports_folder / "report.html", inputs.kind.caption)
 
 
-def read_inputs(images: Path, splits: Path, reports: Path, params: Params) -> Inputs:
+def read_inputs(images: Path, splits: Path, reports: Path, params: ReportParams) -> Inputs:
     """Everything that the report is made of.
 
     Raises

@@ -13,7 +13,7 @@ from datspect.evaluation.metrics import weighted_mean_and_sd
 from datspect.modeling.heads import FittedHead, Head, logits
 from datspect.modeling.schedules import learning_rates
 from datspect.modeling.stack import fit_heads, heads_after
-from datspect.params import ClassifierParams, TrainingParams
+from datspect.params.network import ClassifierParams, TrainingParams
 from datspect.running.progress import progress
 from datspect.training.splitting import NO_FOLD
 

@@ -21,8 +21,8 @@ from datspect.io.tables import write_json, write_table
 from datspect.modeling.compilation import on_accelerator
 from datspect.modeling.heads import Head
 from datspect.modeling.precision import choose_training_precision
-from datspect.params import Params
-from datspect.sections import ParametersFrom
+from datspect.params.fitting import FittingParams
+from datspect.params.network import ParametersFrom
 from datspect.tracking.provenance import Provenance, git_state, provenance, releases
 from datspect.training.data import TrainingData
 
@@ -63,7 +63,12 @@ def _confusion_pairs(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def run_record(
-    stage: str, data: TrainingData, params: Params, inputs: Sequence[Path], splits: Path, requirements: Sequence[str]
+    stage: str,
+    data: TrainingData,
+    params: FittingParams,
+    inputs: Sequence[Path],
+    splits: Path,
+    requirements: Sequence[str],
 ) -> dict[str, Any]:
     """What is known of a run when it starts: the first part of run.json.
 
@@ -182,7 +187,7 @@ def data_tags(data: TrainingData, splits_sha256: str) -> dict[str, str]:
     }
 
 
-def _training_tags(params: Params) -> dict[str, str]:
+def _training_tags(params: FittingParams) -> dict[str, str]:
     """What was trained, and on which backend; of a fine-tuning its own precision in place of that of the features."""
     tags = {"datspect.trainable": params.backbone.trainable, "datspect.backend": keras.backend.backend()}
     if params.backbone.frozen:
