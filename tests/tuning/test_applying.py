@@ -18,7 +18,7 @@ from datspect.tuning.space import NAMES
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 ORIGIN = ParametersFrom(study="wide", trial=7, split="1a2b3c4d5e6f")
 TEXT = re.sub(r"(?m)^parameters_from: \S.*?(?= +#|$)", "parameters_from: null", PARAMS.read_text(encoding="utf-8"))
-"""The project's own, with parameters of no study."""
+"""The project's own params.yaml, with parameters of no study."""
 
 WRITTEN = "{study: wide, trial: 7, split: 1a2b3c4d5e6f}"
 VALUES: dict[str, object] = {
