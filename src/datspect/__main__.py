@@ -13,7 +13,7 @@ from datspect.commands.relog import relog
 from datspect.commands.tables import tables
 from datspect.commands.trace import trace
 from datspect.commands.tune import tune
-from datspect.running.launch import quiet_tensorflow, with_clear_errors
+from datspect.running.launch import with_clear_errors
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown"
@@ -40,7 +40,6 @@ app.command()(tune)
 
 def main() -> None:
     """Run the program."""
-    quiet_tensorflow()
     with_clear_errors(app)
 
 
