@@ -9,12 +9,13 @@
     python benchmarks/finetune.py [--rounds 3] [--batches 16 64] [--at-once 2] [--only race|rate] [--json FILE]
 
 Needs the results of `dvc repro preprocess split backbone`. About 25 minutes on two cores; on a GPU give `--at-once 4`
-and more batch sizes. The race needs TensorFlow; the rate runs on every backend (KERAS_BACKEND=jax). `--minutes` limits
+and more batch sizes. The race needs TensorFlow; the rate runs on every backend (KERAS_BACKEND=jax). `--seconds` limits
 the rate: what was not measured by then is listed. The file is written after every setting.
 """
 
 import argparse
 import itertools
+import math
 import statistics
 import tempfile
 import time
@@ -77,7 +78,7 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=2)
     parser.add_argument("--only", choices=("race", "rate"))
     parser.add_argument("--precisions", nargs="+", choices=("bfloat16", "float32"), default=["bfloat16", "float32"])
-    parser.add_argument("--minutes", type=float, help="begin no setting of the rate after so long")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="begin no setting of the rate after so long")
     arguments = parser.parse_args()
     bench = prepared(arguments)
     result: dict[str, Any] = {"machine": machine(), "versions": versions(), "backend": keras.backend.backend()}
@@ -89,9 +90,9 @@ def main() -> None:
         def keep(found: dict[str, Any]) -> None:
             write_result(arguments.json, result | {"rate": found})
 
-        settings = list(itertools.product(arguments.batches, arguments.precisions, (1, arguments.at_once)))
-        limit = 60 * arguments.minutes if arguments.minutes else float("inf")
-        result["rate"] = rate(bench, settings, limit, keep)
+        by_precision = itertools.product(arguments.precisions, arguments.batches, (1, arguments.at_once))
+        settings = [(batch, precision, n) for precision, batch, n in by_precision]
+        result["rate"] = rate(bench, settings, arguments.seconds, keep)
         say_rate(result["rate"])
     write_result(arguments.json, result)
 

@@ -23,6 +23,15 @@ class Instruction(NamedTuple):
     op_name: str
 
 
+class Event(NamedTuple):
+    """What ran when: the instruction that it belongs to ("" if that is not known) and the kernel's own name."""
+
+    instruction: str
+    kernel: str
+    start_ns: float
+    duration_ns: float
+
+
 class Place(NamedTuple):
     """What an instruction belongs to: a layer or a part of the step, and whether on the way forward or back."""
 
@@ -63,11 +72,8 @@ def busy_nanoseconds(spans: Iterable[tuple[float, float]]) -> float:
     return busy
 
 
-def traced_events(path: str) -> list[tuple[str, float, float]]:
-    """Name of the instruction, start and duration in nanoseconds of all that a trace saw of compiled programs.
-
-    Of a device's own lines where there is one, of the processor's threads otherwise.
-    """
+def traced_events(path: str) -> list[Event]:
+    """All that a trace saw of compiled programs: of a device's streams, or of the processor's threads without one."""
     from jax.profiler import ProfileData
 
     planes = list(ProfileData.from_file(path).planes)
@@ -78,29 +84,42 @@ def traced_events(path: str) -> list[tuple[str, float, float]]:
             if devices and not line.name.startswith("Stream"):
                 continue  # other lines show the same time again, by module or by instruction
             for event in line.events:
-                stats = dict(event.stats)
-                if "hlo_op" in stats or devices:
-                    found.append((str(stats.get("hlo_op", event.name)), event.start_ns, event.duration_ns))
+                instruction = dict(event.stats).get("hlo_op")
+                if instruction or devices:
+                    found.append(Event(str(instruction or ""), event.name, event.start_ns, event.duration_ns))
     return found
 
 
+def time_by_kernel(events: Iterable[Event]) -> list[dict[str, Any]]:
+    """Count and milliseconds by name of the kernel, most time first."""
+    counts: Counter[str] = Counter()
+    milliseconds: defaultdict[str, float] = defaultdict(float)
+    for event in events:
+        counts[event.kernel] += 1
+        milliseconds[event.kernel] += event.duration_ns / 1e6
+    ordered = sorted(counts, key=lambda name: -milliseconds[name])
+    return [{"kernel": name, "n": counts[name], "ms": milliseconds[name]} for name in ordered]
+
+
 def time_by_place(
-    events: Iterable[tuple[str, float, float]], instructions: Iterable[Instruction], layers: Mapping[str, Any]
+    events: Iterable[Event], instructions: Iterable[Instruction], layers: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """Count and milliseconds by kind of layer, rows of its feature map and way, most time first.
 
-    `layers`: by name, (kind, rows of the feature map).
+    What lies outside of the step is left out; kernels whose instruction is not known (of launches that a graph bundles)
+    are `unknown`. `layers`: by name, (kind, rows of the feature map).
     """
     by_name = {instruction.name: instruction for instruction in instructions}
     counts: Counter[Any] = Counter()
     milliseconds: defaultdict[Any, float] = defaultdict(float)
-    for name, _, duration in events:
-        instruction = by_name.get(name)
-        if instruction is None or instruction.opcode in FREE | {"while", "call", "conditional"}:
+    for event in events:
+        instruction = by_name.get(event.instruction)
+        if instruction is None and event.instruction:
             continue
-        key = group(place_of(instruction.op_name, layers), layers)
+        place = place_of(instruction.op_name, layers) if instruction else Place("unknown", "")
+        key = group(place, layers)
         counts[key] += 1
-        milliseconds[key] += duration / 1e6
+        milliseconds[key] += event.duration_ns / 1e6
     ordered = sorted(counts, key=lambda key: -milliseconds[key])
     return [_row(key) | {"n": counts[key], "ms": milliseconds[key]} for key in ordered]
 

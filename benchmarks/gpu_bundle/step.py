@@ -8,11 +8,12 @@
   normalisation frozen or trained.
 - Several folds as one program (`vmap`): what a step of all of them takes.
 
-    python -m gpu_bundle.step --json FILE [--batch 16] [--folds 4] [--minutes 1.5] [--trace FILE]
+    python -m gpu_bundle.step --json FILE [--batch 16] [--folds 4] [--seconds 90] [--trace FILE]
 
 The file is written after every measurement, in this order; what there was no time for is listed.
 """
 
+import math
 import shutil
 import statistics
 import tempfile
@@ -32,10 +33,18 @@ from datspect.modeling.augmentation import Augment, no_change
 from datspect.modeling.heads import initial_weights
 from datspect.modeling.network import Network, network
 from finetune import Bench, prepared
-from gpu_bundle.programs import busy_nanoseconds, counts_by_place, step_instructions, time_by_place, traced_events
+from gpu_bundle.programs import (
+    busy_nanoseconds,
+    counts_by_place,
+    step_instructions,
+    time_by_kernel,
+    time_by_place,
+    traced_events,
+)
 from measuring import benchmark_parser, machine, versions, write_result
 
 N_STEPS, N_TIMES = 20, 5
+N_KERNELS = 40
 MOST_TRACE_BYTES = 15_000_000
 
 Arguments = tuple[Any, ...]
@@ -45,10 +54,10 @@ def main() -> None:
     parser = benchmark_parser(__doc__)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--folds", type=int, default=4, help="as one program")
-    parser.add_argument("--minutes", type=float, help="begin no measurement after so long")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="begin no measurement after so long")
     parser.add_argument("--trace", type=Path, help="copy of the trace, for TensorBoard or Perfetto, unless too large")
     arguments = parser.parse_args()
-    began, limit = time.monotonic(), 60 * arguments.minutes if arguments.minutes else float("inf")
+    began = time.monotonic()
     bench = prepared(arguments)
     step = Step(bench, arguments.batch, 2 if arguments.quick else N_STEPS, 1 if arguments.quick else N_TIMES)
     works: dict[str, Callable[[], dict[str, Any]]] = {
@@ -63,7 +72,7 @@ def main() -> None:
     result: dict[str, Any] = {"machine": machine(), "versions": versions(), "backend": keras.backend.backend()}
     result |= {"plan": _plan(bench), "batch": arguments.batch, "n_steps": step.n_steps, "not_measured": list(works)}
     for name, work in works.items():
-        if time.monotonic() - began > limit:
+        if time.monotonic() - began > arguments.seconds:
             print(f"not measured, for want of time: {', '.join(result['not_measured'])}")
             break
         result[name] = work()
@@ -191,11 +200,11 @@ class Step:
             events = traced_events(str(path))
             if kept and path.stat().st_size <= MOST_TRACE_BYTES:
                 shutil.copyfile(path, kept)
-        busy = busy_nanoseconds((start, start + duration) for _, start, duration in events)
-        rows = time_by_place(events, instructions, layers)
-        for row in rows:
+        busy = busy_nanoseconds((event.start_ns, event.start_ns + event.duration_ns) for event in events)
+        tables = {"time": time_by_place(events, instructions, layers), "kernels": time_by_kernel(events)[:N_KERNELS]}
+        for row in (row for rows in tables.values() for row in rows):
             row.update(n=row["n"] / self.n_steps, ms=row["ms"] / self.n_steps)
-        return {"busy_ms": busy / 1e6 / self.n_steps, "n_traced": len(events) / self.n_steps, "time": rows}
+        return {"busy_ms": busy / 1e6 / self.n_steps, "n_traced": len(events) / self.n_steps, **tables}
 
 
 def layers_of(net: Network) -> dict[str, tuple[str, int | None]]:

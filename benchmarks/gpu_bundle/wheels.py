@@ -16,13 +16,13 @@ LOCKS = ("jax.txt", "gpu.txt")
 """Under requirements/, made together, so that a package that is in both has one version."""
 
 NEEDED = (
-    "absl-py", "alembic", "annotated-doc", "annotated-types", "cachetools", "certifi", "charset-normalizer", "click",
-    "cloudpickle", "databricks-sdk", "fastapi", "filelock", "idna", "importlib-metadata", "keras", "mako",
-    "markdown-it-py", "markupsafe", "mdurl", "mlflow-skinny", "namex", "nibabel", "nvidia-ml-py", "opentelemetry-api",
-    "opentelemetry-proto", "opentelemetry-sdk", "opentelemetry-semantic-conventions", "optree", "packaging", "pandas",
-    "protobuf", "psutil", "pydantic", "pydantic-core", "pygments", "python-dateutil", "python-dotenv", "pyyaml",
-    "requests", "rich", "ruamel-yaml", "shellingham", "six", "sqlalchemy", "sqlparse", "starlette", "tqdm", "typer",
-    "typing-extensions", "typing-inspection", "urllib3", "uvicorn", "zipp",
+    "absl-py", "alembic", "annotated-doc", "annotated-types", "anyio", "cachetools", "certifi", "cffi",
+    "charset-normalizer", "click", "cloudpickle", "cryptography", "databricks-sdk", "fastapi", "filelock", "idna",
+    "importlib-metadata", "keras", "mako", "markupsafe", "mlflow-skinny", "namex", "nvidia-ml-py",
+    "opentelemetry-api", "opentelemetry-proto", "opentelemetry-sdk", "opentelemetry-semantic-conventions", "optree",
+    "packaging", "pandas", "protobuf", "psutil", "pydantic", "pydantic-core", "pygments", "python-dateutil",
+    "pyyaml", "requests", "rich", "ruamel-yaml", "shellingham", "six", "sqlalchemy", "sqlparse", "starlette",
+    "tqdm", "typer", "typing-extensions", "typing-inspection", "urllib3", "zipp",
 )  # fmt: skip
 """What fine-tuning and its record in MLflow import beyond jax, numpy, scipy, h5py, scikit-learn, matplotlib and pillow.
 

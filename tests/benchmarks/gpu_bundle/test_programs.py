@@ -1,12 +1,14 @@
 """A made-up program text in the form in which XLA prints compiled ones."""
 
 from benchmarks.gpu_bundle.programs import (
+    Event,
     Instruction,
     Place,
     busy_nanoseconds,
     counts_by_place,
     place_of,
     step_instructions,
+    time_by_kernel,
     time_by_place,
 )
 
@@ -42,6 +44,13 @@ ENTRY %main (a: f32[4]) -> f32[4] {
   ROOT %r = f32[4]{0} get-tuple-element(%while.1), index=1
 }
 """
+EVENTS = [
+    Event("fusion.3", "add", 0.0, 1e6),
+    Event("fusion.3", "add", 5e6, 1e6),
+    Event("cudnn.7", "conv", 1e6, 3e6),
+    Event("while.1", "loop", 0.0, 9e6),
+    Event("", "in_a_graph", 8e6, 5e5),
+]
 LAYERS = {"bn_1": ("BatchNormalization", 5), "conv_1": ("Conv2D", 5)}
 
 
@@ -64,12 +73,15 @@ def test_instructions_belong_to_layers_forward_and_back_or_to_parts_of_the_step(
 
 
 def test_time_is_summed_by_kind_size_of_map_and_way_most_first() -> None:
-    events = [("fusion.3", 0.0, 1e6), ("fusion.3", 5e6, 1e6), ("cudnn.7", 1e6, 3e6), ("while.1", 0.0, 9e6)]
-    found = time_by_place(events, step_instructions(PROGRAM), LAYERS)
+    found = time_by_place(EVENTS, step_instructions(PROGRAM), LAYERS)
     assert found == [
         {"kind": "Conv2D", "map_rows": 5, "way": "back", "n": 1, "ms": 3.0},
         {"kind": "BatchNormalization", "map_rows": 5, "way": "forward", "n": 2, "ms": 2.0},
+        {"kind": "unknown", "map_rows": None, "way": "", "n": 1, "ms": 0.5},
     ]
+    assert [(row["kernel"], row["n"], row["ms"]) for row in time_by_kernel(EVENTS)] == [
+        ("loop", 1, 9.0), ("conv", 1, 3.0), ("add", 2, 2.0), ("in_a_graph", 1, 0.5),
+    ]  # fmt: skip
     assert sum(row["n"] for row in counts_by_place(step_instructions(PROGRAM), LAYERS)) == 3
 
 
