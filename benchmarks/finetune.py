@@ -105,7 +105,7 @@ def prepared(arguments: argparse.Namespace) -> Bench:
     material = material_of(data, Sources(IMAGES, BACKBONE), params)
     head = crossval.cv_heads(data.splits["fold"].to_numpy(), params.classifier, params.training)[0]
     if arguments.quick:
-        head = replace(head, train_rows=head.train_rows[:64], validation_rows=head.validation_rows[:16])
+        head = replace(head, train_rows=head.train_rows[:16], validation_rows=head.validation_rows[:4])
     return Bench(params, data, material, head)
 
 
