@@ -27,7 +27,7 @@ full)
     limits="40 180 110 130" matrix="" training="--epochs 30"
     rate="--batches 16 64 256 --at-once 4" step="--batch 16 --folds 4" ;;
 small)
-    limits="120 400 400 600" matrix="--matrix-size 256" training="--epochs 2"
+    limits="120 400 400 600" matrix="--matrix-size 256" training="--epochs 4"
     rate="--quick --batches 4 --precisions float32 --at-once 2" step="--quick --batch 4 --folds 2" ;;
 *) echo "error: SCALE=$SCALE; full or small" >&2; exit 16 ;;
 esac

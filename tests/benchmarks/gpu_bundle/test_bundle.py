@@ -132,7 +132,7 @@ def test_mlflow_has_parameters_metrics_and_system_metrics_of_the_run(training: d
     run = training["mlflow"]["run"]
     assert (run["name"], run["status"]) == ("cv", "FINISHED")
     assert run["params"]["backbone.trainable"] == "all"
-    assert run["params"]["training.epochs"] == "2"
+    assert run["params"]["training.epochs"] == "4"
     assert run["tags"]["datspect.backend"] == "jax"
     for name, value in training["metrics"]["out_of_fold"].items():
         assert run["metrics"][f"out_of_fold/{name}"] == pytest.approx(value)
@@ -144,7 +144,7 @@ def test_mlflow_has_curves_metrics_and_a_model_of_each_fold(training: dict[str, 
     assert sorted(fold["name"] for fold in folds) == ["fold-01", "fold-02"]
     for fold in folds:
         assert fold["status"] == "FINISHED"
-        assert {len(curve) for curve in fold["curves"].values()} == {2}
+        assert {len(curve) for curve in fold["curves"].values()} == {4}
         curves = {"train_loss", "train_accuracy", "validation_loss", "validation_accuracy"}
         for name in curves:
             assert fold["curves"][f"epoch/{name}"][-1] == pytest.approx(fold["metrics"][f"fold/{name}"])
