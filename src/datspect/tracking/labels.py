@@ -3,12 +3,13 @@
 import getpass
 import json
 from collections.abc import Mapping
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from datspect.tracking.ownership import owner_tags
 from datspect.tracking.provenance import GitState
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Nested = Mapping[str, Any]
 Tags = Mapping[str, object]
@@ -49,7 +50,7 @@ def flat_params(params: Nested, prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def columns(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def columns(frame: "pd.DataFrame") -> list[dict[str, Any]]:
     """Return the names and types of columns as MLflow describes a schema."""
     return [
         {"name": str(name), "type": _COLUMN_TYPES.get(dtype.kind, "string"), "required": True}

@@ -88,13 +88,15 @@ class GitState:
         return cls(record["commit"], tuple(record.get("changed", unnamed)))
 
 
-def git_state() -> GitState:
-    """Commit of the current folder's repository; dvc.lock and what the stages report do not make it dirty."""
-    commit = _git("rev-parse", "--verify", "HEAD")
+def git_state(folder: Path = Path()) -> GitState:
+    """Return the commit of the folder's repository; dvc.lock and what the stages report do not make it dirty."""
+    commit = _git(folder, "rev-parse", "--verify", "HEAD")
     if commit is None:
         return GitState(None)
     # Without optional locks: a stage must not get in the way of a git command of the user.
-    status = _git("--no-optional-locks", "status", "--porcelain", "-z", "--untracked-files=no", ":/", *_WRITTEN_BY_DVC)
+    status = _git(
+        folder, "--no-optional-locks", "status", "--porcelain", "-z", "--untracked-files=no", ":/", *_WRITTEN_BY_DVC
+    )
     # Git gives no status in a damaged repository.
     return GitState(commit, ("unknown",) if status is None else _changed(status))
 
@@ -121,9 +123,9 @@ def releases() -> dict[str, str]:
     return found
 
 
-def _git(*arguments: str) -> str | None:
-    """What git answers; None without git, a repository or a commit."""
-    command = ["git", *arguments]
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Return what git answers in `folder`; None without git, a repository or a commit."""
+    command = ["git", "-C", str(folder), *arguments]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  (the user's git)
     except OSError:

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
-import pandas as pd
 
 from datspect.tracking.connection import Connection, while_connected
 from datspect.tracking.environment import drop_launching_run, mute_thread, patient_uploads, quiet_mlflow
@@ -21,6 +20,9 @@ from datspect.tracking.ownership import close_orphans
 from datspect.tracking.provenance import GitState, git_state
 from datspect.tracking.search import all_runs
 from datspect.tracking.signals import Stopped, stopping_signals_raised
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _METRICS_PER_BATCH = 1000  # MLflow's limit
 _SYSTEM_METRICS_SECONDS = 5.0
@@ -164,7 +166,7 @@ class Run:
         )
 
     @while_connected
-    def log_dataset(self, frame: pd.DataFrame, *, name: str, digest: str, context: str) -> None:
+    def log_dataset(self, frame: "pd.DataFrame", *, name: str, digest: str, context: str) -> None:
         """List a dataset as an input: columns, types and number of rows of `frame`, none of its values.
 
         `digest` is cut to the 36 characters that MLflow keeps.
