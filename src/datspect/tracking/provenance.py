@@ -4,9 +4,10 @@ import hashlib
 import json
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
+from modulefinder import ModuleFinder
 from pathlib import Path
 from typing import Any
 
@@ -51,18 +52,16 @@ def provenance(stage: str, sections: Mapping[str, BaseModel], inputs: Sequence[P
 def imported_files(module: str) -> list[Path]:
     """Return the source files of `module` and of all of this package that it imports, directly or not, sorted.
 
-    Package files that import nothing are left out. These are also the source files among a stage's deps in dvc.yaml.
+    Package files that import nothing are left out, and so is the package's own, which quietens TensorFlow. These are
+    also the source files among a stage's deps in dvc.yaml.
     """
-    import grimp  # builds its graph in half a second, which only a stage that trains needs to wait for
-
-    graph = grimp.build_graph("datspect", cache_dir=None)
-    paths = [_source_file(name) for name in {module, *graph.find_upstream_modules(module)}]
+    package = Path(__file__).parents[1]
+    finder = ModuleFinder(path=[str(package.parent)])  # it finds nothing outside, and so looks no further there
+    finder.import_hook(module)
+    modules: Iterable[Any] = finder.modules.values()
+    paths = {Path(found.__file__) for found in modules if found.__file__}
+    paths -= {package / "__init__.py", package / "running/quiet.py"}
     return sorted(path for path in paths if path.name != "__init__.py" or "import " in path.read_text("utf-8"))
-
-
-def _source_file(module: str) -> Path:
-    path = Path(__file__).parents[2].joinpath(*module.split("."))
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 @dataclass(frozen=True)
