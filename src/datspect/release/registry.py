@@ -163,19 +163,27 @@ class Registry:
 
         Raises
         ------
-        PromotionError : nothing was stored under it.
+        PromotionError : nothing was stored under it, or the file is gone.
         """
         from mlflow.artifacts import download_artifacts
         from mlflow.models import Model
         from mlflow.pyfunc import FLAVOR_NAME
 
-        with self.connection.protected(), _without_bars():
+        with self.connection.protected(), _without_bars(), _passing("RESOURCE_DOES_NOT_EXIST"):
             tracking_uri = self.connection.client.tracking_uri
             root = Path(download_artifacts(version.source, tracking_uri=tracking_uri))
-        stored = Model.load(root).flavors[FLAVOR_NAME]["artifacts"]
-        if name not in stored:
-            raise PromotionError(f"version {version.number} of {NAME} has no {name}; it was not made by this project")
-        return root / str(stored[name]["path"])
+            stored = Model.load(root).flavors.get(FLAVOR_NAME, {}).get("artifacts", {})
+            if name not in stored:
+                raise PromotionError(
+                    f"version {version.number} of {NAME} has no {name}; it was not made by this project"
+                )
+            path = root / str(stored[name]["path"])
+            if path.exists():
+                return path
+        raise PromotionError(
+            f"version {version.number} of {NAME}: {name} is gone from MLflow; restore {version.source}, or delete "
+            "the version there and register it again"
+        )
 
     def run_file(self, version: Version, name: str) -> Path:
         """Return the path of a report of the run that a version comes from.

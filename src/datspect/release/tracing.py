@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datspect.cohort.kind import CohortKind
-from datspect.errors import PromotionError
+from datspect.errors import PromotionError, WeightsError
 from datspect.prediction.files import FOLDER_NAME, predictor_digest
 from datspect.release.dvc_lock import commit_of, content_md5, has_commit, is_cached
 from datspect.release.registry import DIGEST_TAG, Registry, Version
@@ -91,7 +91,7 @@ def _model(registry: Registry, trace: Trace) -> Check:
     expected = trace.version.tags.get(DIGEST_TAG, "")
     try:
         found = predictor_digest(registry.artifact(trace.version, FOLDER_NAME))
-    except PromotionError as error:
+    except (PromotionError, WeightsError) as error:
         return Check("model in the registry", False, str(error))
     finding = "its files have the digest" if found == expected else f"its files have the digest {found}"
     return Check("model in the registry", found == expected, finding)
