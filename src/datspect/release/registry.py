@@ -55,7 +55,7 @@ class Opened(NamedTuple):
 
 @contextmanager
 def opened(*, alone: bool = True) -> Iterator[Opened]:
-    """Open the registry in this repository's tracking store; `alone`: wait until no other program has it open so.
+    """Open the registry in this repository's tracking store; if `alone`, one program of the repository at a time.
 
     Raises
     ------
