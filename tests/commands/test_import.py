@@ -87,7 +87,7 @@ def test_a_whole_download_gives_the_right_scans_and_no_byte_of_any_output_names_
 def test_it_ends_with_the_account_and_what_comes_next_and_a_second_time_reads_nothing(
     download: Download, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import_.ppmi(download.roots, csv=download.tables, to=Path("data/ppmi"), groups="SWEDD")
+    import_.ppmi(downloads=download.roots, csv=download.tables, to=Path("data/ppmi"), groups="SWEDD")
     printed = capsys.readouterr().out
     assert re.search(r"^swedd +1 ", printed, re.MULTILINE)
     assert printed.rstrip().endswith("cohort:\n  path: data/ppmi\n\ndvc repro")
@@ -97,7 +97,7 @@ def test_it_ends_with_the_account_and_what_comes_next_and_a_second_time_reads_no
         raise AssertionError("nothing is left to be imported")
 
     monkeypatch.setattr(subjects, "import_subject", refuse)
-    import_.ppmi(download.roots, csv=download.tables, to=Path("data/ppmi"), groups="SWEDD")
+    import_.ppmi(downloads=download.roots, csv=download.tables, to=Path("data/ppmi"), groups="SWEDD")
     assert capsys.readouterr().out == printed
 
 
@@ -147,7 +147,7 @@ def folder(tmp_path: Path) -> Path:
 
 def nifti(folder: Path, to: str = "cohort", **options: object) -> None:
     arguments: dict[str, object] = {"participants": folder.parent / "participants.tsv", "to": Path(to)}
-    import_.nifti([folder], **{**arguments, **options})  # type: ignore[arg-type]
+    import_.nifti(downloads=[folder], **{**arguments, **options})  # type: ignore[arg-type]
 
 
 def test_a_nifti_folder_becomes_a_cohort_and_the_spoilt_file_is_named_by_pseudonym(
@@ -168,7 +168,7 @@ def test_a_zip_of_a_folder_gives_the_same_cohort(folder: Path, tmp_path: Path) -
         for path in sorted(folder.rglob("*.nii")):
             archive.write(path, path.relative_to(folder))
     nifti(folder, "from folder")
-    import_.nifti([tmp_path / "all.zip"], participants=tmp_path / "participants.tsv", to=Path("from zip"))
+    import_.nifti(downloads=[tmp_path / "all.zip"], participants=tmp_path / "participants.tsv", to=Path("from zip"))
     same = ("participants.tsv", "excluded.tsv", "orientation.tsv")
     assert all((tmp_path / "from folder" / n).read_bytes() == (tmp_path / "from zip" / n).read_bytes() for n in same)
 

@@ -1,10 +1,10 @@
 """dvc.lock against what is on disk and in git; DVC itself says what is right."""
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests.release.repositories import commit, run
 
 from datspect.errors import PromotionError
 from datspect.release.dvc_lock import commit_of, content_md5, differing_outputs, locked_outputs
@@ -18,16 +18,6 @@ stages:
       pathlib.Path('file.txt').write_text('c')"
     outs: [out, file.txt]
 """
-
-
-def run(folder: Path, *command: str) -> str:
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def commit(folder: Path, message: str) -> str:
-    run(folder, "git", "add", "--all")
-    run(folder, "git", "-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "-qm", message)
-    return run(folder, "git", "rev-parse", "HEAD")
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,13 @@
-"""Commands `import ppmi` and `import nifti`: real scans become a cohort folder that the graph reads."""
+"""Commands `import ppmi` and `import nifti`: make real scans a cohort folder that the graph reads."""
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,151 +21,168 @@ if TYPE_CHECKING:
     from datspect.io.sources import Source, UnusableSource
 
 STOPPED = 130
-"""Exit code after Ctrl-C, as shells have it."""
+"""Exit code after Ctrl-C, the same as in shells."""
 
 log = logging.getLogger("datspect.importing")
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
-Downloads = Annotated[list[Path], typer.Argument(help="zips, folders, or folders with zips in them")]
-To = Annotated[Path, typer.Option("--to", help="cohort folder to fill, such as data/ppmi")]
-FixOrientation = Annotated[
-    bool, typer.Option("--fix-orientation", help="flip scans that fit the mean phantom better upside down or turned")
-]
-Resample = Annotated[
-    bool, typer.Option("--resample", help="bring scans in MNI space on another grid onto the 2 mm one")
-]
-Strict = Annotated[bool, typer.Option("--strict", help="stop at the first bad scan or file instead of leaving it out")]
-Names = Annotated[
-    bool, typer.Option("--names", help="show what the pseudonyms of left-out things stand for (terminal only)")
-]
-Params = Annotated[Path, typer.Option(help="says where the graph expects the striata")]
+
+@dataclass(frozen=True)
+class Import:
+    """What every import takes on the command line, and the steps that follow from it."""
+
+    downloads: Annotated[list[Path], typer.Argument(help="Zips, folders, or folders with zips in them.")]
+    to: Annotated[Path, typer.Option("--to", help="Fill this cohort folder, such as data/ppmi.")]
+    fix_orientation: Annotated[
+        bool,
+        typer.Option("--fix-orientation", help="Flip scans that fit the mean phantom better upside down or turned."),
+    ] = False
+    resample: Annotated[
+        bool, typer.Option("--resample", help="Bring scans in MNI space on another grid onto the 2 mm one.")
+    ] = False
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first bad scan or file instead of leaving it out.")
+    ] = False
+    names: Annotated[
+        bool, typer.Option("--names", help="Show what the pseudonyms of left-out things stand for; needs a terminal.")
+    ] = False
+    params: Annotated[Path, typer.Option(help="Read here where the graph expects the striata.")] = Path("params.yaml")
+
+    @cached_property
+    def pseudonyms(self) -> "Pseudonyms":
+        """The pseudonyms under this user's key, which is created if there is none."""
+        from datspect.importing.pseudonyms import key_path, read_or_create_key
+
+        return read_or_create_key(key_path())
+
+    def check_places(self) -> None:
+        """Refuse a cohort folder within a download or around it, and `names` without a terminal."""
+        target = self.to.resolve()
+        for root in (download.resolve() for download in self.downloads):
+            if target == root or root in target.parents or target in root.parents:
+                raise ImportingError("--to: the cohort folder and the download must not lie within each other")
+        if self.names and not sys.stdout.isatty():
+            raise ImportingError("--names shows original ids and paths: it needs a terminal, not a file or a pipe")
+
+    def options(self) -> "ImportOptions":
+        """Return the options of a single scan's import."""
+        from datspect.importing.scan import ImportOptions
+        from datspect.params.whole import load_params
+
+        return ImportOptions(
+            fix_orientation=self.fix_orientation,
+            resample=self.resample,
+            strict=self.strict,
+            z_offset_voxels=load_params(self.params).preprocess.z_offset_voxels if self.params.exists() else None,
+        )
+
+    def found(self) -> "tuple[list[Source], list[UnusableSource]]":
+        """Return files of the downloads; if `strict`, stop before the import at one that must not be opened."""
+        from datspect.io.sources import find_sources
+
+        pseudonyms = self.pseudonyms  # a broken key stops the import before a file is read
+        sources, unusable = find_sources(self.downloads)
+        if self.strict and unusable:
+            more = f"; {len(unusable) - 1} more like it" if len(unusable) > 1 else ""
+            raise ImportingError(
+                f"{pseudonyms.file(unusable[0].name)}: {unusable[0].reason}{more}; --strict stops here, nothing was "
+                "imported (without it the account lists them all, and --names shows their paths)"
+            )
+        return sources, unusable
+
+    def carry_out(self, plan: "Plan", options: "ImportOptions") -> None:
+        """Import the planned scans, and print the account and what comes next."""
+        from datspect.importing.account import account_text
+        from datspect.importing.subjects import import_subjects
+
+        try:
+            account = import_subjects(plan, self.to, options, self.pseudonyms)
+        except KeyboardInterrupt:
+            log.warning("stopped; the scans that are finished are kept, and the same command goes on")
+            raise typer.Exit(STOPPED) from None
+        print(account_text(account))
+        if self.names:
+            _print_names(account, self.pseudonyms)
+        if not account.imported:
+            raise ImportingError(f"no scan was imported; the reasons are above and in {self.to}/excluded.tsv")
+        print(f"The account is in {self.to}. Next, in params.yaml and then on the command line:\n")
+        print(f"cohort:\n  path: {self.to.as_posix()}\n\ndvc repro")
+
+
+def _command(planned: Callable[..., "Plan"]) -> Callable[..., None]:
+    """Make a command of a function that plans an import; the command takes the options of `Import` beside its own."""
+    shared = signature(Import).parameters
+    _, *own = signature(planned).parameters.values()
+
+    @wraps(planned)
+    def command(**given: Any) -> None:
+        wanted = Import(**{name: given.pop(name) for name in shared if name in given})
+        wanted.check_places()
+        options = wanted.options()
+        wanted.carry_out(planned(wanted, **given), options)
+
+    taken = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in (*own, *shared.values())]
+    command.__signature__ = Signature(taken)  # type: ignore[attr-defined]  # Typer reads the options here
+    command.__annotations__ = {each.name: each.annotation for each in taken}
+    return app.command()(command)
 
 
 @app.callback()
 def import_() -> None:
     """Import real scans into a cohort folder, under pseudonyms. See docs/ppmi.md for what binds you.
 
-    Stopped or killed, an import goes on when the same command is given again.
+    An import that was stopped or killed goes on when you give the same command again.
     """
 
 
-@app.command()
+@_command
 def ppmi(
-    downloads: Downloads,
-    csv: Annotated[list[Path], typer.Option(help="table of the collection; may be given several times")],
-    to: To,
-    groups: Annotated[str, typer.Option(help="groups to import, joined by commas")] = "PD,Control",
-    fix_orientation: FixOrientation = False,
-    resample: Resample = False,
-    strict: Strict = False,
-    names: Names = False,
-    params: Params = Path("params.yaml"),
-) -> None:
+    wanted: Import,
+    csv: Annotated[list[Path], typer.Option(help="Read this table of the collection; you can give several.")],
+    groups: Annotated[str, typer.Option(help="Import these groups, joined by commas.")] = "PD,Control",
+) -> "Plan":
     """Import a PPMI download: the earliest reconstructed scan of everybody in the groups."""
     # Here, so that `datspect --help` does not wait for pandas and pydicom.
     from datspect.importing.ppmi import plan_ppmi
     from datspect.importing.ppmi_collection import parse_groups, read_collection
 
-    _check_places(downloads, to, names)
-    options = _options(params, fix_orientation=fix_orientation, resample=resample, strict=strict)
     labels = parse_groups(groups)
     collection = read_collection(csv)
-    pseudonyms = _pseudonyms()
-    sources, unusable = _found(downloads, pseudonyms, strict=strict)
-    _run(plan_ppmi(sources, unusable, collection, labels, pseudonyms), to, options, pseudonyms, names=names)
+    sources, unusable = wanted.found()
+    return plan_ppmi(sources, unusable, collection, labels, wanted.pseudonyms)
 
 
-@app.command()
+@_command
 def nifti(
-    downloads: Downloads,
-    participants: Annotated[Path, typer.Option(help="CSV or TSV, a row for each participant, or for each scan")],
-    to: To,
-    subject_column: Annotated[str, typer.Option(help="who it is")] = "participant_id",
-    label_column: Annotated[str | None, typer.Option(help="[default: group, diagnosis or label]")] = None,
-    file_column: Annotated[str | None, typer.Option(help="path below the folder [default: found by the id]")] = None,
-    age_column: Annotated[str | None, typer.Option(help="years [default: age]")] = None,
-    sex_column: Annotated[str | None, typer.Option(help="M, F, male, female [default: sex or gender]")] = None,
-    site_column: Annotated[str | None, typer.Option(help="[default: site]")] = None,
-    visit_column: Annotated[str | None, typer.Option(help="[default: visit, session_id or session]")] = None,
-    labels: Annotated[str, typer.Option(help='what labels mean: "Parkinson=pd,Healthy=control"')] = "",
-    pattern: Annotated[str, typer.Option(help="only files whose path is like this; * is anything")] = "*",
-    fix_orientation: FixOrientation = False,
-    resample: Resample = False,
-    strict: Strict = False,
-    names: Names = False,
-    params: Params = Path("params.yaml"),
-) -> None:
+    wanted: Import,
+    participants: Annotated[Path, typer.Option(help="CSV or TSV with one row per participant, or per scan.")],
+    subject_column: Annotated[str, typer.Option(help="Column of the participant's id.")] = "participant_id",
+    label_column: Annotated[
+        str | None, typer.Option(help="Column of the label. [default: group, diagnosis or label]")
+    ] = None,
+    file_column: Annotated[
+        str | None, typer.Option(help="Column of the path below the folder. [default: the file is found by the id]")
+    ] = None,
+    age_column: Annotated[str | None, typer.Option(help="Column of the age in years. [default: age]")] = None,
+    sex_column: Annotated[
+        str | None, typer.Option(help="Column of the sex: M, F, male or female. [default: sex or gender]")
+    ] = None,
+    site_column: Annotated[str | None, typer.Option(help="Column of the site. [default: site]")] = None,
+    visit_column: Annotated[
+        str | None, typer.Option(help="Column of the visit. [default: visit, session_id or session]")
+    ] = None,
+    labels: Annotated[str, typer.Option(help='What labels mean: "Parkinson=pd,Healthy=control".')] = "",
+    pattern: Annotated[str, typer.Option(help="Take only files whose path is like this; * is anything.")] = "*",
+) -> "Plan":
     """Import a folder of NIfTI files, BIDS-like or flat, with a table of participants."""
     from datspect.importing.nifti_folder import Columns, parse_labels, plan_nifti
     from datspect.io.delimited import read_delimited
 
-    _check_places(downloads, to, names)
-    options = _options(params, fix_orientation=fix_orientation, resample=resample, strict=strict)
     asked = {"subject": subject_column, "label": label_column, "file": file_column, "age": age_column}
     asked |= {"sex": sex_column, "site": site_column, "visit": visit_column}
     columns = Columns(**{what: (name,) for what, name in asked.items() if name is not None})
     table = read_delimited(participants, "the table of participants")
-    pseudonyms = _pseudonyms()
-    found = _found(downloads, pseudonyms, strict=strict)
-    plan = plan_nifti(found, table, pseudonyms, columns, parse_labels(labels), pattern)
-    _run(plan, to, options, pseudonyms, names=names)
-
-
-def _check_places(downloads: Sequence[Path], to: Path, names: bool) -> None:
-    target = to.resolve()
-    for root in (download.resolve() for download in downloads):
-        if target == root or root in target.parents or target in root.parents:
-            raise ImportingError("--to: the cohort folder and the download must not lie within each other")
-    if names and not sys.stdout.isatty():
-        raise ImportingError("--names shows original ids and paths: it needs a terminal, not a file or a pipe")
-
-
-def _options(params: Path, *, fix_orientation: bool, resample: bool, strict: bool) -> "ImportOptions":
-    from datspect.importing.scan import ImportOptions
-    from datspect.params.whole import load_params
-
-    z_offset = load_params(params).preprocess.z_offset_voxels if params.exists() else None
-    return ImportOptions(fix_orientation=fix_orientation, resample=resample, strict=strict, z_offset_voxels=z_offset)
-
-
-def _pseudonyms() -> "Pseudonyms":
-    from datspect.importing.pseudonyms import key_path, read_or_create_key
-
-    return read_or_create_key(key_path())
-
-
-def _found(
-    downloads: Sequence[Path], pseudonyms: "Pseudonyms", *, strict: bool
-) -> "tuple[list[Source], list[UnusableSource]]":
-    """Files of the downloads; with `strict` a zip or file that must not be opened ends it here, before the import."""
-    from datspect.io.sources import find_sources
-
-    sources, unusable = find_sources(downloads)
-    if strict and unusable:
-        more = f"; {len(unusable) - 1} more like it" if len(unusable) > 1 else ""
-        raise ImportingError(
-            f"{pseudonyms.file(unusable[0].name)}: {unusable[0].reason}{more}; --strict stops here, nothing was "
-            "imported (without it the account lists them all, and --names shows their paths)"
-        )
-    return sources, unusable
-
-
-def _run(plan: "Plan", to: Path, options: "ImportOptions", pseudonyms: "Pseudonyms", *, names: bool) -> None:
-    from datspect.importing.account import account_text
-    from datspect.importing.subjects import import_subjects
-
-    try:
-        account = import_subjects(plan, to, options, pseudonyms)
-    except KeyboardInterrupt:
-        log.warning("stopped; the scans that are finished are kept, and the same command goes on")
-        raise typer.Exit(STOPPED) from None
-    print(account_text(account))
-    if names:
-        _print_names(account, pseudonyms)
-    if not account.imported:
-        raise ImportingError(f"no scan was imported; the reasons are above and in {to}/excluded.tsv")
-    print(f"The account is in {to}. Next, in params.yaml and then on the command line:\n")
-    print(f"cohort:\n  path: {to.as_posix()}\n\ndvc repro")
+    return plan_nifti(wanted.found(), table, wanted.pseudonyms, columns, parse_labels(labels), pattern)
 
 
 def _print_names(account: "Account", pseudonyms: "Pseudonyms") -> None:

@@ -1,4 +1,4 @@
-"""Command `predict`: what a model says of scans that were never in a cohort."""
+"""Command `predict`: print what a model says of scans that were never in a cohort."""
 
 import itertools
 import logging
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from datspect.prediction.predictor import Answer, Predictor, PreparedScan
 
 OTHER_ENDINGS = (".xml", ".txt", ".csv", ".tsv", ".json", ".pdf", ".png", ".html", ".md")
-"""Files that lie beside scans and are none."""
+"""Endings of files that lie beside scans and are not scans."""
 
 _FEW = 8
-"""Scans that are read before processes would have started."""
+"""So many scans are read before worker processes would have started."""
 _AHEAD = 64
-"""Scans a process may be ahead of the network, which takes them in batches."""
+"""So many scans may be read ahead of the network, which takes them in batches."""
 
 Format = Literal["table", "csv", "json"]
 
@@ -34,7 +34,7 @@ log = logging.getLogger("datspect.predict")
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of one scan: an answer, or why there is none."""
+    """The answer to one scan, or why there is none."""
 
     scan: str
     answer: "Answer | None"
@@ -42,17 +42,17 @@ class Outcome:
 
 
 def predict(
-    scans: Annotated[list[Path], typer.Argument(help="NIfTI or DICOM: files, folders or zips")],
+    scans: Annotated[list[Path], typer.Argument(help="NIfTI or DICOM files, folders or zips.")],
     model: Annotated[
-        str, typer.Option(help="folder of a predictor, or alias or number of a registered version")
+        str, typer.Option(help="Use the predictor in this folder, or the version with this alias or number.")
     ] = "models/predictor",
-    form: Annotated[Format, typer.Option("--format", help="how to print the answers")] = "table",
-    figure: Annotated[Path | None, typer.Option(help="folder for a picture of each scan and its attribution")] = None,
+    form: Annotated[Format, typer.Option("--format", help="Print the answers in this form.")] = "table",
+    figure: Annotated[Path | None, typer.Option(help="Draw each scan and its attribution into this folder.")] = None,
     resample: Annotated[
-        bool, typer.Option("--resample", help="bring scans on another MNI grid onto the 2 mm one")
+        bool, typer.Option("--resample", help="Bring scans on another MNI grid onto the 2 mm one.")
     ] = False,
 ) -> None:
-    """Predict scans in MNI space. Research only, no diagnosis. Exit code 1: a scan could not be used."""
+    """Predict scans in MNI space. Research only, no diagnosis. The exit code is 1 if a scan could not be used."""
     # Here, so that `datspect --help` does not wait for TensorFlow.
     from datspect.io.sources import find_sources
 
@@ -73,7 +73,7 @@ def predict(
 
 
 def read_predictor(model: str) -> "Predictor":
-    """By folder, or from the registry by alias or number."""
+    """Read a predictor from a folder, or from the registry by alias or number."""
     from datspect.prediction.predictor import Predictor
 
     if Path(model).is_dir():
@@ -88,7 +88,7 @@ def read_predictor(model: str) -> "Predictor":
 def predicted(
     predictor: "Predictor", sources: "Sequence[Source]", *, resample: bool, figure: Path | None
 ) -> Iterator[Outcome]:
-    """Every scan's outcome, in order; read by all cores and predicted in batches, never all in memory."""
+    """Yield the outcome of every scan in order; all cores read, the network takes batches, few scans are in memory."""
     from datspect.prediction.predictor import BATCH_SIZE
     from datspect.running.progress import progress
 
@@ -120,10 +120,10 @@ Prepared = tuple[str, "PreparedScan | None", str]
 def _prepared(
     predictor: "Predictor", sources: "Sequence[Source]", *, resample: bool, keep_volume: bool
 ) -> Iterator[Prepared]:
-    """In order. Where no volume is kept, by processes that are forked before the model is read."""
+    """Prepare scans in order; unless volumes are kept, by processes that are forked before the model is read."""
     from datspect.running.pool import unordered
 
-    _ = predictor.regions  # made once, here: each worker would make its own
+    _ = predictor.regions  # computed here once: each worker would compute its own
     work = partial(_prepare, predictor, resample=resample, keep_volume=keep_volume)
     n_workers = 1 if keep_volume or len(sources) < _FEW else None
     early: dict[int, Prepared] = {}
@@ -170,7 +170,7 @@ def _file_name(name: str) -> str:
 
 
 def statement(parts: "PredictorParts") -> str:
-    """What the answers are worth, in words."""
+    """Return in words what the answers are worth."""
     from datspect.reporting.tables import with_interval
 
     is_phantom = CohortKind.of(parts.cohort_kind) is CohortKind.PHANTOM

@@ -1,4 +1,4 @@
-"""Commands `promote` and `rollback`: a version becomes champion by rules, or the earlier champion comes back."""
+"""Commands `promote` and `rollback`: make a version the champion by rules, or bring the previous champion back."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,36 +11,31 @@ if TYPE_CHECKING:
     from datspect.release.promoting import Wish
     from datspect.release.rules import Decision
 
-Reason = Annotated[str, typer.Option(help="why; kept with the version")]
+Reason = Annotated[str, typer.Option(help="Say why; the registry keeps it with the version.")]
 
 
 def promote(
-    version: Annotated[str, typer.Argument(help="number or alias of the version")] = "challenger",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="ask the rules and move nothing")] = False,
-    force: Annotated[bool, typer.Option("--force", help="move even if rules failed; needs --reason")] = False,
+    version: Annotated[str, typer.Argument(help="Number or alias of the version.")] = "challenger",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Ask the rules and move nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Promote it even if rules failed; needs --reason.")] = False,
     new_lineage: Annotated[
-        bool, typer.Option("--new-lineage", help="begin a line without comparison; needs --reason")
+        bool, typer.Option("--new-lineage", help="Do not compare it with the champion; needs --reason.")
     ] = False,
     reason: Reason = "",
 ) -> None:
     """Make a version the champion if it passes the rules of section `promotion` in params.yaml.
 
-    Every rule is printed with its figures and written to reports/promotions. Exit code 1: it was not promoted.
+    The command prints every rule with its figures and writes them to reports/promotions. It ends with exit code 1 if
+    the version was not promoted.
     """
     # Here, so that `datspect --help` does not wait for MLflow and TensorFlow.
-    from datspect.params.whole import load_params
     from datspect.release import promoting, registry
-    from datspect.running.addresses import repository_root
 
     if (force or new_lineage) and not reason.strip():
         raise PromotionError("--force and --new-lineage need --reason: say why, it is kept with the version")
-    root = repository_root()
-    params = load_params(root / "params.yaml")
     wish = promoting.Wish(dry_run=dry_run, force=force, new_lineage=new_lineage, reason=reason.strip())
-    with registry.opened(params.tracking.experiment) as opened:
-        wanted, current = opened.version(version), opened.version(registry.CHAMPION)
-        if wanted is None:
-            raise PromotionError(f"{registry.NAME} has no version {version}; run datspect register first")
+    with registry.opened() as (opened, root, params):
+        wanted, current = opened.named(version), opened.version(registry.CHAMPION)
         if current is not None and current.number == wanted.number:
             typer.echo(f"version {wanted.number} is the champion already")
             return
@@ -61,14 +56,12 @@ def promote(
 
 def rollback(reason: Reason = "") -> None:
     """Make the previous champion the champion again; the two change places."""
-    from datspect.params.whole import load_params
     from datspect.release import promoting, registry
-    from datspect.running.addresses import repository_root
 
     if not reason.strip():
         raise PromotionError("rollback needs --reason: say why, it is kept with the version")
-    with registry.opened(load_params(repository_root() / "params.yaml").tracking.experiment) as opened:
-        now, before = promoting.roll_back(opened, reason.strip())
+    with registry.opened() as opened:
+        now, before = promoting.roll_back(opened.registry, reason.strip())
     typer.echo(f"version {now.number} is the champion again; version {before.number} is the previous one")
 
 

@@ -1,4 +1,4 @@
-"""Command `relog`: send to MLflow what did not arrive when its stage ran, without running the stage again."""
+"""Command `relog`: send to MLflow what did not arrive when its stage ran; the stage does not run again."""
 
 import logging
 from pathlib import Path
@@ -12,15 +12,15 @@ STAGES = ("cv", "final")
 
 
 def relog(
-    reports: Annotated[Path, typer.Option(help="where the stages wrote their reports")] = Path("reports"),
-    models: Annotated[Path, typer.Option(help="where the stages saved their models")] = Path("models"),
-    params: Annotated[Path, typer.Option(help="says whether single real subjects may be shown to a server")] = Path(
+    reports: Annotated[Path, typer.Option(help="Read the reports of the stages in this folder.")] = Path("reports"),
+    models: Annotated[Path, typer.Option(help="Read the models of the stages in this folder.")] = Path("models"),
+    params: Annotated[Path, typer.Option(help="Read here whether a server may be shown single real subjects.")] = Path(
         "params.yaml"
     ),
 ) -> None:
-    """Send results of cv and final to MLflow that did not arrive there, or only in part.
+    """Send to MLflow the results of cv and final that did not arrive there, or arrived in part.
 
-    Nothing is trained and no output changes; what is complete in MLflow is not sent twice.
+    The command trains nothing, changes no output, and sends nothing that is complete in MLflow.
     """
     # Here, so that `datspect --help` does not wait for pandas.
     from datspect import tracking

@@ -1,4 +1,4 @@
-"""Command `tables`: the paper's two tables with this working tree's results and the baselines beside them."""
+"""Command `tables`: print this working tree's two tables beside the paper's, and the baselines."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +11,10 @@ BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 
 
 def tables(
-    reports: Annotated[Path, typer.Option(help="where the stages wrote their reports")] = Path("reports"),
-    into: Annotated[Path | None, typer.Option(help="replace the marked part of this Markdown file instead")] = None,
+    reports: Annotated[Path, typer.Option(help="Read the reports of the stages in this folder.")] = Path("reports"),
+    into: Annotated[
+        Path | None, typer.Option(help="Replace the marked part of this Markdown file instead of printing.")
+    ] = None,
 ) -> None:
     """Print Table 1 and Table 2 beside the paper's, and the baselines."""
     # Here, so that `datspect --help` does not wait for pandas.

@@ -1,31 +1,23 @@
-"""Command `trace`: the way back from a version to the commit, data and parameters that rebuild it."""
+"""Command `trace`: show the way back from a version to the commit, data and parameters that rebuild it."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-
-from datspect.errors import PromotionError
 
 if TYPE_CHECKING:
     from datspect.release.tracing import Check, Trace
 
 
 def trace(
-    version: Annotated[str, typer.Argument(help="number or alias of the version")] = "champion",
-    check: Annotated[bool, typer.Option("--check", help="verify what is on this machine")] = False,
+    version: Annotated[str, typer.Argument(help="Number or alias of the version.")] = "champion",
+    check: Annotated[bool, typer.Option("--check", help="Check it against what is on this machine.")] = False,
 ) -> None:
-    """Print where a version comes from and the commands that rebuild it. Exit code 1: a check failed."""
+    """Print where a version comes from and the commands that rebuild it. The exit code is 1 if a check failed."""
     # Here, so that `datspect --help` does not wait for MLflow.
-    from datspect.params.whole import load_params
     from datspect.release import registry, tracing
-    from datspect.running.addresses import repository_root
 
-    root = repository_root()
-    with registry.opened(load_params(root / "params.yaml").tracking.experiment) as opened:
-        found = opened.version(version)
-        if found is None:
-            raise PromotionError(f"{registry.NAME} has no version {version}; run datspect register first")
-        traced = tracing.traced(found, root)
+    with registry.opened() as (opened, root, _):
+        traced = tracing.traced(opened.named(version), root)
         _print(traced)
         checks = tracing.checked(opened, traced, root) if check else []
     for one in checks:

@@ -7,21 +7,23 @@ import typer
 
 
 def tune(
-    nested: Annotated[bool, typer.Option("--nested", help="search in three outer folds, judge outside")] = False,
-    apply: Annotated[bool, typer.Option("--apply", help="write the winner into params.yaml; search nothing")] = False,
-    vary: Annotated[list[str] | None, typer.Option(help="vary only this; may be given several times")] = None,
-    study: Annotated[str | None, typer.Option(help="name of the study, instead of tune.study")] = None,
-    params: Annotated[Path, typer.Option(help="holds the space and all settings")] = Path("params.yaml"),
-    images: Annotated[Path, typer.Option(help="what stage preprocess wrote")] = Path("data/images"),
-    features: Annotated[Path, typer.Option(help="what stage features wrote")] = Path("data/features"),
-    splits: Annotated[Path, typer.Option(help="what stage split wrote")] = Path("data/splits.csv"),
-    reports: Annotated[Path, typer.Option(help="a folder for each study is made here")] = Path("reports/tune"),
+    nested: Annotated[
+        bool, typer.Option("--nested", help="Search in three outer folds and judge outside of them.")
+    ] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Write the winner into params.yaml; do not search.")] = False,
+    vary: Annotated[list[str] | None, typer.Option(help="Vary only this; you can give it several times.")] = None,
+    study: Annotated[str | None, typer.Option(help="Use the study of this name instead of tune.study.")] = None,
+    params: Annotated[Path, typer.Option(help="Read the space and all settings here.")] = Path("params.yaml"),
+    images: Annotated[Path, typer.Option(help="Read what stage preprocess wrote here.")] = Path("data/images"),
+    features: Annotated[Path, typer.Option(help="Read what stage features wrote here.")] = Path("data/features"),
+    splits: Annotated[Path, typer.Option(help="Read what stage split wrote here.")] = Path("data/splits.csv"),
+    reports: Annotated[Path, typer.Option(help="Make a folder for each study here.")] = Path("reports/tune"),
 ) -> None:
     """Search for better values of dropout, width and the learning rates, on the development folds alone.
 
-    Stopped or killed, it goes on where it was when started again; started several times, the processes share the
-    study. Section `tune` of params.yaml holds the space and the settings. The best score of a search is optimistic;
-    --nested says by how much.
+    Section `tune` of params.yaml holds the space and the settings. A search that was stopped or killed goes on when you
+    start it again; if you start it several times at once, the processes share the study. The best score of a search is
+    optimistic; --nested says by how much.
     """
     # Here, so that `datspect --help` does not wait for Optuna.
     from datspect.errors import TuningError

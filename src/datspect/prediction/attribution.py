@@ -1,4 +1,4 @@
-"""Which parts of an image a network's answer rests on: integrated gradients of its log odds."""
+"""Tell which parts of an image a network's answer rests on, by integrated gradients of its log odds."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,17 +12,19 @@ from datspect.modeling.compilation import gradient_of
 COMPLETENESS = 0.01
 """The attributions must add up to the difference of the log odds within this share of it."""
 LEAST_DIFFERENCE = 0.05
-"""Smallest difference of log odds that the share is taken of: about a hundredth in probability."""
+"""A smaller difference of log odds counts as this much, about a hundredth in probability, in that share."""
 _FIRST_STEPS, _MOST_STEPS = 32, 1024
 _BATCH = 16
 
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """`values`: shape (H, W, C), in log odds, positive towards PD; they add up to `difference` within `error`.
+    """Parts of one image's log odds that add up to `difference` within `error`.
 
-    `difference` : log odds of the image less those of the baseline
-    `error` : how far the sum is off, as a share of the difference
+    values : shape (H, W, C), in log odds, positive towards PD
+    difference : log odds of the image minus those of the baseline
+    error : how far the sum of `values` is off, as a share of the difference
+    steps : points at which the gradient was taken
     """
 
     values: FloatArray
@@ -32,12 +34,15 @@ class Attribution:
 
     @property
     def complete(self) -> bool:
-        """Whether the values add up as they must."""
+        """Whether the values add up to the difference within `COMPLETENESS`."""
         return self.error <= COMPLETENESS
 
 
 def logit_model(model: keras.Model) -> keras.Model:
-    """A whole classifier without its last sigmoid: images to log odds of PD, shape (N, 1); weights are shared."""
+    """Return a whole classifier without its last sigmoid; it shares the weights.
+
+    The model maps images, shape (N, H, W, C), to log odds of PD, shape (N, 1).
+    """
     *hidden, last = model.get_layer("head").layers
     x = model.get_layer("features").output
     for layer in hidden:
@@ -49,10 +54,20 @@ def logit_model(model: keras.Model) -> keras.Model:
 
 
 class IntegratedGradients:
-    """Attributions of one model, images to log odds of shape (N, 1); the gradient is compiled once.
+    """Attribute the log odds of one model to its images; the gradient is compiled once.
 
-    The gradient is integrated on the straight way from a baseline to the image, with Gauss-Legendre nodes, doubled
-    until the sum is complete.
+    The model maps images, shape (N, H, W, C), to log odds, shape (N, 1). Its gradient is integrated along the straight
+    line from a baseline to the image by Gauss-Legendre quadrature; the number of nodes is doubled until the sum is
+    complete. Of a linear model every part gets its weight times its difference:
+
+    >>> inputs = keras.Input((1, 2, 1))
+    >>> log_odds = keras.layers.Dense(1, kernel_initializer="ones")(keras.layers.Flatten()(inputs))
+    >>> gradients = IntegratedGradients(keras.Model(inputs, log_odds))
+    >>> found = gradients.attribute(image=np.array([[[3.0], [1.0]]]), baseline=np.zeros((1, 2, 1)))
+    >>> found.values.round(3).tolist()
+    [[[3.0], [1.0]]]
+    >>> round(found.difference, 3), found.complete
+    (4.0, True)
 
     References
     ----------
@@ -64,7 +79,7 @@ class IntegratedGradients:
         self._gradient = gradient_of(model)
 
     def attribute(self, image: FloatArray, baseline: FloatArray) -> Attribution:
-        """Attributions of an image, shape (H, W, C), against a baseline of the same shape."""
+        """Return the attributions of an image against a baseline; both of shape (H, W, C)."""
         ends = np.stack([baseline, image]).astype(np.float32)
         low, high = np.asarray(keras.ops.convert_to_numpy(self.model(ends)), np.float64)[:, 0]
         difference = float(high - low)

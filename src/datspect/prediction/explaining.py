@@ -1,4 +1,4 @@
-"""Why an answer is what it is: an attribution map over the template, and the binding ratios beside it."""
+"""Explain an answer by an attribution map over the template, with the binding ratios beside it."""
 
 from dataclasses import dataclass
 
@@ -21,12 +21,12 @@ from datspect.prediction.attribution import Attribution, IntegratedGradients, lo
 from datspect.prediction.predictor import Answer, Predictor, PreparedScan
 
 _GROWN_VOXELS = 2
-"""4 mm, about half the width at half maximum of a SPECT camera."""
+"""The striatum is grown by 4 mm, about half the width at half maximum of a SPECT camera."""
 
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """An attribution, the share of it (absolute) in the striata, and the scan's vertical offset in voxels."""
+    """An attribution, the share of its absolute values within the striata, and the scan's vertical offset."""
 
     attribution: Attribution
     striatal_share: float
@@ -34,7 +34,7 @@ class Explained:
 
 
 class Explainer:
-    """Explains the answers of one predictor."""
+    """Explain the answers of one predictor."""
 
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
@@ -43,8 +43,8 @@ class Explainer:
     def explain(self, scan: PreparedScan) -> Explained:
         """Attribute the log odds of a scan to its image.
 
-        The baseline is the same image with all that is brighter than the median of the head cut down to it: a head
-        without striata. A black image would make the head itself the evidence.
+        The baseline is the same image with everything brighter than the median of the head cut down to that median: a
+        head without striata. A black baseline would make the head itself the evidence.
         """
         if scan.volume is None:
             raise ValueError("a scan that was prepared without its volume cannot be explained")
@@ -55,11 +55,11 @@ class Explainer:
         return Explained(attribution, _share(attribution.values, inside), offset)
 
     def figure(self, scan: PreparedScan, answer: Answer, title: str) -> Figure:
-        """One page: slices, attribution over the template, binding ratios; see `draw_explanation`.
+        """Draw one page with slices, the attribution over the template, and binding ratios; see `draw_explanation`.
 
         Raises
         ------
-        ScanError : the model sees images of another size than the slices have, on which nothing can be laid.
+        ScanError : the model sees images of another size than the slices, so that no template can be laid over them.
         """
         parts = self.predictor.parts
         if parts.preprocess.input_size != "native":
@@ -92,7 +92,7 @@ def _in_words(answer: Answer) -> str:
 
 
 def _striatum(slices: list[int], z_offset_voxels: float) -> BoolArray:
-    """Caudates and putamina in the image's slices, grown by half of what the camera blurs; shape (H, W, 3)."""
+    """Return where caudates and putamina, grown by `_GROWN_VOXELS`, lie in the slices; shape (H, W, 3)."""
     to_mni = mni_affine_of(mni_ras_affine(), z_offset_voxels)
     masks = [structure_mask(each, MNI_SHAPE, to_mni) for each in striatal_structures().values()]
     grown = binary_dilation(np.any(masks, axis=0), iterations=_GROWN_VOXELS)

@@ -1,4 +1,4 @@
-"""A predictor on disk: beside the whole model a record in JSON and arrays in NPZ, nothing pickled."""
+"""Write and read a predictor: the whole model, a record in JSON and arrays in NPZ; nothing is pickled."""
 
 import hashlib
 import shutil
@@ -22,26 +22,27 @@ from datspect.params.data import PreprocessParams
 from datspect.params.judging import PredictionParams
 
 FOLDER_NAME = "predictor"
-"""What its folder is called, on disk and among the artifacts of a version."""
+"""The name of a predictor's folder on disk and among the artifacts of a version."""
 MODEL_NAME, RECORD_NAME, ARRAYS_NAME = "model.keras", "predictor.json", "predictor.npz"
 FILES = (MODEL_NAME, RECORD_NAME, ARRAYS_NAME)
-"""All that a prediction needs, in the order of `predictor_digest`."""
+"""All files that a prediction needs, in the order of `predictor_digest`."""
 
 _FORMAT = 1
 
 
 @dataclass(frozen=True, eq=False)
 class PredictorParts:
-    """What turns the whole model's answer into one that can be relied on; all of it from the training role.
+    """What judges the whole model's answers; all of it was fitted on the training role.
 
     preprocess : how a volume becomes an image
     prediction : the rules in force
     cohort_kind : phantom or real
-    n_train : subjects learnt from
-    calibration, band, measures : fitted on, and found for, the development heads' out-of-fold predictions
+    n_train : number of subjects that the model learnt from
+    calibration, band : fitted on the out-of-fold predictions of the development heads
+    measures : coverage and accuracy of these predictions
     ranges : lowest and highest usual value of some measures of a scan
     typicality : of the features
-    heads : of the development folds; none where each of them had a network of its own
+    heads : those of the development folds; none if each fold had a network of its own
     """
 
     preprocess: PreprocessParams
@@ -57,7 +58,7 @@ class PredictorParts:
 
 
 def copy_model(model: Path, folder: Path) -> None:
-    """Put a saved whole model into a predictor's folder."""
+    """Copy a saved whole model into a predictor's folder."""
     with replacing(folder / MODEL_NAME) as unfinished:
         shutil.copyfile(model, unfinished)
 
@@ -97,8 +98,8 @@ def read_parts(folder: Path) -> PredictorParts:
 
     Raises
     ------
-    CohortError : a file is missing or no JSON.
-    WeightsError : it is not what `write_parts` writes.
+    CohortError : the record is missing or not JSON.
+    WeightsError : the arrays are missing, or a file is not what `write_parts` writes.
     """
     record = read_json(folder / RECORD_NAME)
     try:
@@ -111,7 +112,7 @@ def read_parts(folder: Path) -> PredictorParts:
 
 
 def predictor_digest(folder: Path) -> str:
-    """Names a predictor: changes with any byte of its files; hexadecimal SHA-256 of their digests.
+    """Return a name that changes with any byte of a predictor's files: hexadecimal SHA-256 of their digests.
 
     Raises
     ------

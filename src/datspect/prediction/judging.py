@@ -1,6 +1,6 @@
-"""What a network's answer is worth: calibrated, decided or left inconclusive, of a scan like those learnt from or not.
+"""Judge a network's answer: calibrate it, leave it inconclusive or not, and say whether the scan is a usual one.
 
-All of it is fitted on the training role: on what the development heads say of subjects that they have not seen.
+All of it is fitted on the training role, on what the development heads say of subjects that they have not seen.
 """
 
 from collections.abc import Mapping
@@ -19,16 +19,18 @@ from datspect.params.judging import PredictionParams
 from datspect.prediction.files import PredictorParts
 
 RANGED = ("peak_slice", "striatal_contrast", "image_mean")
-"""Measures of a scan that must lie in the range of the training role: place, uptake, and intensity of the image."""
+"""Measures of a scan that should lie in the range of the training role: place, uptake, intensity of the image."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingRole:
-    """The subjects of the training role in one order, N of them.
+    """The N subjects of the training role in one order.
 
-    `labels`, `dev_folds`, `dev_logits`: shape (N,), the last out of fold; `features`: of the clean images, shape
-    (N, F); `measures`: columns `RANGED`; `features_by_fold`: where networks were fine-tuned, what that of each
-    development fold makes of all N.
+    labels, dev_folds : shape (N,); a label is 1 for PD
+    dev_logits : log odds of PD, out of fold, shape (N,)
+    features : of the clean images, shape (N, F)
+    measures : columns `RANGED`, one row per subject
+    features_by_fold : if networks were fine-tuned, the features of all N by that of each development fold
     """
 
     labels: IntArray
@@ -41,11 +43,14 @@ class TrainingRole:
 
 @dataclass(frozen=True, eq=False)
 class Judgements:
-    """Of N scans, every array of shape (N,).
+    """What the answers to N scans are worth; every array has shape (N,).
 
-    `probabilities`: calibrated; `predictions`: 1 is PD, of the calibrated probability; `agreement`: share of the
-    development heads that say the same, NaN where there are none; `inconclusive`: within the band, or too few of them
-    agree; `distances`: of the features, as `Typicality` gives them; `typical`: whether they lie within its limit.
+    probabilities : of PD, calibrated
+    predictions : 1 for PD if the calibrated probability is at least 0.5, else 0
+    agreement : share of the development heads that predict the same; NaN without heads
+    inconclusive : whether the probability lies within the band, or too few heads agree
+    distances : of the features from the training role's, as `Typicality` measures them
+    typical : whether the distance is within the limit
     """
 
     probabilities: FloatArray
@@ -63,7 +68,7 @@ def fit_parts(
     preprocess: PreprocessParams,
     prediction: PredictionParams,
 ) -> PredictorParts:
-    """Fit calibration, band and limits; `heads` are those of the development folds, none of a fine-tuned network."""
+    """Fit calibration, band and limits; `heads`: those of the development folds, none of fine-tuned networks."""
     out_of_fold = cross_calibrated(role.labels, role.dev_logits, role.dev_folds)
     band = inconclusive_band(out_of_fold, prediction.coverage)
     tail = (1 - prediction.typical_share) / 2
@@ -88,7 +93,34 @@ def fit_parts(
 
 
 def judged(parts: PredictorParts, model_logits: FloatArray, features: FloatArray) -> Judgements:
-    """Judge what the final model says, log odds of shape (N,), of scans with the given features, shape (N, F)."""
+    """Judge the final model's log odds of N scans, shape (N,), given the scans' features, shape (N, F).
+
+    The log odds are calibrated first; an answer near 0.5 is inconclusive, and features far from those of the training
+    role are not typical:
+
+    >>> from datspect.evaluation.calibration import Band, Calibration
+    >>> from datspect.evaluation.typicality import Typicality
+    >>> one = np.ones(1)
+    >>> parts = PredictorParts(
+    ...     preprocess=PreprocessParams(
+    ...         slices=[40, 41, 42], intensity="image_max", input_size="native", z_offset_voxels=3, on_bad_scan="stop"
+    ...     ),
+    ...     prediction=PredictionParams(coverage=0.9, min_agreement=0.8, typical_share=0.99, typical_directions=1),
+    ...     cohort_kind="phantom",
+    ...     n_train=500,
+    ...     calibration=Calibration(slope=0.5, intercept=0.0),
+    ...     band=Band(half_width=0.2),
+    ...     measures={},
+    ...     ranges={},
+    ...     typicality=Typicality(mean=0 * one, directions=one[None], variances=one, rest_variance=1.0, limit=3.0),
+    ...     heads=[],
+    ... )
+    >>> found = judged(parts, model_logits=np.array([-4.0, 1.0, 4.0]), features=np.array([[0.0], [1.0], [9.0]]))
+    >>> found.probabilities.round(3)  # the logistic function of -2, 0.5 and 2
+    array([0.119, 0.622, 0.881])
+    >>> found.predictions, found.inconclusive, found.typical
+    (array([0, 1, 1]), array([False,  True, False]), array([ True,  True, False]))
+    """
     probabilities = parts.calibration.probabilities(model_logits)
     predictions = predicted_labels(probabilities)
     agreement = np.full(len(predictions), np.nan)
@@ -107,12 +139,20 @@ def judged(parts: PredictorParts, model_logits: FloatArray, features: FloatArray
 
 
 def out_of_range(ranges: Mapping[str, tuple[float, float]], measures: Mapping[str, float]) -> list[str]:
-    """Which measures of a scan lie outside of the training role's range."""
+    """Return the names of a scan's measures that lie outside of the training role's range.
+
+    >>> out_of_range({"peak_slice": (39, 43), "image_mean": (0.1, 0.3)}, {"peak_slice": 45, "image_mean": 0.2})
+    ['peak_slice']
+    """
     return [name for name, (low, high) in ranges.items() if not low <= measures[name] <= high]
 
 
 def image_mean(image: FloatArray) -> float:
-    """Mean of the network's image, shape (H, W, 3), in [0, 1]: its intensity."""
+    """Return the mean of the network's image, shape (H, W, 3), with values in [0, 1].
+
+    >>> image_mean(np.array([[[0.0, 0.5, 1.0]]], np.float32))
+    0.5
+    """
     return float(image.mean(dtype=np.float64))
 
 

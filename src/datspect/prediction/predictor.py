@@ -1,4 +1,4 @@
-"""From a scan to an answer: read, brought onto the grid, cut into the network's image, predicted and judged."""
+"""Answer a scan: bring it onto the grid, cut the network's image from it, predict and judge."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,16 +23,18 @@ from datspect.prediction.judging import image_mean, judged, out_of_range
 
 BATCH_SIZE = 64
 _FEW = 8
-"""So many images are predicted without the compilation of a program, which takes longer than they do."""
+"""So few images are predicted without compiling a program, which would take longer than they do."""
 _SIZES = (1, _FEW, BATCH_SIZE)
-"""Images that a program is compiled for."""
+"""A program is compiled for each of these numbers of images."""
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedScan:
-    """A scan on the MNI grid, RAS+, the image that the network sees of it, and its quality measures.
+    """A scan that is ready for the network.
 
-    `volume` is None where only an answer is wanted.
+    volume : on the MNI grid, RAS+; None if only an answer is wanted
+    image : what the network sees, shape (H, W, 3), in [0, 1]
+    measures, flags : of the quality control
     """
 
     volume: Volume | None
@@ -45,12 +47,12 @@ class PreparedScan:
 class Answer:
     """What the model says of one scan.
 
-    probability : of PD, calibrated; the class, `prediction`, follows it at 0.5
-    model_probability : of PD, as the network gives it and as the pipeline's tables have it
-    inconclusive : too near to 0.5, or the development heads do not agree: the class should not be relied on
-    agreement : share of the development heads that say the same class; None where none are kept
-    unlike : what is out of the range of the training cohort; the answer is then an extrapolation
-    flags : of the quality control
+    probability : of PD, calibrated; `prediction` is "pd" if it is at least 0.5
+    model_probability : of PD, as the network gives it; the pipeline's tables hold this one
+    inconclusive : the probability is too near to 0.5 or the development heads disagree: do not rely on the class
+    agreement : share of the development heads that predict the same class; None without heads
+    unlike : what is out of the range of the training cohort; if anything is, the answer is an extrapolation
+    flags : of the scan's quality control
     measures : of the scan: binding ratios, peak slice, contrast, feature distance
     """
 
@@ -66,7 +68,7 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
-    """A predictor's folder: a whole model, read when it is first asked, and what judges its answers."""
+    """A whole model, read from its folder when it is first needed, and what judges its answers."""
 
     folder: Path
     parts: PredictorParts
@@ -74,7 +76,7 @@ class Predictor:
 
     @classmethod
     def read(cls, folder: Path, *, stays: bool = False) -> "Predictor":
-        """Read all but the model; one that `stays`, in a server, compiles its programs for few images too.
+        """Read all but the model; one that `stays`, in a server, compiles programs for few images too.
 
         Raises
         ------
@@ -99,7 +101,7 @@ class Predictor:
 
     @cached_property
     def regions(self) -> Regions:
-        """Where binding is measured."""
+        """The regions in which binding is measured."""
         return mni_regions(self.parts.preprocess)
 
     def prepare(self, scan: ReadScan, *, resample: bool = False) -> PreparedScan:
@@ -107,7 +109,7 @@ class Predictor:
 
         Raises
         ------
-        ScanError : it cannot be used; the message says why and what to do.
+        ScanError : the scan cannot be used; the message says why and what to do.
         """
         volume, _ = on_mni_grid(scan, resample=resample)
         check_volume(volume)
@@ -118,7 +120,7 @@ class Predictor:
         return PreparedScan(volume, image, measures, tuple(str(quality["flags"]).split()))
 
     def answers(self, scans: Sequence[PreparedScan]) -> list[Answer]:
-        """What the model says of prepared scans, in their order."""
+        """Return what the model says of prepared scans, in their order."""
         if not scans:
             return []
         features, probabilities = self._outputs(np.stack([scan.image for scan in scans]))
@@ -140,7 +142,7 @@ class Predictor:
         ]
 
     def probabilities(self, images: NDArray[np.float32]) -> FloatArray:
-        """What the network alone says of images, shape (N, H, W, 3); shape (N,)."""
+        """Return what the network alone says of images, shape (N, H, W, 3): probabilities of PD, shape (N,)."""
         return self._outputs(images)[1]
 
     @cached_property
@@ -149,7 +151,7 @@ class Predictor:
         return keras.Model(self.model.input, [features, self.model.output], name="predictor")
 
     def _outputs(self, images: NDArray[np.float32]) -> tuple[FloatArray, FloatArray]:
-        """Features, shape (N, F), and probabilities, shape (N,)."""
+        """Return features, shape (N, F), and probabilities, shape (N,), of images, shape (N, H, W, 3)."""
         if len(images) <= _FEW and not self.stays:
             features, probabilities = (keras.ops.convert_to_numpy(each) for each in self._network(images))
         else:

@@ -1,1 +1,1 @@
-"""Versions of the model: registered, promoted by rules, traced back and served."""
+"""Register versions of the model, promote them by rules, trace them back and serve them."""

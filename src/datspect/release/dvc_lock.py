@@ -1,4 +1,4 @@
-"""What dvc.lock says of the graph's outputs, and whether files on disk, or a commit, say the same."""
+"""Read what dvc.lock says of the graph's outputs, and compare it with files on disk and with commits."""
 
 import hashlib
 import json
@@ -16,11 +16,11 @@ _READ_BYTES = 1 << 20
 
 
 def locked_outputs(root: Path) -> dict[str, str]:
-    """Path, relative to the root, to MD5 of every output in dvc.lock, as DVC computes it.
+    """Return path (relative to the root) to MD5, as DVC computes it, of every output in dvc.lock.
 
     Raises
     ------
-    PromotionError : there is no dvc.lock, or it is none.
+    PromotionError : there is no dvc.lock, or it is not a lock file.
     """
     path = root / LOCK_NAME
     try:
@@ -32,13 +32,13 @@ def locked_outputs(root: Path) -> dict[str, str]:
 
 
 def outputs_in(lock: str) -> dict[str, str]:
-    """The same, of the text of a lock file."""
+    """Return path to MD5 of every output in the text of a lock file."""
     stages: dict[str, Any] = YAML(typ="safe", pure=True).load(lock)["stages"]
     return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
 
 
 def content_md5(path: Path) -> str:
-    """MD5 of a file, or of a folder, as DVC computes it: over the JSON list of its files and their MD5s.
+    """Return the MD5 of a file or folder as DVC computes it; a folder's is that of a JSON list of its files.
 
     Raises
     ------
@@ -60,15 +60,17 @@ def content_md5(path: Path) -> str:
 
 
 def differing_outputs(root: Path, paths: list[str]) -> list[str]:
-    """Those of `paths` that are not on disk what dvc.lock says, or that it does not know."""
+    """Return those of `paths` that dvc.lock does not know or whose files differ from what it says."""
     locked = locked_outputs(root)
     return [path for path in paths if locked.get(path) != content_md5(root / path)]
 
 
 def commit_of(root: Path, outputs: dict[str, str]) -> str | None:
-    """The latest commit of any branch whose dvc.lock has all of `outputs` (path to MD5); None if there is none."""
-    rarest = next(iter(outputs.values()))
-    found = _git(root, "log", "--all", "--format=%H", "-S", rarest, "--", LOCK_NAME)
+    """Return the latest commit of any branch whose dvc.lock has all of `outputs` (path to MD5), or None."""
+    if not outputs:
+        return None
+    one = next(iter(outputs.values()))
+    found = _git(root, "log", "--all", "--format=%H", "-S", one, "--", LOCK_NAME)
     candidates = ["HEAD", *found.split()] if found is not None else []
     for commit in candidates:
         lock = _git(root, "show", f"{commit}:{LOCK_NAME}")
@@ -78,17 +80,17 @@ def commit_of(root: Path, outputs: dict[str, str]) -> str | None:
 
 
 def has_commit(root: Path, commit: str) -> bool:
-    """Whether the repository knows a commit."""
+    """Return whether the repository knows a commit."""
     return _git(root, "cat-file", "-e", f"{commit}^{{commit}}") is not None
 
 
 def is_cached(root: Path, md5: str) -> bool:
-    """Whether DVC's own cache, where it lies by default, has an output."""
+    """Return whether DVC's cache in its default place has an output."""
     return (root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).exists()
 
 
 def _git(root: Path, *arguments: str) -> str | None:
-    """What git answers in `root`; None without git, or where it refuses."""
+    """Return what git prints in `root`, or None if there is no git or it fails."""
     command = ["git", "-C", str(root), *arguments]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  (the user's git)

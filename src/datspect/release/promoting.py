@@ -1,4 +1,4 @@
-"""Challenger against champion: evidence gathered, rules asked, aliases moved, each step in an order that can stop."""
+"""Promote a challenger: gather evidence, ask the rules, move the aliases. It can stop after any step."""
 
 import logging
 from collections.abc import Mapping
@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from datspect.arrays import FloatArray
 from datspect.cohort.table import read_cohort, targets
@@ -40,7 +39,7 @@ log = logging.getLogger("datspect.promote")
 
 @dataclass(frozen=True)
 class Wish:
-    """What a person asked for; `reason` goes with `new_lineage` and `force`."""
+    """What a person asked for; `new_lineage` and `force` need a `reason`."""
 
     dry_run: bool = False
     force: bool = False
@@ -50,14 +49,14 @@ class Wish:
 
 @dataclass(frozen=True)
 class Side:
-    """One version, with what was stored of it."""
+    """One version and what was stored with it, each part read when it is first asked for."""
 
     registry: Registry
     version: Version
 
     @cached_property
     def metrics(self) -> Mapping[str, Any]:
-        """Of its calibrated answers on its test set."""
+        """Measures of its calibrated answers on its test set, below key `holdout`."""
         record: Mapping[str, Any] = read_json(self.registry.artifact(self.version, METRICS_ARTIFACT))
         return record
 
@@ -69,7 +68,7 @@ class Side:
 
     @cached_property
     def predictor(self) -> Predictor:
-        """Its model, read back from the registry."""
+        """Its predictor, read from the registry."""
         return Predictor.read(self.registry.artifact(self.version, FOLDER_NAME))
 
     @cached_property
@@ -85,20 +84,19 @@ class Side:
         return read_table(path, _PREDICTIONS).sort_values("scan_id", ignore_index=True)
 
     def tag(self, name: str) -> str:
-        """A tag of the version, "" if it has none."""
+        """Return tag `datspect.NAME` of the version, "" if it has none."""
         return self.version.tags.get(f"datspect.{name}", "")
 
 
 def decide(
     registry: Registry, challenger: Side, champion: Side | None, root: Path, params: Params, wish: Wish
 ) -> Decision:
-    """Ask every rule; what it costs a test set is counted, whether or not anything is moved afterwards."""
+    """Ask every rule, and count one more look at the challenger's test set, whatever is moved afterwards."""
     changed = [path for path in challenger.tag("git_changed").split("\n") if path]
     commit = challenger.tag("git_commit")
-    outputs = {key.removeprefix("dvc."): md5 for key, md5 in challenger.version.tags.items() if key.startswith("dvc.")}
     asked = [
         rules.of_one_kind(challenger.tag("cohort_kind"), champion.tag("cohort_kind") if champion else None),
-        *rules.traceable(commit if commit != "none" else None, changed, commit_of(root, outputs)),
+        *rules.traceable(commit if commit != "none" else None, changed, commit_of(root, challenger.version.outputs)),
         _reproduced(challenger, root),
         *rules.floors(challenger.metrics["holdout"], params.promotion),
         *_compared(registry, challenger, champion, root, params, wish),
@@ -108,7 +106,7 @@ def decide(
 
 
 def promote(registry: Registry, challenger: Side, champion: Side | None, decision: Decision, wish: Wish) -> bool:
-    """Move the aliases if the rules, or force, allow it; whether they were moved.
+    """Move the aliases if the rules, or force, allow it; return whether they were moved.
 
     Raises
     ------
@@ -130,7 +128,7 @@ def promote(registry: Registry, challenger: Side, champion: Side | None, decisio
 
 
 def roll_back(registry: Registry, reason: str) -> tuple[Version, Version]:
-    """Exchange champion and previous; the new champion and the old one.
+    """Exchange champion and previous; return the new champion and the old one.
 
     Raises
     ------
@@ -146,7 +144,7 @@ def roll_back(registry: Registry, reason: str) -> tuple[Version, Version]:
 
 
 def write_protocol(root: Path, decision: Decision, moved: bool, wish: Wish, numbers: Mapping[str, str | None]) -> Path:
-    """A file for this decision in `PROMOTIONS`; gives its path."""
+    """Write a file about this decision into `PROMOTIONS` and return its path."""
     record = {
         "time": _now(),
         **numbers,
@@ -161,7 +159,7 @@ def write_protocol(root: Path, decision: Decision, moved: bool, wish: Wish, numb
 
 
 def _reproduced(challenger: Side, root: Path) -> Rule:
-    """The version, as it came back from the registry, on the test images that lie here."""
+    """Ask whether the version, read from the registry, gives its stored answers on the test images that lie here."""
     cohort = read_json(root / "data/images/cohort.json")
     if cohort["digest"] != challenger.tag("data_sha256"):
         return Rule(
@@ -191,20 +189,20 @@ def _compared(
 
 
 def _on_the_same_split(challenger: Side, champion: Side, params: Params) -> list[Rule]:
-    ours, theirs = challenger.development, champion.development
-    if not ours["scan_id"].equals(theirs["scan_id"]):
+    if not challenger.development["scan_id"].equals(champion.development["scan_id"]):
         raise PromotionError("the development predictions of both versions are not of the same scans; relog them")
-    labels = targets(ours["label"])
-    pairs = [_forecast(labels, table) for table in (ours, theirs)]
-    where = "out of fold on the training role"
-    asked = rules.not_worse(labels, pairs[0], pairs[1], where, params.promotion)
-    test = targets(challenger.holdout["label"])
-    of_test = [_stored(side.holdout) for side in (challenger, champion)]
-    return [*asked, *rules.information(test, of_test[0], of_test[1])]
+    labels = targets(challenger.development["label"])
+    ours, theirs = (
+        _predictions(cross_calibrated(labels, table["logit"].to_numpy(), table["dev_fold"].to_numpy()))
+        for table in (challenger.development, champion.development)
+    )
+    asked = rules.not_worse(labels, ours, theirs, "out of fold on the training role", params.promotion)
+    ours, theirs = (_predictions(side.holdout["probability"].to_numpy()) for side in (challenger, champion))
+    return [*asked, *rules.information(targets(challenger.holdout["label"]), ours, theirs)]
 
 
 def _on_common_subjects(registry: Registry, challenger: Side, champion: Side, root: Path, params: Params) -> list[Rule]:
-    """The challenger's test subjects that the champion never trained on; the champion reads their scans anew."""
+    """Compare on the challenger's test subjects that the champion never trained on; it reads their scans anew."""
     name = "subjects to compare on"
     salt = registry.model_tags()[SALT_TAG]
     known = set(champion.who["train"])
@@ -227,8 +225,8 @@ def _on_common_subjects(registry: Registry, challenger: Side, champion: Side, ro
     return [Rule(name, "passed", f"{len(common)} of {len(holdout)}", {"n": len(common)}), *asked]
 
 
-def _read_anew(champion: Side, scan_ids: "pd.Series[str]", root: Path, params: Params) -> NDArray[np.float64]:
-    """Calibrated probabilities that the champion gives the scans of the cohort in use, by its own preprocessing."""
+def _read_anew(champion: Side, scan_ids: "pd.Series[str]", root: Path, params: Params) -> FloatArray:
+    """Return what the champion, by its own preprocessing, says of N scans: calibrated probabilities, shape (N,)."""
     cohort = read_cohort(root / params.cohort.path)
     path_of = dict(zip(cohort.scans["scan_id"], cohort.scans["path"], strict=True))
     missing = sorted(set(scan_ids) - set(path_of))
@@ -242,16 +240,6 @@ def _read_anew(champion: Side, scan_ids: "pd.Series[str]", root: Path, params: P
         scan = read_scan(Source(path, None, path.name, path.stat().st_size))
         answers += champion.predictor.answers([champion.predictor.prepare(scan)])
     return np.array([answer.probability for answer in answers])
-
-
-def _forecast(labels: NDArray[np.int64], development: pd.DataFrame) -> Predictions:
-    """Out-of-fold predictions, each calibrated on the other development folds."""
-    calibrated = cross_calibrated(labels, development["logit"].to_numpy(), development["dev_fold"].to_numpy())
-    return _predictions(calibrated)
-
-
-def _stored(holdout: pd.DataFrame) -> Predictions:
-    return _predictions(holdout["probability"].to_numpy())
 
 
 def _predictions(probabilities: FloatArray) -> Predictions:

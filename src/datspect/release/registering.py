@@ -1,4 +1,4 @@
-"""From what the graph left on disk to a version of the registered model: once for the same files, then only named."""
+"""Make a version of the registered model from what the graph left on disk; the same files give one version only."""
 
 import tempfile
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from datspect.io.tables import read_json, read_table, write_json
 from datspect.prediction.files import RECORD_NAME, predictor_digest
 from datspect.release import membership
 from datspect.release.dvc_lock import differing_outputs, locked_outputs
-from datspect.release.registry import CHALLENGER, DIGEST_TAG, Registry, Version
+from datspect.release.registry import CHALLENGER, DIGEST_TAG, OUTPUT_TAG, Registry, Version
 from datspect.reporting.card import CardInputs, card_page
 from datspect.reporting.tables import with_interval
 from datspect.tracking import earlier_runs
@@ -33,18 +33,22 @@ OUTPUTS = (
     "reports/predictor/metrics.json",
     "reports/predictor/calibration.png",
 )
-"""What a version stands for; all of it must be on disk as dvc.lock says."""
+"""What a version stands for: each of them must be on disk as dvc.lock says."""
 SALT_TAG, LOOKS_TAG = "datspect.subject_salt", "datspect.looks."
 LINEAGE_ARTIFACT, METRICS_ARTIFACT, CARD_ARTIFACT = "lineage", "metrics", "card"
 
 _MEASURES = ("accuracy", "sensitivity", "specificity", "roc_auc", "loss", "brier", "calibration_error")
 _MAX_TAG = 4900
-"""Characters; MLflow keeps 5000."""
+"""Characters that a tag may have; MLflow keeps 5000."""
 
 
 @dataclass(frozen=True)
 class Results:
-    """What the graph left: run.json of `final`, metrics of `predictor`, the split, digest and hashes of dvc.lock."""
+    """What the graph left.
+
+    run : run.json of stage `final`; metrics : of stage `predictor`; splits : who was in which role
+    digest : of the predictor's files; outputs : path to hash in dvc.lock
+    """
 
     root: Path
     run: Mapping[str, Any]
@@ -55,11 +59,11 @@ class Results:
 
     @property
     def kind(self) -> CohortKind:
-        """Of the cohort: phantom or real."""
+        """Whether the cohort is simulated."""
         return CohortKind.of(self.run["cohort"]["kind"])
 
     def subjects(self, role: str) -> list[str]:
-        """Pseudonyms of the subjects of a role."""
+        """Return the sorted pseudonyms of the subjects of a role."""
         return sorted(set(self.splits.loc[self.splits["role"] == role, "subject_id"]))
 
 
@@ -68,8 +72,8 @@ def read_results(root: Path) -> Results:
 
     Raises
     ------
-    PromotionError : something on disk is not what dvc.lock says.
-    RecordError : files of stage `final` are missing or of several executions.
+    PromotionError : a file on disk differs from what dvc.lock says.
+    RecordError : files of stage `final` are missing or belong to several executions.
     """
     if differing := differing_outputs(root, list(OUTPUTS)):
         raise PromotionError(
@@ -87,7 +91,12 @@ def read_results(root: Path) -> Results:
 
 
 def register(registry: Registry, results: Results) -> tuple[Version, bool]:
-    """The version of these results, which is the challenger from now on, and whether it is new."""
+    """Make the version of these results the challenger; return it, and whether it is new.
+
+    Raises
+    ------
+    PromotionError : a new version would have no complete run in this MLflow.
+    """
     registry.ensure()
     version = registry.with_digest(results.digest)
     is_new = version is None
@@ -140,7 +149,7 @@ def _card(results: Results, looks: int) -> str:
 
 
 def version_tags(results: Results) -> dict[str, str]:
-    """What a version says of itself: where it comes from, its hashes, its metrics with intervals."""
+    """Return a version's tags: where it comes from, its hashes, its metrics with intervals."""
     run, holdout = results.run, results.metrics["holdout"]
     changed = run["git"].get("changed", ["unknown"] if run["git"]["dirty"] else [])
     tags = {
@@ -151,7 +160,7 @@ def version_tags(results: Results) -> dict[str, str]:
         "datspect.code_sha256": run["code_sha256"],
         "datspect.params_sha256": run["params_sha256"],
         **{key: value for key, value in run["tags"].items() if key.startswith("datspect.")},
-        **{f"dvc.{path}": md5 for path, md5 in results.outputs.items()},
+        **{f"{OUTPUT_TAG}{path}": md5 for path, md5 in results.outputs.items()},
         **{f"holdout.{name}": with_interval(holdout, name) for name in _MEASURES if name in holdout},
     }
     return {key: value[:_MAX_TAG] for key, value in tags.items()}

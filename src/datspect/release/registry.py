@@ -1,17 +1,18 @@
-"""Versions of the registered model: found by digest, created once, named by aliases."""
+"""Find versions of the registered model, create them once, and name them by aliases."""
 
 import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from filelock import FileLock
 
 from datspect.errors import PromotionError
+from datspect.params.whole import Params, load_params
 from datspect.prediction.files import FOLDER_NAME
 from datspect.running.addresses import repository_root
 from datspect.tracking import required_connection
@@ -20,44 +21,61 @@ from datspect.tracking.connection import Connection
 NAME = "datspect"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 DIGEST_TAG = "datspect.model_digest"
+OUTPUT_TAG = "dvc."
+"""Begins the tags that hold the hashes of outputs in dvc.lock."""
 
 _LOCK_NAME = "mlflow.db.registry.lock"  # in the repository root, where git ignores it
-_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # what stores answer for an alias that is not set
+_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # what stores answer for a name that is not there
 
 
 @dataclass(frozen=True)
 class Version:
-    """One version: its number, its tags, the run of stage `final` it comes from, and where its files are."""
+    """One version: its number, its tags, the run of stage `final` that it comes from, and where its files are."""
 
     number: str
     tags: Mapping[str, str]
     run_id: str | None
     source: str
 
+    @property
+    def outputs(self) -> dict[str, str]:
+        """Path to hash in dvc.lock of every output that the version stands for, sorted by path."""
+        return {
+            key.removeprefix(OUTPUT_TAG): md5 for key, md5 in sorted(self.tags.items()) if key.startswith(OUTPUT_TAG)
+        }
+
+
+class Opened(NamedTuple):
+    """The registry of this repository, with the repository's root and parameters."""
+
+    registry: "Registry"
+    root: Path
+    params: Params
+
 
 @contextmanager
-def opened(experiment: str) -> Iterator["Registry"]:
-    """The registry of the tracking store, for one program of this repository at a time.
+def opened(*, alone: bool = True) -> Iterator[Opened]:
+    """Open the registry in this repository's tracking store; if `alone`, one program of the repository at a time.
 
     Raises
     ------
     TrackingError : the store cannot be reached, or fails within the block.
     """
-    with FileLock(repository_root() / _LOCK_NAME), required_connection(experiment) as connection:
-        yield Registry(connection)
+    root = repository_root()
+    params = load_params(root / "params.yaml")
+    lock = FileLock(root / _LOCK_NAME) if alone else nullcontext()
+    with lock, required_connection(params.tracking.experiment) as connection:
+        yield Opened(Registry(connection), root, params)
 
 
 def model_folder(model: str) -> Path:
-    """The predictor's folder of a version, named by alias or number; fetched where the store is elsewhere.
+    """Return the predictor's folder of a version, given its alias or number; download it from a store elsewhere.
 
     Raises
     ------
     PromotionError : there is no such version.
     """
-    from datspect.params.whole import load_params
-
-    with required_connection(load_params(repository_root() / "params.yaml").tracking.experiment) as connection:
-        registry = Registry(connection)
+    with opened(alone=False) as (registry, _, _):
         version = registry.version(model)
         if version is None:
             raise PromotionError(
@@ -67,28 +85,34 @@ def model_folder(model: str) -> Path:
 
 
 class Registry:
-    """The registered model `NAME` in the store behind a required connection."""
+    """Read and change the registered model `NAME` through a required connection."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
     def version(self, which: str) -> Version | None:
-        """By alias or by number; None if there is none."""
-        from mlflow.exceptions import MlflowException
-
+        """Return the version with this alias or number; None if there is none."""
         client = self.connection.client
-        with self.connection.protected():
-            try:
-                if which.isdecimal():
-                    return _version(client.get_model_version(NAME, which))
-                return _version(client.get_model_version_by_alias(NAME, which))
-            except MlflowException as error:
-                if error.error_code not in _ABSENT:
-                    raise
+        with self.connection.protected(), _passing(*_ABSENT):
+            if which.isdecimal():
+                return _version(client.get_model_version(NAME, which))
+            return _version(client.get_model_version_by_alias(NAME, which))
         return None
 
+    def named(self, which: str) -> Version:
+        """Return the version with this alias or number.
+
+        Raises
+        ------
+        PromotionError : there is none.
+        """
+        version = self.version(which)
+        if version is None:
+            raise PromotionError(f"{NAME} has no version {which}; run datspect register first")
+        return version
+
     def with_digest(self, digest: str) -> Version | None:
-        """The version of these very files, the earliest if there are several."""
+        """Return the earliest version whose files have this digest; None if there is none."""
         with self.connection.protected():
             found = self.connection.client.search_model_versions(
                 f"name = '{NAME}' and tags.`{DIGEST_TAG}` = '{digest}'"
@@ -104,7 +128,7 @@ class Registry:
         description: str,
         extras: Sequence[tuple[str, Path]],
     ) -> Version:
-        """Upload a predictor as a served model and make it a new version; `extras` are further artifacts by name."""
+        """Upload a predictor as a served model and make it a new version; `extras`: names and paths of more files."""
         from datspect.release.serving import write_served_model
         from datspect.tracking.run import model_description
 
@@ -131,32 +155,38 @@ class Registry:
 
     def ensure(self) -> None:
         """Create the registered model if there is none."""
-        from mlflow.exceptions import MlflowException
-
-        with self.connection.protected():
-            try:
-                self.connection.client.create_registered_model(NAME)
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                    raise
+        with self.connection.protected(), _passing("RESOURCE_ALREADY_EXISTS"):
+            self.connection.client.create_registered_model(NAME)
 
     def artifact(self, version: Version, name: str) -> Path:
-        """A file or folder that was stored with a version, by the name it was given."""
+        """Return the path of a file or folder that was stored with a version under this name.
+
+        Raises
+        ------
+        PromotionError : nothing was stored under it, or the file is gone.
+        """
         from mlflow.artifacts import download_artifacts
+        from mlflow.models import Model
         from mlflow.pyfunc import FLAVOR_NAME
 
-        with self.connection.protected(), _without_bars():
+        with self.connection.protected(), _without_bars(), _passing("RESOURCE_DOES_NOT_EXIST"):
             tracking_uri = self.connection.client.tracking_uri
             root = Path(download_artifacts(version.source, tracking_uri=tracking_uri))
-        from mlflow.models import Model
-
-        stored = Model.load(root).flavors[FLAVOR_NAME]["artifacts"]
-        if name not in stored:
-            raise PromotionError(f"version {version.number} of {NAME} has no {name}; it was not made by this project")
-        return root / str(stored[name]["path"])
+            stored = Model.load(root).flavors.get(FLAVOR_NAME, {}).get("artifacts", {})
+            if name not in stored:
+                raise PromotionError(
+                    f"version {version.number} of {NAME} has no {name}; it was not made by this project"
+                )
+            path = root / str(stored[name]["path"])
+            if path.exists():
+                return path
+        raise PromotionError(
+            f"version {version.number} of {NAME}: {name} is gone from MLflow; restore {version.source}, or delete "
+            "the version there and register it again"
+        )
 
     def run_file(self, version: Version, name: str) -> Path:
-        """A report of the run that a version comes from.
+        """Return the path of a report of the run that a version comes from.
 
         Raises
         ------
@@ -179,26 +209,15 @@ class Registry:
         raise AssertionError  # a required connection has raised
 
     def run_tags(self, version: Version) -> dict[str, str]:
-        """Tags of the run that a version comes from; none if there is no such run here."""
-        from mlflow.exceptions import MlflowException
-
-        with self.connection.protected():
-            try:
-                return dict(self.connection.client.get_run(version.run_id).data.tags) if version.run_id else {}
-            except MlflowException as error:
-                if error.error_code not in _ABSENT:
-                    raise
+        """Return the tags of the run that a version comes from; none if there is no such run here."""
+        with self.connection.protected(), _passing(*_ABSENT):
+            return dict(self.connection.client.get_run(version.run_id).data.tags) if version.run_id else {}
         return {}
 
     def set_alias(self, alias: str, version: Version) -> None:
-        """Let `alias` name this version from now on."""
+        """Make `alias` name this version."""
         with self.connection.protected():
             self.connection.client.set_registered_model_alias(NAME, alias, version.number)
-
-    def remove_alias(self, alias: str) -> None:
-        """Let `alias` name nothing."""
-        with self.connection.protected():
-            self.connection.client.delete_registered_model_alias(NAME, alias)
 
     def tag(self, version: Version, tags: Mapping[str, str]) -> None:
         """Set tags of a version."""
@@ -207,7 +226,7 @@ class Registry:
                 self.connection.client.set_model_version_tag(NAME, version.number, key, value)
 
     def model_tags(self) -> dict[str, str]:
-        """Tags of the registered model itself."""
+        """Return the tags of the registered model itself."""
         with self.connection.protected():
             return dict(self.connection.client.get_registered_model(NAME).tags)
         return {}
@@ -223,8 +242,20 @@ def _version(found: Any) -> Version:
 
 
 @contextmanager
+def _passing(*codes: str) -> Iterator[None]:
+    """End the block without an error if the store answers with one of these error codes."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code not in codes:
+            raise
+
+
+@contextmanager
 def _without_bars() -> Iterator[None]:
-    """Without MLflow's progress bars."""
+    """Switch MLflow's progress bars off within the block."""
     name = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
     before = os.environ.get(name)
     os.environ[name] = "false"

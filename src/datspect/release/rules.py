@@ -1,26 +1,25 @@
-"""The rules of the gate: what a version must show to become champion, each with its figures; nothing is read here."""
+"""Ask the rules of the gate: what a version must show to become champion. This module reads no file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from datspect.arrays import FloatArray
+from datspect.arrays import FloatArray, IntArray
 from datspect.evaluation.comparison import Predictions, compare_holdout, compare_out_of_fold
 from datspect.params.promotion import PromotionParams
 
 Outcome = Literal["passed", "FAILED", "refused", "information"]
-"""`refused` cannot be forced; `information` decides nothing."""
+"""`refused` cannot be overridden by force; `information` decides nothing."""
 
 REPRODUCTION_TOLERANCE = 1e-4
-"""Of probabilities that a version gives again of the test set."""
+"""How far a probability may differ when a version predicts its test set again."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule: its outcome, a sentence, and the figures it rests on."""
+    """A rule that was asked: its outcome, a sentence, and the figures that it rests on."""
 
     name: str
     outcome: Outcome
@@ -30,28 +29,28 @@ class Rule:
 
 @dataclass(frozen=True)
 class Decision:
-    """All rules; who is promoted."""
+    """All rules that were asked about one promotion."""
 
     rules: tuple[Rule, ...]
 
     @property
     def refused(self) -> tuple[Rule, ...]:
-        """Rules that nothing overrides."""
+        """The rules that stand against the promotion and cannot be overridden."""
         return tuple(rule for rule in self.rules if rule.outcome == "refused")
 
     @property
     def failed(self) -> tuple[Rule, ...]:
-        """Rules that were not met, the refused ones aside."""
+        """The rules that were not met and that force can override."""
         return tuple(rule for rule in self.rules if rule.outcome == "FAILED")
 
     @property
     def passed(self) -> bool:
-        """Whether no rule stands against it."""
+        """Whether no rule stands against the promotion."""
         return not (self.refused or self.failed)
 
 
 def floors(metrics: Mapping[str, float], limits: PromotionParams) -> list[Rule]:
-    """The version's calibrated answers on its test set against the absolute limits."""
+    """Hold the version's measures on its test set, calibrated, against the absolute limits."""
     return [
         _at_least("ROC AUC on the test set", metrics, "roc_auc", limits.min_roc_auc),
         _at_least("sensitivity, lower bound", metrics, "sensitivity_low", limits.min_sensitivity),
@@ -66,11 +65,11 @@ def floors(metrics: Mapping[str, float], limits: PromotionParams) -> list[Rule]:
 
 
 def not_worse(
-    labels: NDArray[np.int64], challenger: Predictions, champion: Predictions, where: str, limits: PromotionParams
+    labels: IntArray, challenger: Predictions, champion: Predictions, where: str, limits: PromotionParams
 ) -> list[Rule]:
-    """Challenger against champion on the same subjects, neither having seen them: paired bootstrap.
+    """Compare both by a paired bootstrap on the same N subjects, whom neither has seen.
 
-    `labels`: 1 for PD, shape (N,). `where` says which subjects they are.
+    `labels`: 1 for PD, shape (N,). `where` says in words which subjects these are.
     """
     found = compare_out_of_fold(labels, challenger, champion)
     loss, area = _difference(found, "loss_difference"), _difference(found, "roc_auc_difference")
@@ -92,8 +91,8 @@ def not_worse(
     ]
 
 
-def information(labels: NDArray[np.int64], challenger: Predictions, champion: Predictions) -> list[Rule]:
-    """McNemar's and DeLong's tests on the test set; they decide nothing."""
+def information(labels: IntArray, challenger: Predictions, champion: Predictions) -> list[Rule]:
+    """Report McNemar's and DeLong's tests on the test set, which decide nothing; `labels`: 1 for PD, shape (N,)."""
     found = compare_holdout(labels, challenger, champion)
     right = f"only the challenger right {found['n_only_network_right']:.0f}, only the champion right"
     area = _difference(found, "roc_auc_difference")
@@ -111,7 +110,7 @@ def information(labels: NDArray[np.int64], challenger: Predictions, champion: Pr
 
 
 def of_one_kind(challenger: str, champion: str | None) -> Rule:
-    """A phantom's version never replaces one that was made from real scans."""
+    """Refuse to replace a version made from real scans by one made from a phantom."""
     name = "kind of the cohort"
     if challenger == "phantom" and champion == "real":
         finding = "the challenger comes from a PHANTOM, the champion from real scans; use another registered model"
@@ -120,7 +119,7 @@ def of_one_kind(challenger: str, champion: str | None) -> Rule:
 
 
 def traceable(commit: str | None, changed: Sequence[str], lock_commit: str | None) -> list[Rule]:
-    """Commit at training, tracked files that differed from it, and the commit whose dvc.lock holds the results."""
+    """Ask for a commit at training, no changed tracked file then, and a commit whose dvc.lock holds the results."""
     rules = [_link("git commit at training", commit is not None, commit or "none: no git repository, or no commit")]
     listed = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
     finding = f"changed and not committed: {listed}; commit, then dvc repro -f final" if changed else "none"
@@ -130,7 +129,7 @@ def traceable(commit: str | None, changed: Sequence[str], lock_commit: str | Non
 
 
 def reproduced(stored: FloatArray, again: FloatArray) -> Rule:
-    """Probabilities of the test set as they are stored, and as the version gives them again; shape (N,)."""
+    """Compare the stored probabilities of the test set with those that the version gives now; both of shape (N,)."""
     largest = float(np.abs(stored - again).max())
     return _link(
         "stored predictions reproduced",
@@ -141,7 +140,7 @@ def reproduced(stored: FloatArray, again: FloatArray) -> Rule:
 
 
 def looks(count: int) -> Rule:
-    """How often this test set was looked at for a promotion, this time included."""
+    """Report how often this test set was looked at for a promotion, this time included."""
     times = "once" if count == 1 else f"{count} times"
     return Rule(
         "looks at this test set",
@@ -162,7 +161,7 @@ def _rule(name: str, passed: bool, finding: str, figures: Mapping[str, Any] | No
 
 
 def _link(name: str, holds: bool, finding: str, figures: Mapping[str, Any] | None = None) -> Rule:
-    """A link between a version and what it was made from: without it the figures are of nothing known."""
+    """Refuse a version whose link to what it was made from is broken: nobody knows what its figures belong to."""
     return Rule(name, "passed" if holds else "refused", finding, figures or {})
 
 

@@ -1,4 +1,4 @@
-"""What MLflow runs to get the model: models are stored as this code, not as a pickle."""
+"""Give MLflow the model: it runs this file, since models are stored as code and not as a pickle."""
 
 from mlflow.models import set_model
 

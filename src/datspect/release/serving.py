@@ -1,4 +1,4 @@
-"""The predictor as an MLflow model: a NIfTI file in, an answer out, no pickle, this package carried along."""
+"""Serve the predictor as an MLflow model that takes NIfTI files; it carries this package and no pickle."""
 
 import warnings
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ from datspect.prediction.predictor import Answer, Predictor, PreparedScan
 from datspect.tracking import pip_requirements
 
 MAX_SCANS = 64
-"""In one request."""
+"""How many scans one request may hold."""
 MAX_FILE_BYTES = 32 << 20
-"""Of one file as it is sent; a scan has 1.8 MB unpacked."""
+"""How large one sent file may be; a scan has 1.8 MB unpacked."""
 MEASURES = ("sbr_caudate_left", "sbr_caudate_right", "sbr_putamen_left", "sbr_putamen_right", "feature_distance")
-"""Of a scan, sent with the answer."""
+"""Measures of a scan that are sent with the answer."""
 
 _ENTRY = Path(__file__).parent / "served_model.py"
 _PACKAGES = (
@@ -35,19 +35,19 @@ _PACKAGES = (
 
 
 class ScanModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
-    """Answers to scans: columns `nifti` (bytes) and, if wanted, `scan_id`, which comes back as it is."""
+    """Answer scans given in column `nifti` (bytes); an optional column `scan_id` comes back unchanged."""
 
     def load_context(self, context: Any) -> None:
-        """Read the predictor that lies among the model's artifacts."""
+        """Read the predictor from the model's artifacts."""
         self.predictor = Predictor.read(Path(context.artifacts[FOLDER_NAME]), stays=True)
         self.predictor.warm_up()  # now, not at the first request
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
-        """A row a scan.
+        """Return one row per scan.
 
         Raises
         ------
-        MlflowException : a scan cannot be used, which it names by `scan_id` or its place; no scan is answered then.
+        MlflowException : a scan, named by `scan_id` or place, cannot be used; then no scan is answered.
         """
         if len(model_input) > MAX_SCANS:
             raise _refusal(f"{len(model_input)} scans in one request; send at most {MAX_SCANS}")
@@ -73,9 +73,9 @@ class ScanModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
 def write_served_model(
     folder: Path, predictor_folder: Path, *, mlflow_model: Any, extras: Sequence[tuple[str, Path]] = ()
 ) -> None:
-    """Lay the model out as MLflow has it; `extras` are further artifacts, by name."""
+    """Write the model in MLflow's layout; `extras` are names and paths of further artifacts."""
     with warnings.catch_warnings():
-        # Its advice: the signature is given, and an example scan would be somebody's.
+        # MLflow advises an example; the signature is given, and an example scan would be somebody's.
         warnings.filterwarnings("ignore", message="(?s).*input example was not provided", category=UserWarning)
         mlflow.pyfunc.save_model(
             str(folder),
@@ -89,7 +89,7 @@ def write_served_model(
 
 
 def signature() -> ModelSignature:
-    """What goes in and what comes out."""
+    """Return the columns that go in and come out."""
     inputs = [ColSpec(DataType.binary, "nifti"), ColSpec(DataType.string, "scan_id", required=False)]
     texts, numbers = ("scan_id", "prediction", "unlike", "flags"), ("probability", "model_probability", "agreement")
     outputs = [
@@ -101,7 +101,7 @@ def signature() -> ModelSignature:
 
 
 def requirements() -> list[str]:
-    """Pinned packages that the served model needs."""
+    """Return the pinned packages that the served model needs."""
     return [*pip_requirements(), *(f"{package}=={version(package)}" for package in _PACKAGES)]
 
 

@@ -1,11 +1,11 @@
-"""Where a version comes from, as far as its tags tell, and whether what lies on this machine bears it out."""
+"""Tell where a version comes from by its tags, and check that against what lies on this machine."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from datspect.cohort.kind import CohortKind
-from datspect.errors import PromotionError
+from datspect.errors import PromotionError, WeightsError
 from datspect.prediction.files import FOLDER_NAME, predictor_digest
 from datspect.release.dvc_lock import commit_of, content_md5, has_commit, is_cached
 from datspect.release.registry import DIGEST_TAG, Registry, Version
@@ -24,12 +24,12 @@ _FACTS = {
     "result": "datspect.result_id",
     "promoted": "datspect.promoted",
 }
-"""What is printed, by the tag that holds it."""
+"""What is printed of a version, with the tag that holds it."""
 
 
 @dataclass(frozen=True)
 class Trace:
-    """The way back from a version: facts by name, outputs by path, and commands."""
+    """The way back from a version: facts by name, hashes of outputs by path, and the commands that rebuild it."""
 
     number: str
     kind: CohortKind
@@ -42,7 +42,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Check:
-    """Whether one link holds; None where it is not on this machine and cannot be told."""
+    """Whether one link holds; None if this machine does not have what would tell."""
 
     name: str
     holds: bool | None
@@ -50,10 +50,9 @@ class Check:
 
 
 def traced(version: Version, root: Path) -> Trace:
-    """What the version's tags say, and the commit whose dvc.lock has its outputs."""
-    tags = version.tags
-    outputs = {key.removeprefix("dvc."): value for key, value in sorted(tags.items()) if key.startswith("dvc.")}
-    lock_commit = commit_of(root, outputs) if outputs else None
+    """Return what the version's tags say, and the commit whose dvc.lock has its outputs."""
+    tags, outputs = version.tags, version.outputs
+    lock_commit = commit_of(root, outputs)
     facts = {name: tags[tag].replace("\n", ", ") or "none" for name, tag in _FACTS.items() if tag in tags}
     facts = {"MLflow run": version.run_id or "none", "commit of dvc.lock": lock_commit or "not found", **facts}
     return Trace(
@@ -68,7 +67,7 @@ def traced(version: Version, root: Path) -> Trace:
 
 
 def checked(registry: Registry, trace: Trace, root: Path) -> list[Check]:
-    """Follow every link as far as this machine allows."""
+    """Check every link as far as this machine allows."""
     return [
         _model(registry, trace),
         _run(registry, trace),
@@ -92,7 +91,7 @@ def _model(registry: Registry, trace: Trace) -> Check:
     expected = trace.version.tags.get(DIGEST_TAG, "")
     try:
         found = predictor_digest(registry.artifact(trace.version, FOLDER_NAME))
-    except PromotionError as error:
+    except (PromotionError, WeightsError) as error:
         return Check("model in the registry", False, str(error))
     finding = "its files have the digest" if found == expected else f"its files have the digest {found}"
     return Check("model in the registry", found == expected, finding)

@@ -1,0 +1,46 @@
+"""`datspect register` and `trace` on made-up results: a version is named once, and its way back printed."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import typer
+from tests.release.made_up_graph import add_run, write_graph_results
+from tests.release.made_up_versions import new_registry_project
+
+from datspect.commands.register import register
+from datspect.commands.trace import trace
+from datspect.errors import PromotionError
+from datspect.release.registry import Registry
+from datspect.tracking import required_connection
+
+
+def test_a_model_is_registered_once_and_traced_until_its_files_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = new_registry_project(tmp_path, monkeypatch)
+    run = write_graph_results(root)
+    with required_connection("datspect") as connection:
+        registry = Registry(connection)
+    add_run(registry, run)
+    register()
+    register()
+    assert capsys.readouterr().out == (
+        "version 1 of datspect registered (PHANTOM cohort) and is the challenger\n"
+        "version 1 of datspect was registered before (PHANTOM cohort) and is the challenger\n"
+    )
+    trace("challenger", check=True)
+    printed = capsys.readouterr().out
+    assert printed.startswith("version 1 of datspect, PHANTOM cohort\n")
+    assert f"  {registry.named('1').outputs['data/splits.csv']:<36}  data/splits.csv\n" in printed
+    assert "git worktree add ../datspect-version" in printed
+    assert "  holds      model in the registry: its files have the digest\n" in printed
+    assert "  not here   commit at training: " in printed
+    shutil.rmtree(registry.artifact(registry.named("1"), "predictor"))
+    trace("1")  # nothing is looked at
+    with pytest.raises(typer.Exit) as failed:
+        trace("1", check=True)
+    assert failed.value.exit_code == 1
+    assert "  FAILED     model in the registry: " in capsys.readouterr().out
+    with pytest.raises(PromotionError, match="datspect has no version champion"):
+        trace()

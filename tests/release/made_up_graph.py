@@ -1,0 +1,50 @@
+"""What the graph leaves for `datspect register`: made-up results of its stages, in dvc.lock and in MLflow."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tests.release.repositories import commit_lock
+from tests.reporting.results import random_metrics
+from tests.tracking.made_up_results import training_data, write_final
+
+from datspect.io.tables import read_json, write_json, write_table
+from datspect.prediction.files import ARRAYS_NAME, MODEL_NAME, RECORD_NAME
+from datspect.release.dvc_lock import content_md5
+from datspect.release.registering import OUTPUTS
+from datspect.release.registry import Registry
+
+
+def write_graph_results(root: Path, kind: str = "phantom", weights: str = "weights") -> dict[str, Any]:
+    """Every output of a version, and a commit of the dvc.lock that names them; gives run.json of stage `final`."""
+    rng = np.random.default_rng(6)
+    write_final(root, kind)
+    run = read_json(root / "reports/final/run.json") | {"git": {"commit": "c" * 40, "dirty": False, "changed": []}}
+    write_json(root / "reports/final/run.json", run)
+    splits = training_data(kind, rng).splits
+    write_table(root / "data/splits.csv", splits)
+    subjects = splits[["scan_id", "subject_id", "label"]].assign(sex="female", age=60.0, site="one")
+    write_table(root / "data/images/subjects.csv", subjects)
+    folder = root / "models/predictor"
+    parts = {"n_train": 18, "preprocess": {"slices": [40]}, "band": {"half_width": 0.2}}
+    write_json(folder / RECORD_NAME, parts | {"prediction": {"min_agreement": 0.8}})
+    (folder / MODEL_NAME).write_text(weights)
+    (folder / ARRAYS_NAME).write_text("arrays")
+    reports = root / "reports/predictor"
+    test = splits[splits["role"] == "test"]
+    write_table(reports / "predictions.csv", test.assign(prediction="pd"))
+    decisions = random_metrics(rng, ("coverage", "conclusive_accuracy"))
+    metrics = {"cohort_kind": kind, "training_role": decisions, "holdout_decisions": decisions}
+    write_json(reports / "metrics.json", metrics | {"holdout": random_metrics(rng)})
+    (reports / "calibration.png").write_bytes(b"\x89PNG")
+    commit_lock(root, {path: content_md5(root / path) for path in OUTPUTS})
+    return run
+
+
+def add_run(registry: Registry, run: dict[str, Any], status: str = "FINISHED") -> str:
+    """The run of stage `final` for a run.json."""
+    client = registry.connection.client
+    tags = {"datspect.stage": "final", "datspect.result_id": run["result_id"]}
+    run_id = client.create_run(registry.connection.experiment_id, tags=tags).info.run_id
+    client.set_terminated(run_id, status)
+    return str(run_id)

@@ -1,0 +1,141 @@
+"""Versions whose answers are known beforehand, and the images that they are asked about.
+
+The only pixel of an image holds the answer that a version gives to it.
+"""
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.models import Model
+from scipy.special import expit
+from tests.release.repositories import commit_lock
+from tests.tracking.made_up_results import PARAMS_PATH
+from tests.tracking.projects import add_database, new_project
+
+from datspect.evaluation.calibration import Calibration
+from datspect.io.tables import read_json, write_json, write_table
+from datspect.release.membership import subject_digests
+from datspect.release.promoting import Side
+from datspect.release.registering import SALT_TAG
+from datspect.release.registry import NAME, Registry
+
+N = 100
+"""Subjects of the training role, and as many of the test set; every other one has the disease."""
+OUTPUTS = {"models/predictor": "a" * 32 + ".dir", "data/splits.csv": "b" * 32}
+SALT = "00" * 16
+HOLDOUT = {"roc_auc": 0.95, "sensitivity_low": 0.85, "specificity_low": 0.8, "calibration_error": 0.05}
+TAGS = {
+    "datspect.cohort_kind": "phantom",
+    "datspect.git_commit": "c" * 40,
+    "datspect.git_changed": "",
+    "datspect.data_sha256": "the data",
+    "datspect.splits_sha256": "the split",
+    "datspect.test_set": "the test set",
+    **{f"dvc.{path}": md5 for path, md5 in OUTPUTS.items()},
+}
+
+
+@dataclass
+class MadeUpPredictor:
+    """It answers with the pixel of an image, or with what is `known` of a scan, moved by `shift`."""
+
+    shift: float = 0.0
+    known: dict[str, float] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    @property
+    def parts(self) -> SimpleNamespace:
+        return SimpleNamespace(calibration=Calibration(slope=1.0, intercept=0.0))
+
+    @classmethod
+    def read(cls, folder: Path) -> "MadeUpPredictor":
+        return cls(**read_json(folder))
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        return images[:, 0, 0, 0] + self.shift
+
+    def prepare(self, scan: str) -> str:
+        self.asked.append(scan)
+        return scan
+
+    def answers(self, scans: list[str]) -> list[SimpleNamespace]:
+        return [SimpleNamespace(probability=self.known[scan]) for scan in scans]
+
+
+def new_registry_project(folder: Path, patch: pytest.MonkeyPatch) -> Path:
+    """A project folder with params.yaml and a migrated database."""
+    root = new_project(folder, patch)
+    add_database(root)
+    shutil.copy(PARAMS_PATH, root)
+    return root
+
+
+def predictions(role: str, strength: float, seed: int) -> pd.DataFrame:
+    """Log odds of `strength` towards the right class, with noise of variance 1."""
+    numbers = np.arange(N)
+    logits = strength * (2 * (numbers % 2) - 1) + np.random.default_rng(seed).normal(size=N)
+    return pd.DataFrame(
+        {
+            "scan_id": [f"{role}-{number:03d}" for number in numbers],
+            "subject_id": [f"SUBJECT-{role}-{number:03d}" for number in numbers],
+            "label": np.where(numbers % 2, "pd", "control"),
+            "logit": logits,
+            "probability": expit(logits),
+            "dev_fold": numbers // 2 % 4 + 1,
+        }
+    )
+
+
+def add_version(
+    registry: Registry,
+    folder: Path,
+    *,
+    strength: float = 2.0,
+    shift: float = 0.0,
+    trained_on: tuple[str, ...] = (),
+    holdout: dict[str, float] | None = None,
+    development: pd.DataFrame | None = None,
+    tested_on: pd.DataFrame | None = None,
+    **tags: str,
+) -> Side:
+    """A version with a run, as `register` would leave them, and a made-up predictor for its own."""
+    client, experiment_id = registry.connection.client, registry.connection.experiment_id
+    registry.set_model_tag(SALT_TAG, SALT)
+    test = predictions("test", 2.0, seed=1) if tested_on is None else tested_on
+    run_id = client.create_run(experiment_id).info.run_id
+    place = folder / run_id
+    write_table(place / "predictions.csv", test)
+    write_table(place / "dev_predictions.csv", predictions("dev", strength, 2) if development is None else development)
+    for name in ("predictions.csv", "dev_predictions.csv"):
+        client.log_artifact(run_id, str(place / name), "reports")
+    write_json(place / "model/metrics.json", {"holdout": HOLDOUT | (holdout or {})})
+    write_json(place / "model/lineage.json", {"train": subject_digests(trained_on, SALT), "test": []})
+    write_json(place / "model/predictor.json", {"shift": shift})
+    stored = Model()
+    stored.add_flavor(
+        "python_function",
+        loader_module="none",
+        artifacts={name: {"path": f"{name}.json"} for name in ("metrics", "lineage", "predictor")},
+    )
+    stored.save(place / "model/MLmodel")
+    changed: dict[str, Any] = {f"datspect.{name}": value for name, value in tags.items()}
+    created = client.create_model_version(NAME, source=(place / "model").as_uri(), run_id=run_id, tags=TAGS | changed)
+    version = registry.version(str(created.version))
+    assert version is not None
+    return Side(registry, version)
+
+
+def write_graph(root: Path, test: pd.DataFrame) -> None:
+    """Images of the test set and of as many other scans before them, and a commit whose dvc.lock has `OUTPUTS`."""
+    scans = pd.DataFrame({"scan_id": [*(f"other-{k}" for k in range(len(test))), *test["scan_id"]]})
+    pixels = np.concatenate([np.zeros(len(test)), test["probability"]]).astype(np.float32)
+    write_json(root / "data/images/cohort.json", {"digest": TAGS["datspect.data_sha256"]})
+    write_table(root / "data/images/subjects.csv", scans)
+    np.save(root / "data/images/images.npy", pixels[:, None, None, None])
+    commit_lock(root, OUTPUTS)
