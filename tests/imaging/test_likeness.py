@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, shift
 
@@ -136,6 +136,7 @@ def test_scans_of_two_kinds_that_differ_by_noise_alone_are_no_copies(n):
     assert near_copies(np.stack([fingerprint(data) for data in alike])) == []
 
 
+@settings(deadline=None)
 @given(
     voxels=st.tuples(*[st.integers(-3, 3)] * 3),
     scale=st.floats(1e-3, 1e3),

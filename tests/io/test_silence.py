@@ -4,7 +4,8 @@ import warnings
 
 import pytest
 
-from datspect.io.silence import silent
+from datspect.errors import ScanError
+from datspect.io.silence import faults_named, silent
 
 
 def switches() -> tuple[list[object], int]:
@@ -46,4 +47,12 @@ def test_an_error_within_ends_the_silence() -> None:
     before = switches()
     with pytest.raises(ValueError, match="spoilt"), silent():
         raise ValueError("spoilt")
+    assert switches() == before
+
+
+def test_a_fault_of_a_reader_is_named_by_its_type_and_not_quoted() -> None:
+    before = switches()
+    message = r"^not a readable tape file \(StopIteration\); rewind it$"
+    with pytest.raises(ScanError, match=message), faults_named("tape", "rewind it", StopIteration):
+        raise StopIteration("DOE^JANE")
     assert switches() == before
