@@ -17,7 +17,7 @@ from datspect.errors import CohortError
 from datspect.io.tables import read_json, write_json
 from datspect.params.network import ParametersFrom
 from datspect.stages.report import IMAGE_FILES, REPORT_FILES, main
-from datspect.training.results import origin_of_parameters
+from datspect.training.record import origin_of_parameters
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 HOSTILE = "<script>alert(1)</script> | **a** [b](http://example.org/x.png) `c` &lt; \\"

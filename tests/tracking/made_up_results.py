@@ -14,7 +14,7 @@ from datspect.io.tables import read_json, write_table
 from datspect.modeling.heads import FittedHead, Head, initial_weights
 from datspect.params.whole import Params, load_params
 from datspect.stages import cv, final
-from datspect.training import crossval, results, to_mlflow
+from datspect.training import crossval, record, to_mlflow
 from datspect.training.data import TrainingData
 
 N, N_FEATURES, N_EPOCHS = 24, 6, 5
@@ -65,10 +65,10 @@ def write_cv(root: Path, kind: str = "phantom", run_id: str | None = None) -> No
     data, reports, models = training_data(kind, rng), root / "reports/cv", root / "models/cv"
     heads = crossval.cv_heads(data.splits["fold"].to_numpy(), params().classifier, params().training)
     fitted = [_fitted(head, rng) for head in heads]
-    record = _record("cv", root, data)
+    begun = _record("cv", root, data)
     cv.write_reports(cv.evaluate(heads, fitted, data), fitted, data.kind, reports)
     saved = [_saved(models / f"{head.name}.keras", head, [N_FEATURES]) for head in heads]
-    results.write_run_record(reports, record, run_id, heads, saved, to_mlflow.CV_FILES)
+    record.write_run_record(reports, begun, run_id, heads, saved, to_mlflow.FILES["cv"])
 
 
 def write_final(root: Path, kind: str = "phantom") -> None:
@@ -79,16 +79,16 @@ def write_final(root: Path, kind: str = "phantom") -> None:
     dev_folds = data.splits["dev_fold"].to_numpy()
     heads = crossval.final_heads(is_test, dev_folds, params().classifier, params().training)
     fitted = [_fitted(head, rng) for head in heads]
-    record = _record("final", root, data)
+    begun = _record("final", root, data)
     evaluation = final.evaluate(heads, fitted, data, is_test, rng.random(is_test.sum()).astype(np.float32))
     final.write_reports(evaluation, fitted, rng.random((is_test.sum(), 20, 16, 3)), reports)
     saved = [_saved(models / "model.keras", heads[0], [20, 16, 3])]
-    results.write_run_record(reports, record, None, heads, saved, to_mlflow.FINAL_FILES)
+    record.write_run_record(reports, begun, None, heads, saved, to_mlflow.FILES["final"])
 
 
 def _record(stage: str, root: Path, data: TrainingData) -> dict[str, Any]:
     write_table(root / "splits.csv", data.splits)
-    return results.run_record(stage, data, params(), [root / "splits.csv"], root / "splits.csv", REQUIREMENTS)
+    return record.run_record(stage, data, params(), [root / "splits.csv"], root / "splits.csv", REQUIREMENTS)
 
 
 def _fitted(head: Head, rng: np.random.Generator) -> FittedHead:
@@ -102,4 +102,4 @@ def _saved(path: Path, head: Head, input_shape: list[int]) -> dict[str, Any]:
     """Bytes in the place of a model: what is sent is a file, which nobody opens on the way."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(f"weights of {head.name}".encode())
-    return results.saved_model(path, head.name, input_shape)
+    return record.saved_model(path, head.name, input_shape)

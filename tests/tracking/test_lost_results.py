@@ -20,7 +20,7 @@ from datspect.io.arrays import write_array
 from datspect.io.tables import read_json, read_table, write_json, write_table
 from datspect.stages import cv
 from datspect.tracking import TrackingError
-from datspect.training.to_mlflow import CV_FILES
+from datspect.training.to_mlflow import FILES
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +53,7 @@ def outputs(project: Path) -> dict[Path, tuple[bytes, int]]:
 
 
 def assert_all_there(project: Path) -> None:
-    assert {path.name for path in (project / "reports/cv").iterdir()} == {"run.json", *CV_FILES}
+    assert {path.name for path in (project / "reports/cv").iterdir()} == {"run.json", *FILES["cv"]}
     assert {path.stem for path in (project / "models/cv").iterdir()} == set(HEADS)
 
 
@@ -107,7 +107,7 @@ def test_a_server_killed_under_a_training_costs_one_warning_and_relog_sends_it_o
     said += caplog.text
     assert (said.count("cv: sent, as run"), said.count("nothing sent")) == (1, 1)
     sent = assert_sent_whole(recorded, project)
-    assert {path.name for path in (project / "files").rglob("reports/*")} == {"run.json", *CV_FILES}
+    assert {path.name for path in (project / "files").rglob("reports/*")} == {"run.json", *FILES["cv"]}
     assert sorted(path.read_bytes() for path in (project / "files").rglob("*.keras")) == sorted(
         path.read_bytes() for path in (project / "models/cv").iterdir()
     )
@@ -133,5 +133,5 @@ def test_a_server_that_was_never_there_leaves_a_record_without_a_run(inputs, rec
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     relog()
     sent = assert_sent_whole(recorded, project)
-    assert recorded.files(sent) == {"run.json", *CV_FILES}
+    assert recorded.files(sent) == {"run.json", *FILES["cv"]}
     assert outputs(project) == before

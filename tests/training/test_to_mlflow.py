@@ -15,15 +15,12 @@ from datspect.io.tables import read_json, read_table, write_json
 from datspect.params.network import ParametersFrom
 from datspect.training import to_mlflow
 from datspect.training.to_mlflow import (
-    CV_FILES,
-    FINAL_FILES,
+    FILES,
     SUBJECT_LEVEL,
     RecordError,
     flat_metrics,
     read_whole_record,
 )
-
-FILES = {"cv": CV_FILES, "final": FINAL_FILES}
 
 
 @pytest.fixture
@@ -217,7 +214,7 @@ def test_either_of_store_and_artifacts_may_be_the_other_machine(
 def test_what_lies_beside_the_reports_is_not_sent(project: Path, recorded: Recorded) -> None:
     (project / "reports/cv").mkdir(parents=True)
     (project / "reports/cv/notes on patients.txt").write_text("SOMEBODY-01 called")
-    assert recorded.files(record(project, "cv")) == {"run.json", *CV_FILES}
+    assert recorded.files(record(project, "cv")) == {"run.json", *FILES["cv"]}
 
 
 @pytest.mark.parametrize("stage", ["cv", "final"])

@@ -32,12 +32,12 @@ class BackboneParams(Section):
 
     @property
     def frozen(self) -> bool:
-        """Whether heads alone are trained, on the bank of features."""
+        """Return whether heads alone are trained, on the bank of features."""
         return self.trainable == "none"
 
 
 class FinetuningParams(Section):
-    """How a network is trained that is not frozen; epochs and learning rates are those of `training`."""
+    """How a network that is not frozen is trained; epochs and learning rates are those of `training`."""
 
     batch_norm: Literal["frozen", "trained"] = Field(description="its statistics; scale and shift are weights")
     warmup_epochs: int = Field(ge=0, description="first epochs, in which the head alone is trained")

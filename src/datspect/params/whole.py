@@ -59,7 +59,7 @@ class Params(FittingParams):
 
 
 def _split_problems(split: SplitParams, n_of_class: dict[str, int]) -> list[str]:
-    """What cannot work with that many subjects of each class; the split stage knows the last word."""
+    """Return what cannot work with that many subjects of each class; stage `split` has the last word."""
     classes = "(phantom.n_pd, phantom.n_control)"
     if split.test_per_class is None:
         # A stratified test set holds at least this many of each class.

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from datspect.arrays import BoolArray, IntArray
-from datspect.cohort.table import LABELS, targets
+from datspect.cohort.table import label_names, targets
 from datspect.errors import CohortError
 from datspect.evaluation.baselines import (
     Baseline,
@@ -30,9 +30,10 @@ from datspect.io.arrays import read_array
 from datspect.io.tables import read_table, write_json, write_table
 from datspect.params.base import PARAMS_PATH, Sections, read_params
 from datspect.params.judging import BaselinesParams
+from datspect.reporting.tables import with_interval
 from datspect.running.launch import launch
 from datspect.running.progress import progress
-from datspect.training.data import TrainingData, TrainingInputs, read_training_data
+from datspect.training.data import TrainingData, TrainingInputs, in_order, read_training_data
 
 Part = tuple[BoolArray, BoolArray]
 
@@ -49,8 +50,9 @@ class Read(Sections):
 class _Evaluation:
     """One way of holding subjects out, and what the network says of them.
 
-    `subjects`: the held-out rows of the split table with their `place` (fold or role), in the order of the bank;
-    `parts`: training part and held-out part, masks over all subjects; `network`: in the order of `subjects`.
+    subjects : the held-out rows of the split table with their `place` (fold or role), in the order of the bank
+    parts : pairs of masks of shape (N,), who trains and who is held out
+    network : its predictions, in the order of `subjects`
     """
 
     name: str
@@ -94,9 +96,9 @@ def main(
 
 
 def _baselines(images_folder: Path, data: TrainingData, params: BaselinesParams) -> list[Baseline]:
-    """All of them with what they see, rows in the order of the bank."""
+    """Return all baselines with what they see, rows in the order of the bank."""
     scan_ids = data.splits["scan_id"]
-    quality = _in_order(read_table(images_folder / "quality.csv", ["scan_id"]), scan_ids, images_folder / "quality.csv")
+    quality = in_order(read_table(images_folder / "quality.csv", ["scan_id"]), scan_ids, images_folder / "quality.csv")
     subjects = read_table(images_folder / "subjects.csv", ["scan_id", "sex", "age"])
     voxels = read_array(images_folder / "striatum.npy")
     if len(voxels) != len(scan_ids):
@@ -140,13 +142,13 @@ def _holdout(splits: pd.DataFrame, final_folder: Path) -> _Evaluation:
 
 
 def _network_predictions(path: Path, subjects: pd.DataFrame, place: str) -> Predictions:
-    """What the network said of `subjects`, found by scan_id.
+    """Return what the network said of `subjects`, found by scan_id.
 
     Raises
     ------
     CohortError : it spoke of other scans, or of other folds.
     """
-    table = _in_order(
+    table = in_order(
         read_table(path, ["scan_id", place, "logit", "probability", "prediction"]), subjects["scan_id"], path
     )
     moved = table["scan_id"][(table[place].to_numpy() != subjects[place].to_numpy())]
@@ -159,22 +161,6 @@ def _network_predictions(path: Path, subjects: pd.DataFrame, place: str) -> Pred
     )
 
 
-def _in_order(table: pd.DataFrame, scan_ids: "pd.Series[str]", path: Path) -> pd.DataFrame:
-    """Rows of `table` in the order of `scan_ids`.
-
-    Raises
-    ------
-    CohortError : the table is of other scans.
-    """
-    if sorted(table["scan_id"]) != sorted(scan_ids):
-        odd = (set(table["scan_id"]) ^ set(scan_ids)) | set(table["scan_id"][table["scan_id"].duplicated()])
-        raise CohortError(
-            f"{path} has {len(table)} scans, expected each of the {len(scan_ids)} of the split table once; missing, "
-            f"surplus or repeated: {', '.join(sorted(odd))}; run dvc repro"
-        )
-    return table.set_index("scan_id").loc[list(scan_ids)].reset_index()
-
-
 def _counted(parts: Iterable[Part], bar: "tqdm[None]") -> Iterator[Part]:
     for part in parts:
         yield part
@@ -182,14 +168,14 @@ def _counted(parts: Iterable[Part], bar: "tqdm[None]") -> Iterator[Part]:
 
 
 def _predictions_table(said: dict[str, Predictions], evaluation: _Evaluation) -> pd.DataFrame:
-    """A row for each baseline and subject; the probability is empty where a baseline has none."""
+    """Return a row for each baseline and subject; the probability is empty where a baseline has none."""
     tables = []
     for name, predictions in said.items():
         table = evaluation.subjects[["scan_id", "subject_id", "label", evaluation.place]].copy()
         table.insert(0, "baseline", name)
         table["score"] = predictions.scores
         table["probability"] = np.nan if predictions.probabilities is None else predictions.probabilities
-        table["prediction"] = np.array(LABELS)[predictions.predictions]
+        table["prediction"] = label_names(predictions.predictions)
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
 
@@ -213,16 +199,10 @@ def _log_summary(measures: dict[str, dict[str, Any]], name: str, title: str) -> 
         log.info(
             "  %-28s accuracy %s   ROC AUC %s   network minus this: accuracy %s",
             baseline,
-            _with_interval(values, "accuracy", "%.4f"),
-            _with_interval(values, "roc_auc", "%.4f"),
-            _with_interval(values["network_minus_this"], "accuracy_difference", "%+.4f"),
+            with_interval(values, "accuracy"),
+            with_interval(values, "roc_auc"),
+            with_interval(values["network_minus_this"], "accuracy_difference", signed=True),
         )
-
-
-def _with_interval(values: dict[str, float], name: str, number: str) -> str:
-    if name not in values:
-        return "-"
-    return f"{number} ({number} to {number})" % (values[name], values[f"{name}_low"], values[f"{name}_high"])
 
 
 if __name__ == "__main__":

@@ -58,9 +58,11 @@ class Read(Sections):
 
 @dataclass(frozen=True)
 class _Evidence:
-    """What is checked: `subjects` and `images` (N, H, W, 3) in the order of `bank` (draws + 1, N, F).
+    """What is checked.
 
-    `splits`: the table as it is; `folds`: shape (N,), the first that the table gives a scan, `NO_FOLD` for none.
+    subjects, images : N rows, and shape (N, H, W, 3), both in the order of `bank`, shape (draws + 1, N, F)
+    splits : the table as it is
+    folds : shape (N,), the first fold that the table gives a scan, `NO_FOLD` for none
     """
 
     kind: CohortKind
@@ -72,7 +74,7 @@ class _Evidence:
 
     @property
     def targets(self) -> NDArray[np.int64]:
-        """1 for PD, 0 for control, shape (N,)."""
+        """Return 1 for PD and 0 for control, shape (N,)."""
         return targets(self.subjects["label"])
 
 
@@ -161,7 +163,7 @@ def _check_age_sex(evidence: _Evidence, limit: float) -> Check:
 
 
 def _check_training(evidence: _Evidence, params: Read) -> Check:
-    """The training of stage `cv`, shorter, on labels without meaning."""
+    """Train as stage `cv` does, but shorter and on labels without meaning."""
     labels = permuted_labels(evidence.targets, list(evidence.subjects["subject_id"]), params.checks.seed)
     training = params.training.model_copy(update={"epochs": params.checks.permuted_epochs})
     heads = crossval.cv_heads(evidence.folds, params.classifier, training)

@@ -8,19 +8,20 @@ from typing import Any
 
 import pandas as pd
 
-from datspect import tracking
 from datspect.cohort.kind import CohortKind
 from datspect.evaluation.metrics import binary_metrics, fold_mean_auc
 from datspect.io.tables import write_json, write_table
 from datspect.modeling.heads import FittedHead, Head, build_head
 from datspect.modeling.model_files import write_model
-from datspect.params.base import PARAMS_PATH, read_params
+from datspect.params.base import PARAMS_PATH
 from datspect.params.fitting import FittingParams
 from datspect.running.launch import launch
-from datspect.training import crossval, results, to_mlflow
-from datspect.training.data import TrainingData, TrainingInputs, read_training_data
-from datspect.training.fitting import Kept, Sources, WholeModels, fit_folds
+from datspect.training import crossval, results
+from datspect.training.data import TrainingData
+from datspect.training.execution import Places, execution
+from datspect.training.fitting import Sources, WholeModels
 from datspect.training.fold_files import write_fold
+from datspect.training.record import saved_model
 
 log = logging.getLogger("datspect.cv")
 
@@ -44,24 +45,18 @@ def main(
     params_path: Path = PARAMS_PATH,
 ) -> None:
     """Train every fold; write models, history, out-of-fold predictions, Table 1 and metrics; then log them."""
-    params = read_params(FittingParams, params_path)
-    inputs = TrainingInputs.within(images_folder, features_folder, splits_path)
-    data = read_training_data(inputs)
-    sources = Sources(images_folder / "images.npy", backbone_folder)
-    made_from = [*inputs.paths(), sources.images]
-    record = results.run_record("cv", data, params, made_from, splits_path, tracking.pip_requirements())
-    kept = Kept.beside(models_folder, record["result_id"])
-    with to_mlflow.open_stage_run(record) as run:
+    places = Places(
+        images_folder, features_folder, backbone_folder, splits_path, models_folder, reports_folder, params_path
+    )
+    with execution("cv", places) as stage:
+        params, data = stage.params, stage.data
         heads = crossval.cv_heads(data.splits["fold"].to_numpy(), params.classifier, params.training)
-        fitted = fit_folds("cv", heads, data, sources, params, kept)
-        evaluation = evaluate(heads, fitted, data, record["parameters_from"])
+        fitted = stage.fit(heads)
+        evaluation = evaluate(heads, fitted, data, stage.record["parameters_from"])
         write_reports(evaluation, fitted, data.kind, reports_folder)
-        models = _write_models(fitted, sources, params, models_folder)
-        results.write_run_record(reports_folder, record, run.run_id, heads, models, to_mlflow.CV_FILES)
+        models = _write_models(fitted, stage.sources, params, models_folder)
         _say(evaluation.metrics)
-        share = params.tracking.share_subject_level
-        to_mlflow.record_cv(run, reports_folder, models_folder, share_subject_level=share)
-    kept.forget()
+        stage.finish(heads, models)
 
 
 def evaluate(
@@ -70,7 +65,10 @@ def evaluate(
     data: TrainingData,
     parameters_from: Mapping[str, Any] | None = None,
 ) -> Evaluation:
-    """Every subject judged by the fold that has not seen it; `parameters_from` as `results.origin_of_parameters`."""
+    """Judge every subject by the fold that has not seen it.
+
+    `parameters_from`: what `record.origin_of_parameters` gives.
+    """
     scores = crossval.out_of_fold_logits(heads, fitted, data.bank[0])
     probabilities = crossval.probabilities(scores)
     table_1 = crossval.table_1(heads, fitted)
@@ -86,7 +84,7 @@ def evaluate(
 
 
 def write_reports(evaluation: Evaluation, fitted: list[FittedHead], kind: CohortKind, folder: Path) -> None:
-    """Everything but the heads and run.json."""
+    """Write everything but the models and run.json."""
     caption = f"{len(fitted)}-fold cross-validation, {kind.caption}"
     results.write_curves(folder, crossval.history_table(fitted), caption)
     out_of_fold = evaluation.metrics["out_of_fold"]
@@ -98,7 +96,7 @@ def write_reports(evaluation: Evaluation, fitted: list[FittedHead], kind: Cohort
 def _write_models(
     fitted: list[FittedHead], sources: Sources, params: FittingParams, folder: Path
 ) -> list[dict[str, Any]]:
-    """A file for each fold: its head, the layers that were trained, or the whole model; gives entries for run.json."""
+    """Write a file for each fold (its head, the layers that were trained, or the whole model); return their entries."""
     dropout, saved = params.classifier.dropout, []
     whole = WholeModels(sources, params) if params.tracking.log_fold_models == "all" else None
     for head in fitted:
@@ -111,7 +109,7 @@ def _write_models(
             write_fold(path, head, features=False)
         else:
             write_model(path, build_head(head.weights, dropout))
-        saved.append(results.saved_model(path, head.name, shape))
+        saved.append(saved_model(path, head.name, shape))
     return saved
 
 

@@ -67,7 +67,7 @@ def main(images_path: Path, backbone_folder: Path, features_folder: Path, params
 def _extractor(
     backbone_folder: Path, images: NDArray[np.float32], wanted: Literal["auto", "float32", "bfloat16"]
 ) -> tuple[Precision, keras.Model]:
-    """The network and the precision it computes in, which gives the features that float32 gives.
+    """Return the precision to compute in and the network, whose features are those of float32.
 
     Raises
     ------

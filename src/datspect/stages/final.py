@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from datspect import tracking
 from datspect.arrays import BoolArray, FloatArray
 from datspect.cohort.kind import CohortKind
 from datspect.evaluation.calibration import log_odds
@@ -20,20 +19,21 @@ from datspect.io.png import write_figure
 from datspect.io.tables import write_json, write_table
 from datspect.modeling.heads import FittedHead, Head, build_head, logits
 from datspect.modeling.model_files import read_model, write_model
-from datspect.params.base import PARAMS_PATH, read_params
-from datspect.params.fitting import FittingParams
+from datspect.params.base import PARAMS_PATH
 from datspect.running.launch import launch
-from datspect.training import crossval, results, to_mlflow
-from datspect.training.data import TrainingData, TrainingInputs, read_training_data
-from datspect.training.fitting import Kept, Sources, WholeModels, fit_folds
+from datspect.training import crossval, results
+from datspect.training.data import TrainingData
+from datspect.training.execution import Places, execution
+from datspect.training.fitting import WholeModels
 from datspect.training.fold_files import write_own_features
+from datspect.training.record import saved_model
 
 log = logging.getLogger("datspect.final")
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What the trained heads say: of the test set, and, out of fold, of the training role; and the measures."""
+    """What the trained heads say of the test set and, out of fold, of the training role; and the measures."""
 
     holdout: pd.DataFrame
     development: pd.DataFrame
@@ -50,28 +50,21 @@ def main(
     params_path: Path = PARAMS_PATH,
 ) -> None:
     """Train on the training role, save the whole model, predict the test set with it once; then log everything."""
-    params = read_params(FittingParams, params_path)
-    inputs = TrainingInputs.within(images_folder, features_folder, splits_path)
-    data = read_training_data(inputs)
-    sources = Sources(images_folder / "images.npy", backbone_folder)
-    images = read_array(sources.images, memory_mapped=True)
-    is_test = (data.splits["role"] == "test").to_numpy()
-    made_from = [*inputs.paths(), sources.images]
-    record = results.run_record("final", data, params, made_from, splits_path, tracking.pip_requirements())
-    kept = Kept.beside(models_folder, record["result_id"])
-    with to_mlflow.open_stage_run(record) as run:
+    places = Places(
+        images_folder, features_folder, backbone_folder, splits_path, models_folder, reports_folder, params_path
+    )
+    with execution("final", places) as stage:
+        params, data = stage.params, stage.data
+        is_test = (data.splits["role"] == "test").to_numpy()
         heads = crossval.final_heads(is_test, data.splits["dev_fold"].to_numpy(), params.classifier, params.training)
-        fitted = fit_folds("final", heads, data, sources, params, kept)
-        models = _write_models(fitted, WholeModels(sources, params), params.classifier.dropout, models_folder)
-        test_images = np.asarray(images[is_test])
+        fitted = stage.fit(heads)
+        models = _write_models(fitted, WholeModels(stage.sources, params), params.classifier.dropout, models_folder)
+        test_images = np.asarray(read_array(stage.sources.images, memory_mapped=True)[is_test])
         probabilities = _whole_model_probabilities(models_folder / "model.keras", test_images)
-        evaluation = evaluate(heads, fitted, data, is_test, probabilities, record["parameters_from"])
+        evaluation = evaluate(heads, fitted, data, is_test, probabilities, stage.record["parameters_from"])
         write_reports(evaluation, fitted, test_images, reports_folder)
-        results.write_run_record(reports_folder, record, run.run_id, heads, models, to_mlflow.FINAL_FILES)
         _say(evaluation.metrics)
-        share = params.tracking.share_subject_level
-        to_mlflow.record_final(run, reports_folder, models_folder, share_subject_level=share)
-    kept.forget()
+        stage.finish(heads, models)
 
 
 def evaluate(
@@ -84,7 +77,7 @@ def evaluate(
 ) -> Evaluation:
     """Compare the whole model's `probabilities` of the test set, shape (n_test,), and the development heads' own.
 
-    `parameters_from`: as `results.origin_of_parameters` gives it.
+    `parameters_from`: what `record.origin_of_parameters` gives.
     """
     final_features = crossval.features_of(fitted[0], data.bank[0])
     from_features = crossval.probabilities(logits(fitted[0].weights, final_features[is_test]))
@@ -109,10 +102,10 @@ def evaluate(
 
 
 def _write_models(fitted: list[FittedHead], whole: WholeModels, dropout: float, folder: Path) -> list[dict[str, Any]]:
-    """model.keras, the whole final model, and the development heads; gives the first one's entry for run.json.
+    """Write model.keras, the whole final model, and the development heads; return the final model's entry.
 
-    Of development networks that were fine-tuned only their features are kept, in features.npz: ten networks would make
-    a predictor ten times as large and as slow.
+    Fine-tuned development networks leave only their features, in features.npz: ten networks would make a predictor ten
+    times as large and as slow.
     """
     write_model(folder / "model.keras", whole.build(fitted[0]))
     if fitted[0].features is None:
@@ -120,16 +113,16 @@ def _write_models(fitted: list[FittedHead], whole: WholeModels, dropout: float, 
             write_model(folder / f"{head.name}.keras", build_head(head.weights, dropout))
     else:
         write_own_features(folder, fitted)
-    return [results.saved_model(folder / "model.keras", fitted[0].name, whole.image_shape)]
+    return [saved_model(folder / "model.keras", fitted[0].name, whole.image_shape)]
 
 
 def _whole_model_probabilities(path: Path, images: FloatArray) -> FloatArray:
-    """Probabilities by the model as it was saved, read back, in float32; shape (N,)."""
+    """Return probabilities by the model that was saved and is read back, float32, shape (N,)."""
     return np.asarray(read_model(path).predict(images, batch_size=64, verbose=0)[:, 0])
 
 
 def write_reports(evaluation: Evaluation, fitted: list[FittedHead], images: FloatArray, folder: Path) -> None:
-    """Everything but models and run.json; `images` are those of the test set."""
+    """Write everything but models and run.json; `images`: of the test set, shape (n_test, H, W, 3)."""
     metrics, title = evaluation.metrics, CohortKind.of(evaluation.metrics["cohort_kind"]).caption
     results.write_curves(folder, crossval.history_table(fitted), f"final and development heads, {title}")
     results.write_evaluation(folder, evaluation.holdout, metrics["holdout"], f"holdout, {title}")
@@ -141,7 +134,7 @@ def write_reports(evaluation: Evaluation, fitted: list[FittedHead], images: Floa
 
 
 def _write_misclassified(images: FloatArray, holdout: pd.DataFrame, title: str, folder: Path) -> None:
-    """The images on the wrong side of the threshold, with label and probability (the paper's Figure 2)."""
+    """Draw the images on the wrong side of the threshold, with label and probability (the paper's Figure 2)."""
     wrong = (holdout["prediction"] != holdout["label"]).to_numpy()
     titles = [f"{row.scan_id}: {row.label}, P(PD) {row.probability:.3f}" for row in holdout[wrong].itertuples()]
     caption = f"misclassified in the holdout: {wrong.sum()} of {len(holdout)}, {title}"

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from datspect.cohort.table import LABELS, read_cohort
 from datspect.figures.contact_sheet import contact_sheet
+from datspect.figures.spread import ORDER, spread_by_label
 from datspect.imaging.intensity import image_max
 from datspect.imaging.orientation import reorient
 from datspect.imaging.slices import axial_slices
@@ -22,7 +23,6 @@ from datspect.running.launch import launch
 
 MNI_PEAK_SLICE = 38
 """Slice in which the striata of the undeformed head peak (z = 4 mm)."""
-TILES_PER_LABEL = 30
 
 log = logging.getLogger("datspect.phantom")
 
@@ -38,31 +38,14 @@ def main(cohort_folder: Path, truth_path: Path, contact_sheet_path: Path, params
     params = read_params(Read, params_path).phantom
     truth = write_phantom_cohort(cohort_folder, build_laboratory(params))
     write_table(truth_path, truth)
-    shown = scans_to_show(truth)
+    worse = truth[["measured_putamen_left", "measured_putamen_right"]].min(axis=1)
+    shown = truth.assign(worse_putamen=worse).loc[spread_by_label(truth["label"], worse, LABELS)]
     slice_index = round(MNI_PEAK_SLICE + params.z_offset_voxels)
     paths = read_cohort(cohort_folder).scans.set_index("scan_id")["path"]
     images = np.stack([_read_image(cohort_folder / paths[scan_id], slice_index) for scan_id in shown["scan_id"]])
-    caption = (
-        f"PHANTOM, slice {slice_index}, the patient's left on the left; up to {TILES_PER_LABEL} of each label from "
-        "high to low binding ratio of the worse putamen (the number); * has the other label's binding"
-    )
+    caption = f"PHANTOM, slice {slice_index}, {ORDER}; * has the other label's binding"
     write_figure(contact_sheet_path, contact_sheet(images, _titles(shown), caption))
     log.info("%d scans simulated", len(truth))
-
-
-def scans_to_show(truth: pd.DataFrame) -> pd.DataFrame:
-    """Up to `TILES_PER_LABEL` rows of each label, evenly spread from high to low binding of the worse putamen.
-
-    Adds the column `worse_putamen`.
-    """
-    worse = truth[["measured_putamen_left", "measured_putamen_right"]].min(axis=1)
-    ranked = truth.assign(worse_putamen=worse).sort_values("worse_putamen", ascending=False, kind="stable")
-    return pd.concat([_spread(ranked[ranked["label"] == label]) for label in LABELS], ignore_index=True)
-
-
-def _spread(rows: pd.DataFrame) -> pd.DataFrame:
-    picks = np.linspace(0, len(rows) - 1, min(TILES_PER_LABEL, len(rows)))
-    return rows.iloc[picks.round().astype(int)]
 
 
 def _titles(shown: pd.DataFrame) -> list[str]:
@@ -74,7 +57,7 @@ def _titles(shown: pd.DataFrame) -> list[str]:
 
 
 def _read_image(path: Path, slice_index: int) -> NDArray[np.float32]:
-    """One slice scaled to its own maximum, shape (109, 91), values in [0, 1]."""
+    """Return one slice scaled to its own maximum, shape (109, 91), values in [0, 1]."""
     return image_max(axial_slices(reorient(read_volume(path)), [slice_index]))[:, :, 0]
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from datspect.arrays import BoolArray
 from datspect.cohort.kind import CohortKind
-from datspect.cohort.table import LABELS
+from datspect.cohort.table import label_names
 from datspect.evaluation.calibration import decision_measures
 from datspect.evaluation.metrics import binary_metrics
 from datspect.figures.curves import Forecast, calibration_figure
@@ -26,7 +26,7 @@ from datspect.prediction.files import MODEL_NAME, PredictorParts, copy_model, wr
 from datspect.prediction.judging import Judgements, TrainingRole, fit_parts, image_mean, judged
 from datspect.running.launch import launch
 from datspect.training.crossval import FINAL_HEAD
-from datspect.training.data import TrainingData, TrainingInputs, read_training_data
+from datspect.training.data import TrainingData, TrainingInputs, in_order, read_training_data
 from datspect.training.fold_files import read_own_features
 
 log = logging.getLogger("datspect.predictor")
@@ -60,7 +60,7 @@ def main(
     parts = fit_parts(role, _dev_heads(model_folder), data.cohort["kind"], params.preprocess, params.prediction)
     copy_model(model_folder / MODEL_NAME, predictor_folder)
     write_parts(predictor_folder, parts)
-    holdout = _in_order(read_table(final_folder / "predictions.csv"), data.splits[is_test])
+    holdout = _read_in_order(final_folder / "predictions.csv", data.splits[is_test])
     found = judged(parts, holdout["logit"].to_numpy(), _clean(data, is_test, own_features))
     _report(parts, holdout, found, data.targets[is_test], reports_folder)
 
@@ -69,8 +69,8 @@ def _training_role(
     data: TrainingData, is_train: BoolArray, images_folder: Path, final_folder: Path, own_features: OwnFeatures
 ) -> TrainingRole:
     splits = data.splits[is_train]
-    development = _in_order(read_table(final_folder / "dev_predictions.csv"), splits)
-    quality = _in_order(read_table(images_folder / "quality.csv"), splits)
+    development = _read_in_order(final_folder / "dev_predictions.csv", splits)
+    quality = _read_in_order(images_folder / "quality.csv", data.splits)[is_train].reset_index(drop=True)
     images = read_array(images_folder / "images.npy", memory_mapped=True)
     return TrainingRole(
         labels=data.targets[is_train],
@@ -87,13 +87,13 @@ def _training_role(
     )
 
 
-def _in_order(table: pd.DataFrame, splits: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `table` in the order of the scans in `splits`."""
-    return table.set_index("scan_id").loc[splits["scan_id"]].reset_index()
+def _read_in_order(path: Path, splits: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a table in the order of the scans in `splits`."""
+    return in_order(read_table(path, ["scan_id"]), splits["scan_id"], path)
 
 
 def _clean(data: TrainingData, rows: BoolArray, own_features: OwnFeatures) -> NDArray[np.float32]:
-    """Features of the clean images: of the final network if it was trained, else of the bank."""
+    """Return features of the clean images, shape (n, F): by the final network if it was trained, else from the bank."""
     return np.asarray(own_features.get(FINAL_HEAD, data.bank[0])[rows], np.float32)
 
 
@@ -104,11 +104,11 @@ def _dev_heads(model_folder: Path) -> list[HeadWeights]:
 def _report(
     parts: PredictorParts, holdout: pd.DataFrame, found: Judgements, labels: NDArray[np.int64], folder: Path
 ) -> None:
-    """predictions.csv (a row a test subject), metrics.json and calibration.png."""
+    """Write predictions.csv (a row a test subject), metrics.json and calibration.png."""
     table = holdout[["scan_id", "subject_id", "label", "role"]].assign(
         model_probability=holdout["probability"],
         probability=found.probabilities,
-        prediction=np.array(LABELS)[found.predictions],
+        prediction=label_names(found.predictions),
         agreement=found.agreement,
         inconclusive=found.inconclusive.astype(int),
         typical=found.typical.astype(int),

@@ -16,6 +16,7 @@ from datspect.cohort.screening import ScreenedScan, mni_regions, screen_scan
 from datspect.cohort.table import LABELS, OTHER_LABELS, Cohort, read_cohort, scans_digest
 from datspect.errors import CohortError
 from datspect.figures.contact_sheet import contact_sheet
+from datspect.figures.spread import ORDER, spread_by_label
 from datspect.io.arrays import write_array
 from datspect.io.png import write_figure
 from datspect.io.tables import write_json, write_table
@@ -26,8 +27,6 @@ from datspect.running.pool import unordered
 from datspect.running.progress import progress
 
 SUBJECT_COLUMNS = ["scan_id", "subject_id", "label", "sex", "age", "site", "visit"]
-TILES_PER_LABEL = 30
-"""Images of each label on the contact sheet."""
 
 log = logging.getLogger("datspect.preprocess")
 
@@ -51,7 +50,7 @@ def main(cohort_folder: Path, images_folder: Path, params_path: Path = PARAMS_PA
 
 
 def _set_aside(cohort: Cohort) -> tuple[Cohort, dict[str, str]]:
-    """The scans that are to be told apart, and the reason for each one of another label; those are no fault."""
+    """Return the cohort of scans with a label to tell apart, and the reason why each other scan takes no part."""
     labels = cohort.scans.set_index("scan_id")["label"]
     others = labels[labels.isin(OTHER_LABELS)]
     if len(others) == len(labels):
@@ -104,20 +103,9 @@ def _write_contact_sheet(
     path: Path, images: NDArray[np.float32], scans: pd.DataFrame, quality: pd.DataFrame, title: str
 ) -> None:
     putamen = quality[["sbr_putamen_left", "sbr_putamen_right"]].min(axis=1)
-    order = [row for label in LABELS for row in _spread(putamen[(scans["label"] == label).to_numpy()])]
+    order = spread_by_label(scans["label"], putamen, LABELS)
     titles = [f"{scans['scan_id'][row]}\n{scans['label'][row]} {putamen[row]:.2f}" for row in order]
-    caption = (
-        f"{title}, the patient's left on the left; up to {TILES_PER_LABEL} of each label from high to low "
-        "binding ratio of the worse putamen (the number)"
-    )
-    write_figure(path, contact_sheet(images[order, :, :, 1], titles, caption))
-
-
-def _spread(values: "pd.Series[float]") -> list[int]:
-    """Index labels of up to `TILES_PER_LABEL` values, evenly spread from the highest to the lowest."""
-    ordered = values.sort_values(ascending=False, kind="stable").index
-    picks = np.linspace(0, len(ordered) - 1, min(TILES_PER_LABEL, len(ordered))).round().astype(int)
-    return [int(row) for row in ordered[picks]]
+    write_figure(path, contact_sheet(images[order, :, :, 1], titles, f"{title}, {ORDER}"))
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def main(images_folder: Path, splits_path: Path, reports_folder: Path, params_pa
 
 
 def read_inputs(images: Path, splits: Path, reports: Path, params: ReportParams) -> Inputs:
-    """Everything that the report is made of.
+    """Read everything that the report is made of.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def read_inputs(images: Path, splits: Path, reports: Path, params: ReportParams)
 
 
 def _check_presence(images: Path, splits: Path, reports: Path) -> None:
-    """All missing files at once, each with the stage that writes it."""
+    """Raise an error that names all missing files, each with the stage that writes it."""
     written_by = {images / name: "preprocess" for name in IMAGE_FILES} | {splits: "split"}
     written_by |= {reports / stage / name: stage for stage, names in REPORT_FILES.items() for name in names}
     missing = [f"{path}: not found; run dvc repro {stage}" for path, stage in written_by.items() if not path.is_file()]

@@ -25,7 +25,7 @@ _CV, _DEV, _FINAL, _OUTER = 0, 1, 2, 3
 
 
 def cv_heads(folds: IntArray, classifier: ClassifierParams, training: TrainingParams) -> list[Head]:
-    """A head for each fold of the paper's cross-validation; it trains on all the other folds.
+    """Return a head for each fold of the paper's cross-validation; it trains on all the other folds.
 
     `folds`: shape (N,), 1 to n_folds.
     """
@@ -35,27 +35,30 @@ def cv_heads(folds: IntArray, classifier: ClassifierParams, training: TrainingPa
 def final_heads(
     is_test: BoolArray, dev_folds: IntArray, classifier: ClassifierParams, training: TrainingParams
 ) -> list[Head]:
-    """The final head, on the whole training role and validated on nobody, and one for each development fold.
+    """Return the final head, for the whole training role, and a head for each development fold.
 
-    `is_test`, `dev_folds`: shape (N,); no head sees a test subject.
+    `is_test`, `dev_folds`: shape (N,). No head sees a test subject; the final head is validated on nobody.
     """
     final = _head(FINAL_HEAD, np.flatnonzero(~is_test), np.array([], np.int64), classifier, training, (_FINAL, 0))
     return [final, *dev_heads(dev_folds, classifier, training)]
 
 
 def dev_heads(dev_folds: IntArray, classifier: ClassifierParams, training: TrainingParams) -> list[Head]:
-    """A head for each development fold; shape (N,), `NO_FOLD` takes part in none."""
+    """Return a head for each development fold; `dev_folds`: shape (N,), `NO_FOLD` for who takes part in none."""
     return _heads_by_fold("dev", dev_folds, classifier, training, _DEV)
 
 
 def outer_head(name: str, fold: int, folds: IntArray, classifier: ClassifierParams, training: TrainingParams) -> Head:
-    """A head of a nested search: trained outside of `fold` and validated in it."""
+    """Return a head of a nested search: it trains outside of `fold` and is validated in it; `folds`: shape (N,)."""
     train_rows, validation_rows = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
     return _head(name, train_rows, validation_rows, classifier, training, (_OUTER, fold))
 
 
 def train(heads: Sequence[Head], bank: FloatArray, labels: IntArray, batch_size: int, what: str) -> list[FittedHead]:
-    """Fit `heads` as one stack, with a progress line named `what`."""
+    """Fit `heads` as one stack, with a progress line named `what`.
+
+    `bank`: shape (draws + 1, N, F); `labels`: shape (N,).
+    """
     with _epochs_bar(heads, what, only_on_terminal=False) as bar:
         return fit_heads(heads, bank, labels, batch_size=batch_size, report=partial(_move, bar))
 
@@ -63,15 +66,15 @@ def train(heads: Sequence[Head], bank: FloatArray, labels: IntArray, batch_size:
 def trained_until(
     epochs: Sequence[int], heads: Sequence[Head], bank: FloatArray, labels: IntArray, batch_size: int, what: str
 ) -> Iterator[list[FittedHead]]:
-    """The heads after each of `epochs`, as from `heads_after`, with a bar named `what` on a terminal."""
+    """Yield the heads after each of `epochs`, as `heads_after` does, with a bar named `what` on a terminal."""
     with _epochs_bar(heads, what, only_on_terminal=True) as bar:
         yield from heads_after(epochs, heads, bank, labels, batch_size=batch_size, report=partial(_move, bar))
 
 
 def out_of_fold_logits(heads: Sequence[Head], fitted: Sequence[FittedHead], clean: FloatArray) -> FloatArray:
-    """Each subject's log odds by the head that validated on it, shape (N,); NaN where none did.
+    """Return each subject's log odds by the head that validated on it, shape (N,); NaN where none did.
 
-    `clean`: what the frozen network makes of the clean images, shape (N, F).
+    `clean`: features of the clean images by the frozen network, shape (N, F).
     """
     scores = np.full(len(clean), np.nan)
     for head, result in zip(heads, fitted, strict=True):
@@ -81,17 +84,24 @@ def out_of_fold_logits(heads: Sequence[Head], fitted: Sequence[FittedHead], clea
 
 
 def features_of(fitted: FittedHead, clean: FloatArray) -> FloatArray:
-    """What a head was given of the clean images: by its own network if it has one, else `clean`, the bank's."""
+    """Return the features that a head sees of the clean images, shape (N, F).
+
+    They come from its own network if it has one, else from the bank, `clean`.
+    """
     return clean if fitted.features is None else fitted.features
 
 
 def probabilities(scores: FloatArray) -> FloatArray:
-    """Log odds to probabilities, in double precision."""
+    """Return probabilities for log odds of any shape, in double precision.
+
+    >>> probabilities(np.array([0.0, np.log(3)])).round(2).tolist()
+    [0.5, 0.75]
+    """
     return np.asarray(expit(scores.astype(np.float64)))
 
 
 def history_table(fitted: Sequence[FittedHead]) -> pd.DataFrame:
-    """The curves of all heads as one long table: head, epoch (from 1), then a column a curve."""
+    """Return the curves of all heads as one long table: head, epoch (from 1), then a column a curve."""
     tables = []
     for result in fitted:
         curves = pd.DataFrame(result.history)
@@ -102,7 +112,7 @@ def history_table(fitted: Sequence[FittedHead]) -> pd.DataFrame:
 
 
 def table_1(heads: Sequence[Head], fitted: Sequence[FittedHead]) -> pd.DataFrame:
-    """The paper's Table 1: the last epoch of every fold."""
+    """Return the paper's Table 1: the last epoch of every fold."""
     last = pd.DataFrame([{name: result.history[name][-1] for name in TABLE_1_MEASURES} for result in fitted])
     last.insert(0, "n_validation", [len(head.validation_rows) for head in heads])
     last.insert(0, "n_train", [len(head.train_rows) for head in heads])
@@ -111,7 +121,7 @@ def table_1(heads: Sequence[Head], fitted: Sequence[FittedHead]) -> pd.DataFrame
 
 
 def table_1_summary(table: pd.DataFrame) -> dict[str, float]:
-    """Means over folds weighted by the size of the validation set, and plain standard deviations (ddof 0)."""
+    """Return means over folds, weighted by the size of the validation set, and plain standard deviations (ddof 0)."""
     summary: dict[str, float] = {}
     for name in TABLE_1_MEASURES:
         mean, sd = weighted_mean_and_sd(table[name].to_numpy(), table["n_validation"].to_numpy())

@@ -29,7 +29,7 @@ class TrainingInputs:
 
     @classmethod
     def within(cls, images_folder: Path, features_folder: Path, splits: Path) -> Self:
-        """By the names under which the stages before wrote them."""
+        """Name the files as the stages before wrote them."""
         return cls(
             subjects=images_folder / "subjects.csv",
             cohort=images_folder / "cohort.json",
@@ -39,16 +39,18 @@ class TrainingInputs:
         )
 
     def paths(self) -> list[Path]:
-        """All of them, in a fixed order."""
+        """Return all of them, in a fixed order."""
         return [self.subjects, self.cohort, self.splits, self.bank, self.bank_record]
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Rows of `splits` (columns of the split table and `target`), in the order of the subjects in the bank.
+    """What a training stage learns from.
 
-    `bank`: shape (draws + 1, N, F), float16; `target`: 1 for PD, 0 for control; `cohort`: its kind and digest;
-    `bank_record`: how the bank was made.
+    splits : the split table and `target` (1 for PD, 0 for control), in the order of the subjects in the bank
+    bank : shape (draws + 1, N, F), float16
+    cohort : its kind and digest
+    bank_record : how the bank was made
     """
 
     splits: pd.DataFrame
@@ -63,8 +65,24 @@ class TrainingData:
 
     @property
     def targets(self) -> NDArray[np.int64]:
-        """1 for PD, 0 for control, shape (N,)."""
+        """Return 1 for PD and 0 for control, shape (N,)."""
         return self.splits["target"].to_numpy(np.int64)
+
+
+def in_order(table: pd.DataFrame, scan_ids: "pd.Series[str]", path: Path) -> pd.DataFrame:
+    """Return the rows of `table`, which came from `path`, in the order of `scan_ids`.
+
+    Raises
+    ------
+    CohortError : the table does not hold each of these scans once, and no other.
+    """
+    if sorted(table["scan_id"]) != sorted(scan_ids):
+        odd = (set(table["scan_id"]) ^ set(scan_ids)) | set(table["scan_id"][table["scan_id"].duplicated()])
+        raise CohortError(
+            f"{path} has {len(table)} scans, expected each of the {len(scan_ids)} of the split table once; missing, "
+            f"surplus or repeated: {', '.join(sorted(odd))}; run dvc repro"
+        )
+    return table.set_index("scan_id").loc[list(scan_ids)].reset_index()
 
 
 def read_training_data(inputs: TrainingInputs, *, memory_mapped: bool = False) -> TrainingData:

@@ -1,4 +1,4 @@
-"""Every fold of a stage fitted, by one of two ways: heads as a stack on the bank, or each with a network of its own."""
+"""Fits every fold of a stage: heads as one stack on the bank, or each fold with a network of its own."""
 
 import logging
 import shutil
@@ -29,7 +29,7 @@ from datspect.training.data import TrainingData
 from datspect.training.fold_files import FileCheckpoints, read_fold, write_fold
 
 UNFINISHED = ".unfinished"
-"""Folder beside those of the models; what a stage has finished of a result lies there until the whole is done."""
+"""Folder beside those of the models; finished folds of a result lie there until the whole is done."""
 
 log = logging.getLogger("datspect.folds")
 
@@ -47,7 +47,7 @@ def fit_folds(
 ) -> list[FittedHead]:
     """Fit all heads, each as if alone.
 
-    Those of a fine-tuning that are finished stay in `kept`, so that a start after a crash does the others only.
+    Finished folds of a fine-tuning stay in `kept`, so that a start after a crash fits only the others.
     """
     if params.backbone.frozen:
         return crossval.train(heads, data.bank, data.targets, params.training.batch_size, stage)
@@ -64,30 +64,30 @@ def fit_folds(
 
 @dataclass(frozen=True)
 class Kept:
-    """Finished folds of one result in files; `key` changes with code, parameters, data and split."""
+    """Folds of one result that are finished, in files; `key` changes with code, parameters, data and split."""
 
     folder: Path
     key: str
 
     @classmethod
     def beside(cls, models_folder: Path, result_id: str) -> "Kept":
-        """Of the stage that writes to `models_folder`."""
+        """Return the kept folds of the stage that writes its models to `models_folder`."""
         return cls(models_folder.parent / UNFINISHED / models_folder.name, f"{result_id}-{keras.backend.backend()}")
 
     def path(self, name: str) -> Path:
-        """Of a finished fold."""
+        """Return the file of a finished fold."""
         return self.folder / self.key / f"{name}.npz"
 
     def checkpoint(self, name: str) -> Path:
-        """Of a fold in the making."""
+        """Return the file of an unfinished fold."""
         return self.folder / self.key / "checkpoints" / f"{name}.npz"
 
     def finished(self, heads: Sequence[Head]) -> dict[str, FittedHead]:
-        """Those of `heads` that are there, by name."""
+        """Return the finished ones among `heads`, by name."""
         return {head.name: read_fold(self.path(head.name)) for head in heads if self.path(head.name).is_file()}
 
     def keep(self, fitted: FittedHead) -> None:
-        """Write a finished fold, and remove its checkpoint."""
+        """Write a finished fold and remove its checkpoint."""
         write_fold(self.path(fitted.name), fitted)
         self.checkpoint(fitted.name).unlink(missing_ok=True)
 
@@ -98,7 +98,7 @@ class Kept:
                 shutil.rmtree(other)
 
     def forget(self) -> None:
-        """Remove everything: the result is whole."""
+        """Remove everything, since the result is whole."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -110,7 +110,7 @@ class _Piece:
 
 
 class WholeModels:
-    """Backbone and head in one model, the way images come in and probabilities out."""
+    """Builds whole models, backbone and head: images come in, probabilities go out."""
 
     def __init__(self, sources: Sources, params: FittingParams) -> None:
         shape = read_array(sources.images, memory_mapped=True).shape[1:3]
@@ -121,11 +121,11 @@ class WholeModels:
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        """Of one image: rows, columns, channels."""
+        """Return the shape of one image: rows, columns, channels."""
         return tuple(self._backbone.input_shape[1:])
 
     def build(self, fitted: FittedHead) -> keras.Model:
-        """The model of a head, with the layers that were trained with it; good until the next one is built."""
+        """Return the model of a head with the layers that were trained with it; building the next one changes it."""
         arrays = [(name, fitted.layers.get(name, frozen)) for name, frozen in self._arrays]
         set_layer_arrays(self._backbone, arrays)
         return build_classifier(self._backbone, fitted.weights, self._dropout)
@@ -134,7 +134,10 @@ class WholeModels:
 def fit_networks(
     what: str, heads: Sequence[Head], material: Material, executor: ExecutorParams, kept: Kept
 ) -> dict[str, FittedHead]:
-    """Fine-tune a network for each of `heads`, with a progress line named `what`; by name, each in `kept` once done."""
+    """Fine-tune a network for each of `heads`, with a progress line named `what`.
+
+    Return the fitted folds by name; each is in `kept` as soon as it is done.
+    """
     pieces = [_Piece(head, kept.checkpoint(head.name), executor.checkpoint_minutes) for head in heads]
     fitted: dict[str, FittedHead] = {}
     n_epochs = len(heads[0].learning_rates)
@@ -154,12 +157,12 @@ def fit_networks(
 
 
 def _fit(material: Material, piece: _Piece, report: Any) -> FittedHead:
-    """In whichever process."""
+    """Fit one fold, in whichever process this runs."""
     return fit_fold(piece.head, material, report, FileCheckpoints(piece.checkpoint, piece.minutes))
 
 
 def material_of(data: TrainingData, sources: Sources, params: FittingParams) -> Material:
-    """What all folds of a fine-tuning share."""
+    """Return what all folds of a fine-tuning share."""
     images = np.asarray(read_array(sources.images), np.float32)
     backbone = build_backbone(params.backbone.architecture, images.shape[1:3])
     read_weights(sources.backbone_folder / "backbone.weights.h5", backbone)

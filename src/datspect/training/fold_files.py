@@ -1,4 +1,4 @@
-"""A fitted fold, whole or in the making, as a file of arrays; nothing is pickled."""
+"""Fitted folds and checkpoints of unfinished ones as files of arrays; nothing is pickled."""
 
 import time
 import zipfile
@@ -52,7 +52,7 @@ def read_fold(path: Path) -> FittedHead:
 
 
 def write_own_features(folder: Path, fitted: Sequence[FittedHead]) -> None:
-    """Write what each fold's own network makes of everybody, by the names of the folds; the first is the final one."""
+    """Write the features, shape (N, F), that each fold's own network makes of everybody, by the names of the folds."""
     arrays = {result.name: np.asarray(result.features, np.float32) for result in fitted}
     _write(folder / OWN_FEATURES, arrays)
 
@@ -65,14 +65,14 @@ def read_own_features(folder: Path) -> dict[str, NDArray[np.float32]]:
 
 @dataclass(eq=False)
 class FileCheckpoints:
-    """Keeps a fold in a file, at most every so many minutes."""
+    """Keeps an unfinished fold in a file, at most once in so many minutes."""
 
     path: Path
     minutes: float
     _last: float = field(default_factory=time.monotonic)
 
     def read(self) -> Checkpoint | None:
-        """The last checkpoint; None if there is none."""
+        """Return the last checkpoint; None if there is none."""
         if not self.path.is_file():
             return None
         arrays = _read(self.path)

@@ -1,4 +1,4 @@
-"""Give every subject its place: a cross-validation fold, a role, and a development fold inside the training role."""
+"""Gives every subject a cross-validation fold, a role, and a development fold inside the training role."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,11 +9,11 @@ from datspect.errors import CohortError, ParamsError
 from datspect.params.data import SplitParams
 
 NO_FOLD = 0
-"""`dev_fold` of a test subject: it takes part in no development."""
+"""`dev_fold` of a test subject, who takes part in no development."""
 
 
 def assign_splits(subjects: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
-    """Stratified folds, test set and development folds; seeded, and the same for any order of the rows.
+    """Draw stratified folds, test set and development folds; they are the same for any order of the rows.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def assign_splits(subjects: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
 
 
 def subject_folds(scans: pd.DataFrame, n_folds: int, seed: int, purpose: str) -> npt.NDArray[np.int64]:
-    """Stratified folds, 1 to `n_folds`, of scans in their order, all scans of a subject in one; shape (N,).
+    """Return stratified folds, 1 to `n_folds`, one for each scan, shape (N,); scans of a subject share one.
 
     `scans`: columns subject_id, label; `purpose` names the folds in an error.
 

@@ -1,4 +1,4 @@
-"""From what a training stage left on disk to its run in MLflow: one way for the stage and for `datspect relog`."""
+"""Sends what a training stage left on disk to its run in MLflow, for the stage and for `datspect relog` alike."""
 
 import logging
 import math
@@ -23,14 +23,16 @@ _FILES = (
     "confusion.csv", "curves.csv", "history.csv", "metrics.json", "pr.csv", "pr.png", "predictions.csv", "roc.csv",
     "roc.png", "training.png",
 )  # fmt: skip
-CV_FILES = (*_FILES, "table1.csv")
-FINAL_FILES = (*_FILES, "dev_predictions.csv", "misclassified.png", "table2.csv")
-"""What a stage reports, beside run.json; nothing else in its folder is ever sent."""
+FILES: Mapping[str, tuple[str, ...]] = {
+    "cv": (*_FILES, "table1.csv"),
+    "final": (*_FILES, "dev_predictions.csv", "misclassified.png", "table2.csv"),
+}
+"""What each stage reports, beside run.json; nothing else in its folder is ever sent."""
 
 SUBJECT_LEVEL = frozenset({"predictions.csv", "dev_predictions.csv", "misclassified.png"})
 """Reports that show single subjects: of a real cohort they stay on this machine, unless they are to be shared."""
 
-_ASIDE = ("fold", "n_train", "n_validation")  # columns of table1.csv that are no measures
+_ASIDE = ("fold", "n_train", "n_validation")  # columns of table1.csv that are not measures
 _TO_MEND = "run `dvc checkout`, or `dvc repro` if that does not help"
 
 
@@ -87,7 +89,7 @@ RECORDERS: Mapping[str, Callable[..., None]] = {"cv": record_cv, "final": record
 
 
 def read_whole_record(reports_folder: Path, models_folder: Path) -> dict[str, Any]:
-    """run.json, once all that belongs to it is there and unchanged.
+    """Return run.json if all that belongs to it is there and unchanged.
 
     Raises
     ------
@@ -107,7 +109,11 @@ def read_whole_record(reports_folder: Path, models_folder: Path) -> dict[str, An
 
 
 def flat_metrics(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """Nested metrics as `outer/inner` numbers, text left out."""
+    """Return nested metrics as `outer/inner` numbers; text is left out.
+
+    >>> flat_metrics({"cv": {"accuracy": 0.5, "note": "text"}, "n": 3})
+    {'cv/accuracy': 0.5, 'n': 3.0}
+    """
     flat: dict[str, float] = {}
     for name, value in metrics.items():
         if isinstance(value, Mapping):
@@ -120,13 +126,13 @@ def flat_metrics(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, floa
 def _record_whole(
     run: tracking.Run, record: Mapping[str, Any], folder: Path, subjects: str, context: str, *, share: bool
 ) -> None:
-    """The cohort as the run's input (`subjects` names the table of those in use), its metrics and its files."""
+    """Log the cohort as the run's input (`subjects` names the table of those in use), the metrics and the files."""
     cohort = record["cohort"]
     run.log_dataset(read_table(folder / subjects), name=cohort["kind"], digest=cohort["digest"], context=context)
     metrics: dict[str, Any] = read_json(folder / "metrics.json")
     # Not the number of the trial, which measures nothing: a tag holds it.
     run.log_metrics(flat_metrics({name: value for name, value in metrics.items() if name != "parameters_from"}))
-    may_leave = share or CohortKind.of(cohort["kind"]) is CohortKind.PHANTOM
+    may_leave = share or cohort["kind"] == CohortKind.PHANTOM  # whatever is not a phantom stays
     withheld = SUBJECT_LEVEL & set(record["files"]) if run.leaves_this_machine and not may_leave else set()
     if withheld:
         run.set_tags({"datspect.subject_level": "withheld"})
@@ -154,7 +160,7 @@ def _record_model(
 
 
 def _curves(history: pd.DataFrame, head: str) -> dict[str, Any]:
-    """Curves of one head; one that it does not have, such as validation on nobody, is left out."""
+    """Return the curves of one head without those that it does not have, such as validation on nobody."""
     columns = history[history["head"] == head].sort_values("epoch").drop(columns=["head", "epoch"])
     return {f"epoch/{name}": columns[name].to_numpy() for name in columns if columns[name].map(math.isfinite).all()}
 

@@ -19,7 +19,7 @@ from datspect.params.network import ParametersFrom, StudyName
 from datspect.params.whole import Params, load_params
 from datspect.running.executors import Report, completed, places
 from datspect.tracking.provenance import files_digest
-from datspect.training import results
+from datspect.training import record
 from datspect.training.data import TrainingData, TrainingInputs, read_training_data
 from datspect.tuning import to_mlflow
 from datspect.tuning.applying import applied, difference
@@ -262,7 +262,7 @@ def _say_start(chosen: Chosen, study: Study, n_trials: int) -> None:
 def _run(chosen: Chosen, name: str, key: str) -> Iterator[tracking.Run]:
     """The run in MLflow that is found again by `key`."""
     params = {"tune": _settings(chosen), "space": chosen.space.description(), "training": chosen.identity.training}
-    tags, experiment = results.data_tags(chosen.data, chosen.identity.split), chosen.params.tracking.experiment
+    tags, experiment = record.data_tags(chosen.data, chosen.identity.split), chosen.params.tracking.experiment
     with to_mlflow.open_study_run(name, key, experiment=experiment, params=params, tags=tags) as run:
         yield run
 

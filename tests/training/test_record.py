@@ -13,8 +13,8 @@ from tests.tracking.projects import new_project
 from datspect.io.digests import file_digest
 from datspect.io.tables import read_json, read_table
 from datspect.params.network import ParametersFrom
-from datspect.training.results import origin_of_parameters
-from datspect.training.to_mlflow import CV_FILES, FINAL_FILES
+from datspect.training.record import origin_of_parameters
+from datspect.training.to_mlflow import FILES
 
 SPLITS_SHA256 = "1a2b3c4d5e6f" + "7" * 52
 STUDY = ParametersFrom(study="wide", trial=7, split="1a2b3c4d5e6f")
@@ -46,8 +46,10 @@ def test_the_record_names_what_the_result_was_made_from(project: Path) -> None:
     assert started <= written
 
 
-@pytest.mark.parametrize(("stage", "expected"), [("cv", CV_FILES), ("final", FINAL_FILES)])
-def test_the_record_holds_the_digest_of_every_file_and_model(project: Path, stage: str, expected: list[str]) -> None:
+@pytest.mark.parametrize(("stage", "expected"), FILES.items())
+def test_the_record_holds_the_digest_of_every_file_and_model(
+    project: Path, stage: str, expected: tuple[str, ...]
+) -> None:
     made_up_results.write_result(project, stage)
     folder = project / "reports" / stage
     record = read_json(folder / "run.json")

@@ -1,0 +1,69 @@
+"""One execution of a stage that fits folds: what it reads, the run that it opens, and what it leaves."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datspect import tracking
+from datspect.modeling.heads import FittedHead, Head
+from datspect.params.base import read_params
+from datspect.params.fitting import FittingParams
+from datspect.training import to_mlflow
+from datspect.training.data import TrainingData, TrainingInputs, read_training_data
+from datspect.training.fitting import Kept, Sources, fit_folds
+from datspect.training.record import run_record, write_run_record
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the stage reads and writes, as its command names it."""
+
+    images: Path
+    features: Path
+    backbone: Path
+    splits: Path
+    models: Path
+    reports: Path
+    params: Path
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A stage at work: what it has read, the record that run.json begins with, and the open run."""
+
+    stage: str
+    places: Places
+    params: FittingParams
+    data: TrainingData
+    sources: Sources
+    record: Mapping[str, Any]
+    run: tracking.Run
+    kept: Kept
+
+    def fit(self, heads: Sequence[Head]) -> list[FittedHead]:
+        """Fit all heads, each as if alone."""
+        return fit_folds(self.stage, heads, self.data, self.sources, self.params, self.kept)
+
+    def finish(self, heads: Sequence[Head], models: Sequence[Mapping[str, Any]]) -> None:
+        """Write run.json, when all other files are in place, and send the result to MLflow."""
+        reports, files = self.places.reports, to_mlflow.FILES[self.stage]
+        write_run_record(reports, self.record, self.run.run_id, heads, models, files)
+        share = self.params.tracking.share_subject_level
+        to_mlflow.RECORDERS[self.stage](self.run, reports, self.places.models, share_subject_level=share)
+
+
+@contextmanager
+def execution(stage: str, places: Places) -> Iterator[Execution]:
+    """Read what the stage needs and open its run; forget the kept folds once the result is whole."""
+    params = read_params(FittingParams, places.params)
+    inputs = TrainingInputs.within(places.images, places.features, places.splits)
+    data = read_training_data(inputs)
+    sources = Sources(places.images / "images.npy", places.backbone)
+    made_from = [*inputs.paths(), sources.images]
+    record = run_record(stage, data, params, made_from, places.splits, tracking.pip_requirements())
+    kept = Kept.beside(places.models, record["result_id"])
+    with to_mlflow.open_stage_run(record) as run:
+        yield Execution(stage, places, params, data, sources, record, run, kept)
+    kept.forget()
