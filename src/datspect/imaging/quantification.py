@@ -35,7 +35,8 @@ def specific_binding_ratio(data: Voxels, target: Mask | VoxelIndices, reference:
     ----------
     EANM/SNMMI guideline for dopaminergic imaging, 2020, doi:10.1007/s00259-020-04817-8.
     """
-    return _ratio(_mean(data, target, "target"), _mean(data, reference, "reference"))
+    mean = _positive_mean(data, reference)
+    return (_mean(data, target, "target") - mean) / mean
 
 
 def measure_binding(data: Voxels, regions: Regions) -> dict[str, float]:
@@ -57,8 +58,8 @@ def measure_binding(data: Voxels, regions: Regions) -> dict[str, float]:
     ScanError : `data` does not have the shape that `regions` was made for.
     EmptyRegionError : a region has no voxel, or the reference mean is not positive.
     """
-    reference = _reference_mean(data, regions)
-    return {name: _ratio(_mean(data, target, name), reference) for name, target in regions.targets.items()}
+    reference = reference_mean(data, regions)
+    return {name: (_mean(data, target, name) - reference) / reference for name, target in regions.targets.items()}
 
 
 def asymmetry_index(left: float, right: float) -> float:
@@ -90,17 +91,31 @@ def peak_slice(data: Voxels, regions: Regions) -> int:
     ScanError : `data` does not have the shape that `regions` was made for.
     EmptyRegionError : a region has no voxel, or the reference mean is not positive.
     """
-    reference = _reference_mean(data, regions)
+    reference = reference_mean(data, regions)
     box = np.asarray(data[regions.striatal_box], dtype=np.float32)
     excess = np.maximum(box - np.float32(reference), 0).sum(axis=(0, 1))
     profile = gaussian_filter1d(excess, PEAK_SMOOTHING_SLICES, mode="nearest")
     return int(regions.striatal_box[2].start) + int(np.argmax(profile))
 
 
-def _reference_mean(data: Voxels, regions: Regions) -> float:
+def reference_mean(data: Voxels, regions: Regions) -> float:
+    """Return the mean of the reference region in `data`, shape (X, Y, Z); it is positive.
+
+    Raises
+    ------
+    ScanError : `data` does not have the shape that `regions` was made for.
+    EmptyRegionError : the region has no voxel, or its mean is not positive.
+    """
     if data.shape != regions.shape:
         raise ScanError(f"expected shape {regions.shape}, got {data.shape}; reorient or resample the volume first")
-    return _mean(data, regions.reference, "reference")
+    return _positive_mean(data, regions.reference)
+
+
+def _positive_mean(data: Voxels, reference: Mask | VoxelIndices) -> float:
+    mean = _mean(data, reference, "reference")
+    if not mean > 0:
+        raise EmptyRegionError(f"the mean of the reference region is {mean:g}; expected a positive value")
+    return mean
 
 
 def _mean(data: Voxels, region: Mask | VoxelIndices, name: str) -> float:
@@ -108,9 +123,3 @@ def _mean(data: Voxels, region: Mask | VoxelIndices, name: str) -> float:
     if values.size == 0:
         raise EmptyRegionError(f"the {name} region holds no voxel; check the affine and z_offset_voxels")
     return float(np.mean(values, dtype=np.float64))
-
-
-def _ratio(target: float, reference: float) -> float:
-    if not reference > 0:
-        raise EmptyRegionError(f"the mean of the reference region is {reference:g}; expected a positive value")
-    return (target - reference) / reference
