@@ -15,7 +15,7 @@ def switches() -> tuple[list[object], int]:
 def test_nothing_is_said_within_and_everything_after(caplog: pytest.LogCaptureFixture) -> None:
     before = switches()
     with silent():
-        warnings.warn("DOE^JANE", stacklevel=1)  # an error in these tests, were it said
+        warnings.warn("DOE^JANE", stacklevel=1)  # a warning that comes through is an error in these tests
         logging.getLogger("pydicom").warning("DOE^JANE")
         logging.getLogger("nibabel.global").critical("DOE^JANE")
     assert not caplog.records

@@ -14,7 +14,7 @@ from datspect.imaging.orientation import mni_ras_affine, reorient
 from datspect.imaging.quantification import measure_binding, peak_slice, reference_mean
 from datspect.imaging.regions import Regions, striatal_regions
 from datspect.imaging.slices import axial_slices, resize
-from datspect.imaging.volume import MNI_SHAPE, Volume, Voxels
+from datspect.imaging.volume import MNI_SHAPE, Volume
 from datspect.io.digests import file_digest
 from datspect.io.volumes import read_volume
 from datspect.params.data import PreprocessParams
@@ -83,7 +83,8 @@ def check_volume(volume: Volume) -> None:
         )
     if np.issubdtype(volume.data.dtype, np.floating) and not np.isfinite(volume.data).all():
         raise ScanError(f"{int((~np.isfinite(volume.data)).sum())} voxels are NaN or infinite; convert the scan anew")
-    if _is_constant(volume.data):
+    # Every eighth voxel settles it for nearly every scan.
+    if all(part.min() == part.max() for part in (volume.data[::8, ::8, ::8], volume.data)):
         raise ScanError(f"every voxel is {volume.data.flat[0]:g}; the volume is empty")
 
 
@@ -151,11 +152,6 @@ def voxel_sha256(volume: Volume) -> str:
     if as_stored is not voxels and not np.array_equal(as_stored, voxels):
         as_stored = voxels.astype("<f4")
     return hashlib.sha256(as_stored.data).hexdigest()
-
-
-def _is_constant(data: Voxels) -> bool:
-    # Every eighth voxel settles it for nearly every scan.
-    return all(part.min() == part.max() for part in (data[::8, ::8, ::8], data))
 
 
 def _flags(quality: dict[str, float | int | str], slices: list[int]) -> list[str]:

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from datspect.arrays import IntArray
 from datspect.cohort.kind import CohortKind
 from datspect.errors import CohortError
-from datspect.io.atomic import replacing
-from datspect.io.tables import read_json, write_json
+from datspect.io.tables import read_json, write_json, write_table
 
 CONTROL, PD = LABELS = ("control", "pd")
 """Class names in the order of their numbers; 1, Parkinson's disease, is the positive class."""
@@ -61,8 +60,7 @@ def read_cohort(folder: Path) -> Cohort:
 
 def write_cohort(cohort: Cohort) -> None:
     """Write `participants.tsv` and `cohort.json` of a cohort whose volumes are in place."""
-    with replacing(cohort.folder / "participants.tsv") as unfinished:
-        cohort.scans[list(COLUMNS)].to_csv(unfinished, sep="\t", index=False, lineterminator="\n")
+    write_table(cohort.folder / "participants.tsv", cohort.scans[list(COLUMNS)], sep="\t")
     write_json(cohort.folder / "cohort.json", {"kind": cohort.kind})
 
 

@@ -110,11 +110,8 @@ def _delimiter(text: str) -> tuple[str, int]:
     declared = re.fullmatch(r'"?sep=([,;\t])"?\s*', header)
     if declared:
         return declared[1], 1
-    return max(DELIMITERS, key=lambda delimiter: _n_fields(header, delimiter)), 0
-
-
-def _n_fields(line: str, delimiter: str) -> int:
-    return len(next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), []))
+    readers = {delimiter: csv.reader([header], delimiter=delimiter, skipinitialspace=True) for delimiter in DELIMITERS}
+    return max(DELIMITERS, key=lambda delimiter: len(next(readers[delimiter], []))), 0
 
 
 def _named(table: pd.DataFrame, header: list[str], called: str) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from datspect.errors import CohortError
-from datspect.io.atomic import replacing
+from datspect.io.atomic import replacing, write_text
 
 TEXT_COLUMNS = ("scan_id", "subject_id", "label", "sex", "site", "visit", "role", "flags", "reason", "sha256")
 """Columns that are read as text whatever they look like: 007 is an id, NA a site."""
@@ -34,10 +34,10 @@ def read_table(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame:
     return table
 
 
-def write_table(path: Path, table: pd.DataFrame) -> None:
+def write_table(path: Path, table: pd.DataFrame, sep: str = ",") -> None:
     """Write a CSV file in UTF-8 without the index; numbers have the fewest digits that give them back."""
     with replacing(path) as unfinished:
-        table.to_csv(unfinished, index=False, encoding="utf-8", lineterminator="\n")
+        table.to_csv(unfinished, sep=sep, index=False, encoding="utf-8", lineterminator="\n")
 
 
 def read_json(path: Path) -> Any:
@@ -63,8 +63,7 @@ def write_json(path: Path, record: Any) -> None:
     ValueError : the record holds NaN or infinity, which JSON does not know.
     """
     text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False, default=_plain)
-    with replacing(path) as unfinished:
-        unfinished.write_text(text + "\n", encoding="utf-8", newline="\n")
+    write_text(path, text + "\n")
 
 
 def _reading(columns: Iterable[str]) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def acquire(
 
 
 def blur(activity: Activity, fwhm_mm: float) -> Activity:
-    """Blur by a Gaussian along the last three axes, (x, y, z) on the 2 mm grid; nothing lies beyond the edges."""
+    """Blur `activity`, shape (..., X, Y, Z) on the 2 mm grid, by a Gaussian; nothing lies beyond the edges."""
     sd_voxels = fwhm_mm / FWHM_PER_SD / _VOXEL_MM
     sds = (0.0,) * (activity.ndim - 3) + (sd_voxels,) * 3
     return np.asarray(gaussian_filter(activity, sds, mode="constant"), dtype=np.float32)
