@@ -19,6 +19,8 @@ from datspect.evaluation.intervals import (
 THRESHOLD = 0.5
 """At or above this probability a subject is called PD."""
 N_CALIBRATION_BINS = 10
+TABLE_1_MEASURES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+"""Columns of the paper's Table 1."""
 
 
 @dataclass(frozen=True)
