@@ -17,10 +17,11 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+# As the package sets it; benchmarks load TensorFlow before the package.
+export TF_CPP_MIN_LOG_LEVEL ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev repro tables ui serve tracking-server cluster tune dashboard test test-fast fuzz bench bench-tuning bench-finetune bench-predict bench-import sensitivity lint types imports check format lock readme deps
+.PHONY: help setup setup-dev repro tables ui serve tracking-server cluster tune dashboard test test-fast fuzz bench bench-tuning bench-finetune gpu-bundle bench-predict bench-import sensitivity lint types imports check format lock readme deps
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -91,6 +92,11 @@ bench-tuning: setup-dev ## measure a trial against plain fit, after make repro (
 
 bench-finetune: setup-dev ## measure fine-tuning, after make repro (about 25 minutes, quiet machine; docs/gpu.md)
 	python benchmarks/finetune.py
+
+gpu-bundle: setup-dev ## pack tmp/gpu-bundle, which measures and trains on a GPU machine without a package index (docs/gpu.md)
+	@sh scripts/prepare-dvc
+	dvc repro preprocess split backbone
+	@sh scripts/gpu-bundle
 
 bench-predict: setup-dev ## measure datspect predict and the served model, after make repro and datspect promote (15 minutes)
 	python benchmarks/predicting.py

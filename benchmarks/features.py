@@ -114,7 +114,7 @@ def forward_gflop(model: keras.Model) -> float:
     """
     total = 0
     for layer in model.layers:
-        if isinstance(layer, keras.layers.Conv2D):
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D):
             total += convolution_flop(layer.output.shape[1:3], layer.kernel.shape)
         elif hasattr(layer, "kernel"):
             raise ValueError(f"layer {layer.name}: operations of {type(layer).__name__} are not counted here")

@@ -8,16 +8,19 @@
 
     python benchmarks/finetune.py [--rounds 3] [--batches 16 64] [--at-once 2] [--only race|rate] [--json FILE]
 
-Needs the results of `dvc repro`. About 25 minutes on two cores; on a GPU give `--at-once 4` and more batch sizes. The
-race needs TensorFlow; the rate runs on every backend (KERAS_BACKEND=jax).
+Needs the results of `dvc repro preprocess split backbone`. About 25 minutes on two cores; on a GPU give `--at-once 4`
+and more batch sizes. The race needs TensorFlow; the rate runs on every backend (KERAS_BACKEND=jax). `--seconds` limits
+the rate: what was not measured by then is listed. The file is written after every setting.
 """
 
 import argparse
 import itertools
+import math
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +29,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from datspect.io.tables import read_json, read_table
+from datspect.modeling.compilation import on_accelerator
 from datspect.modeling.finetuning import Material, fit_fold
 from datspect.modeling.heads import Head
 from datspect.modeling.network import network
@@ -33,15 +38,22 @@ from datspect.params.whole import Params, load_params
 from datspect.running.executors import completed
 from datspect.running.progress import progress
 from datspect.training import crossval
-from datspect.training.data import TrainingData, TrainingInputs, read_training_data
+from datspect.training.data import TrainingData
 from datspect.training.fitting import Sources, material_of
 from features import forward_gflop
-from measuring import benchmark_parser, machine, seconds, versions, write_result
+from measuring import BenchmarkError, benchmark_parser, machine, seconds, versions, write_result
 
 IMAGES, BACKBONE = Path("data/images/images.npy"), Path("models/backbone")
 RACE_GOAL = 1.5
 PAPER_FOLDS, PAPER_EPOCHS = 10, 500
-MATRIX_SIZE = 4096
+FIRST_EPOCHS = 3
+"""Of a fold alone; the first one compiles."""
+
+SIDE_BY_SIDE_SECONDS = 12.0
+"""Folds at once train for as long as this beyond their first epochs, since their processes start seconds apart."""
+
+Setting = tuple[int, str, int]
+"""Batch, precision, folds at a time."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,8 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[16, 64])
     parser.add_argument("--at-once", type=int, default=2)
     parser.add_argument("--only", choices=("race", "rate"))
+    parser.add_argument("--precisions", nargs="+", choices=("bfloat16", "float32"), default=["bfloat16", "float32"])
+    parser.add_argument("--seconds", type=float, default=math.inf, help="begin no setting of the rate after so long")
     arguments = parser.parse_args()
     bench = prepared(arguments)
     result: dict[str, Any] = {"machine": machine(), "versions": versions(), "backend": keras.backend.backend()}
@@ -72,7 +86,13 @@ def main() -> None:
         result["race"] = race(bench, 1 if arguments.quick else arguments.rounds, arguments.at_once)
         say_race(result["race"])
     if arguments.only != "race":
-        result["rate"] = rate(bench, arguments.batches, arguments.at_once)
+
+        def keep(found: dict[str, Any]) -> None:
+            write_result(arguments.json, result | {"rate": found})
+
+        by_precision = itertools.product(arguments.precisions, arguments.batches, (1, arguments.at_once))
+        settings = [(batch, precision, n) for precision, batch, n in by_precision]
+        result["rate"] = rate(bench, settings, arguments.seconds, keep)
         say_rate(result["rate"])
     write_result(arguments.json, result)
 
@@ -81,13 +101,21 @@ def prepared(arguments: argparse.Namespace) -> Bench:
     """Images, backbone and the first fold; a part of the subjects in a quick run."""
     params = load_params()
     params = params.model_copy(update={"backbone": params.backbone.model_copy(update={"trainable": "all"})})
-    inputs = TrainingInputs.within(IMAGES.parent, Path("data/features"), Path("data/splits.csv"))
-    data = read_training_data(inputs, memory_mapped=True)
+    data = training_data()
     material = material_of(data, Sources(IMAGES, BACKBONE), params)
     head = crossval.cv_heads(data.splits["fold"].to_numpy(), params.classifier, params.training)[0]
     if arguments.quick:
-        head = replace(head, train_rows=head.train_rows[:64], validation_rows=head.validation_rows[:16])
+        head = replace(head, train_rows=head.train_rows[:16], validation_rows=head.validation_rows[:4])
     return Bench(params, data, material, head)
+
+
+def training_data() -> TrainingData:
+    """Splits in the order of the images, without a bank of features: fine-tuning makes its own."""
+    order = read_table(IMAGES.parent / "subjects.csv")["scan_id"]
+    splits = read_table(Path("data/splits.csv")).set_index("scan_id").loc[order].reset_index()
+    splits["target"] = (splits["label"] == "pd").astype(np.int64)
+    bank = np.zeros((1, len(splits), 0), np.float16)
+    return TrainingData(splits, bank, read_json(IMAGES.parent / "cohort.json"), {})
 
 
 # The race
@@ -155,29 +183,47 @@ def say_race(found: dict[str, Any]) -> None:
 # The rate
 
 
-def rate(bench: Bench, batches: Sequence[int], at_once: int) -> dict[str, Any]:
-    """Images a second by precision, batch and number of folds at a time."""
-    rows = []
+def rate(
+    bench: Bench, settings: Sequence[Setting], limit_seconds: float, keep: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    """Images a second by setting, one fold alone before several; `keep` gets what is known after each."""
+    began = time.monotonic()
     # The way back takes twice as much as the way forward.
     gflop = 3 * forward_gflop(network(bench.material.plan, bench.head.width).backbone)
-    precisions = ("float32", "bfloat16")
-    combinations = list(itertools.product(precisions, batches, (1, at_once)))
-    peaks = {precision: matrix_gflops(precision) for precision in precisions}
-    for precision, batch, n in progress(combinations, total=len(combinations), what="rate", unit="settings"):
-        head, material = bench.of(3, precision=precision)
-        found = images_per_second(head, replace(material, batch_size=batch), n, bench.params)
-        protocol = PAPER_FOLDS * PAPER_EPOCHS * len(bench.head.train_rows) / found
-        rows.append(
-            {
-                "precision": precision, "batch": batch, "at_once": n, "images_per_second": found,
-                "share_of_peak": gflop * found / peaks[precision], "protocol_hours": protocol / 3600,
-            }
-        )  # fmt: skip
-    return {"peak_gflops": peaks, "rows": rows}
+    peaks = {precision: matrix_gflops(precision) for precision in {precision for _, precision, _ in settings}}
+    found: dict[str, Any] = {"gflop_per_image": gflop, "peak_gflops": peaks, "rows": [], "not_measured": list(settings)}
+    keep(found)
+    alone: dict[tuple[int, str], float] = {}  # images a second
+    for batch, precision, n in progress(settings, total=len(settings), what="rate", unit="settings"):
+        if time.monotonic() - began > limit_seconds:
+            break
+        epochs = FIRST_EPOCHS if n == 1 else _epochs_side_by_side(len(bench.head.train_rows) / alone[batch, precision])
+        head, material = bench.of(epochs, precision=precision)
+        found_rate = images_per_second(head, replace(material, batch_size=batch), n, bench.params)
+        if n == 1:
+            alone[batch, precision] = found_rate
+        protocol = PAPER_FOLDS * PAPER_EPOCHS * len(bench.head.train_rows) / found_rate
+        row = {
+            "precision": precision, "batch": batch, "at_once": n, "images_per_second": found_rate, "epochs": epochs,
+            "share_of_peak": gflop * found_rate / peaks[precision], "protocol_hours": protocol / 3600,
+        }  # fmt: skip
+        found = found | {"rows": [*found["rows"], row], "not_measured": found["not_measured"][1:]}
+        keep(found)
+    return found
+
+
+def _epochs_side_by_side(seconds_alone: float) -> int:
+    """At least as many as alone, at most what the paper's learning rates reach."""
+    return min(PAPER_EPOCHS, FIRST_EPOCHS + int(SIDE_BY_SIDE_SECONDS / seconds_alone))
 
 
 def images_per_second(head: Head, material: Material, n_at_once: int, params: Params) -> float:
-    """Of training, validation included, while all of `n_at_once` folds are at work; first epochs left out."""
+    """Of training, validation included, while all of `n_at_once` folds are at work; first epochs left out.
+
+    Raises
+    ------
+    BenchmarkError : the first fold was done before the last had begun.
+    """
     executor = params.executor.model_copy(update={"workers": n_at_once, "folds_per_gpu": n_at_once})
     pieces = [replace(head, name=f"fold-{k}", seed=head.seed + k) for k in range(n_at_once)]
     ends = dict(completed(timed, material, pieces, executor, lambda *_: None))
@@ -188,8 +234,12 @@ def images_per_second(head: Head, material: Material, n_at_once: int, params: Pa
         for times in ends.values()
     )
     if first_done <= all_warm or epochs <= 0:
-        raise SystemExit("error: the folds did not run side by side; give more epochs or fewer at once")
+        raise BenchmarkError("the folds did not run side by side; give more epochs or fewer at once")
     return float(epochs * len(head.train_rows) / (first_done - all_warm))
+
+
+class _Done(Exception):  # noqa: N818  (no error: what follows the last epoch is not measured, and takes long)
+    """The last epoch of a fold has ended."""
 
 
 def timed(material: Material, head: Head, report: Any) -> list[float]:
@@ -199,36 +249,45 @@ def timed(material: Material, head: Head, report: Any) -> list[float]:
     def ended(n_done: int) -> None:
         ends.append(time.time())
         report(n_done)
+        if n_done == len(head.learning_rates):
+            raise _Done
 
-    fit_fold(head, material, ended)
+    with suppress(_Done):
+        fit_fold(head, material, ended)
     return ends
 
 
-def matrix_gflops(precision: str) -> float:
-    """What a large square matrix product reaches on this device."""
+def matrix_gflops(precision: str, size: int | None = None) -> float:
+    """What large square matrix products reach on this device; `size`: rows and columns, None for what fills it.
+
+    Of random numbers: zeros and ones are faster than data.
+    """
     from keras import ops
 
     from datspect.modeling.compilation import compiled
 
-    ones = ops.cast(ops.ones((MATRIX_SIZE, MATRIX_SIZE)), precision)
-    n_products = 4
+    if size is None:
+        size = 8192 if on_accelerator() else 4096
+    n_products = 16 if on_accelerator() else 4
+    rng = np.random.default_rng(0)
+    left, right = (ops.cast(rng.standard_normal((size, size), np.float32), precision) for _ in range(2))
 
-    def product(matrix: Any) -> Any:
+    def product(left: Any, right: Any) -> Any:
         for _ in range(n_products):
-            matrix = ops.matmul(matrix, ones) * 1e-4
-        return ops.sum(ops.cast(matrix[:1], "float32"))
+            left = ops.matmul(left, right) * size**-0.5
+        return ops.sum(ops.cast(left[:1], "float32"))
 
     run = compiled(product, convolutions=True)
-    once = partial(_fetched, run, ones)
+    once = partial(_fetched, run, left, right)
     once()
     best = min(seconds(once) for _ in range(3))
-    return n_products * 2 * MATRIX_SIZE**3 / best / 1e9
+    return n_products * 2 * size**3 / best / 1e9
 
 
-def _fetched(run: Callable[[Any], Any], matrix: Any) -> None:
+def _fetched(run: Callable[..., Any], *matrices: Any) -> None:
     from keras import ops
 
-    ops.convert_to_numpy(run(matrix))
+    ops.convert_to_numpy(run(*matrices))
 
 
 def say_rate(found: dict[str, Any]) -> None:
@@ -236,8 +295,10 @@ def say_rate(found: dict[str, Any]) -> None:
     for row in found["rows"]:
         print(
             f"{row['precision']:<10} {row['batch']:>5} {row['at_once']:>8} {row['images_per_second']:>9.1f} "
-            f"{row['share_of_peak']:>14.0%} {row['protocol_hours']:>20.2f}"
+            f"{row['share_of_peak']:>14.1%} {row['protocol_hours']:>20.2f}"
         )
+    for setting in found["not_measured"]:
+        print("not measured, for want of time: batch {}, {}, {} at once".format(*setting))
 
 
 if __name__ == "__main__":

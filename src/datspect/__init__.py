@@ -1,9 +1,9 @@
 """Experiment tracking around DaTscan SPECT classification for Parkinson's disease."""
 
-import os
+from datspect.running.quiet import quiet_tensorflow
 
 __version__ = "0.1.0"
 
-# TensorFlow reads this when it is first imported, which any module may do: its notices on the processor are not for
-# the user. What the environment says comes first.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# The one effect of an import. It stands here since TensorFlow is loaded by imports of our modules: of a stage's before
+# its `main` is called, and in a worker or a served model before any function of ours.
+quiet_tensorflow()

@@ -2,9 +2,12 @@
 
 import logging
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from datspect import __version__
 from datspect.commands import import_
 from datspect.commands.predict import predict
 from datspect.commands.promote import promote, rollback
@@ -13,15 +16,32 @@ from datspect.commands.relog import relog
 from datspect.commands.tables import tables
 from datspect.commands.trace import trace
 from datspect.commands.tune import tune
-from datspect.running.launch import quiet_tensorflow, with_clear_errors
+from datspect.running.launch import with_clear_errors
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown"
 )
 
 
+def _say_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    from datspect.tracking.provenance import GitState, git_state  # here, since --help has no use for it
+
+    package = Path(__file__).parent
+    # An installed package may lie beneath a repository that is not its own.
+    state = git_state(package) if (package.parents[1] / ".git").exists() else GitState(None)
+    commit = f", commit {state.commit}" if state.commit else ""
+    typer.echo(f"datspect {__version__}{commit}{' + changes' if state.dirty else ''}")
+    raise typer.Exit
+
+
 @app.callback()
-def datspect() -> None:
+def datspect(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say version and commit.")
+    ] = False,
+) -> None:
     """DaTscan SPECT classification for Parkinson's disease, tracked. The pipeline itself is run by `dvc repro`."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("datspect").setLevel(logging.INFO)
@@ -40,7 +60,6 @@ app.command()(tune)
 
 def main() -> None:
     """Run the program."""
-    quiet_tensorflow()
     with_clear_errors(app)
 
 

@@ -87,6 +87,15 @@ def test_the_commit_is_named_and_clean(repository: Path) -> None:
     assert git_state() == GitState(git("rev-parse", "HEAD"))
 
 
+def test_another_folder_has_the_commit_of_its_own_repository(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = git("rev-parse", "HEAD")
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert git_state(repository / "reports") == GitState(commit)
+    assert git_state() == GitState(None)
+
+
 @pytest.mark.parametrize("name", ["dvc.lock", "data/phantom/dvc.lock", "reports/cv/metrics.json"])
 def test_what_dvc_writes_while_it_runs_makes_nothing_dirty(repository: Path, name: str) -> None:
     (repository / name).write_text("second")

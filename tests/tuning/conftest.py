@@ -1,4 +1,4 @@
-"""Development data and a configuration, both made up."""
+"""Make up development data and a configuration."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A feature bank of made-up subjects whose classes differ a little, as the stages before a study leave it."""
+"""Make up what the stages before a study leave: a feature bank of subjects whose classes differ a little."""
 
 import shutil
 from functools import cache
@@ -34,9 +34,9 @@ SMALL_TRAINING = {
 
 
 def write_inputs(folder: Path, *, spoil_test: bool = False) -> TrainingInputs:
-    """Images, features and splits below `folder`; every second subject has Parkinson's disease.
+    """Write images, features and splits below `folder`; every second subject has Parkinson's disease.
 
-    `spoil_test`: features of the test subjects are NaN and their labels nonsense.
+    With `spoil_test` the features of the test subjects are NaN and their labels nonsense.
     """
     rng = np.random.default_rng(11)
     numbers = np.arange(N_SUBJECTS)
@@ -66,7 +66,7 @@ def write_inputs(folder: Path, *, spoil_test: bool = False) -> TrainingInputs:
 
 
 def write_params(folder: Path, **tune: Any) -> Path:
-    """The project's params.yaml made small; `tune` changes the section of that name."""
+    """Write the project's params.yaml made small; `tune` changes the section of that name."""
     params = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["cohort"]["path"] = "data/other"
     params["classifier"] |= {"width": 8, "dropout": 0.5}
@@ -79,7 +79,7 @@ def write_params(folder: Path, **tune: Any) -> Path:
 
 
 def add_studies(folder: Path) -> str:
-    """An empty database of studies in `folder`, a copy, since its tables take seconds; gives its address."""
+    """Copy an empty database of studies to `folder`, since its tables take seconds, and return its address."""
     shutil.copyfile(_empty_studies(), folder / "optuna.db")
     return f"sqlite:///{folder / 'optuna.db'}"
 

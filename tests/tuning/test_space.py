@@ -1,4 +1,4 @@
-"""What a trial may choose, and what comes of it."""
+"""A trial chooses inside the space, and its values make a configuration."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -34,7 +34,7 @@ TRAINING = TrainingParams(
 
 
 class Choosing:
-    """A trial that takes the point of every range that lies at `share` of its length, and remembers what it chose."""
+    """A trial that takes the point at `share` of every range, and remembers what it chose."""
 
     def __init__(self, share: float) -> None:
         self.share = share

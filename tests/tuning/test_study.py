@@ -1,4 +1,4 @@
-"""A study in its database: begun once, gone on with, held against what it was begun with."""
+"""A study begins once, goes on under its name, and is compared with what it was begun with."""
 
 import multiprocessing
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def opened(address: str, identity: Identity = IDENTITY, name: str = "tune") -> S
 
 
 def add(study: Study, score: float | None) -> None:
-    """A trial that ended with that score, or was pruned."""
+    """Add a trial that ended with `score`, or a pruned one for None."""
 
     def objective(trial: optuna.Trial) -> float:
         trial.suggest_float("dropout", 0.0, 0.9)
@@ -157,7 +157,7 @@ def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path: Path, monkeypa
 
 
 def test_a_running_trial_whose_reports_are_not_seen_yet_has_no_score(address: str) -> None:
-    """Of a trial of another process a database may give attributes that are newer than its reports."""
+    """A database may give attributes of another process' trial that are newer than its reports."""
     study, seen = opened(address), []
 
     def objective(trial: optuna.Trial) -> float:

@@ -26,7 +26,7 @@ CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accurac
 
 def fit_heads(
     heads: Sequence[Head],
-    bank: FloatArray,
+    bank: NDArray[np.float16],
     labels: IntArray,
     *,
     batch_size: int,
@@ -41,7 +41,7 @@ def fit_heads(
 def heads_after(
     epochs: Sequence[int],
     heads: Sequence[Head],
-    bank: FloatArray,
+    bank: NDArray[np.float16],
     labels: IntArray,
     *,
     batch_size: int,
@@ -54,8 +54,8 @@ def heads_after(
     Parameters
     ----------
     epochs : rising numbers of epochs, the last at most that of the heads
-    bank : shape (draws + 1, N, F); row 0 of the first axis, the clean images, validates, and trains only where there
-        are no draws
+    bank : shape (draws + 1, N, F), in float16; row 0 of the first axis, the clean images, validates, and trains only
+        where there are no draws
     labels : shape (N,), 0 or 1
     report : told after each epoch how many are done
 
@@ -63,7 +63,10 @@ def heads_after(
     longest is left untouched (weights, moments, step count) in the surplus; narrower heads are padded with hidden
     units of weight zero, which Adam leaves at zero.
     """
-    flat_bank = ops.convert_to_tensor(bank.reshape(-1, bank.shape[2]))
+    # As bits, which the compiled program reads as float16: of a tensor in float16 outside of one TensorFlow reports, as
+    # an error, that oneDNN does not compute in it.
+    bits = bank.reshape(-1, bank.shape[2]).astype(np.float16, copy=False).view(np.uint16)
+    flat_bank = ops.convert_to_tensor(bits)
     shares = np.array_split(np.arange(len(heads)), n_programs(len(heads)))
     parts = [_Part(_Stack(heads[rows[0] : rows[-1] + 1], bank, labels, batch_size), flat_bank) for rows in shares]
     progress = _SlowestPart(len(parts), report)
@@ -132,7 +135,7 @@ class _Part:
 class _Stack:
     """Padded index arrays of a list of heads; axis order (step, head, row of the batch)."""
 
-    def __init__(self, heads: Sequence[Head], bank: FloatArray, labels: IntArray, batch_size: int) -> None:
+    def __init__(self, heads: Sequence[Head], bank: NDArray[np.float16], labels: IntArray, batch_size: int) -> None:
         n_draws, n_subjects = bank.shape[0] - 1, bank.shape[1]
         self.heads = heads
         self.n_subjects = n_subjects
@@ -194,7 +197,7 @@ def _epoch(
 
     def step(s: Any, carried: Any) -> Any:
         state, loss_sum, right_sum = carried
-        features = ops.cast(ops.take(bank, rows[s], axis=0), "float32")  # (head, row, feature)
+        features = _features(bank, rows[s])  # (head, row, feature)
         new_state, losses, right = _train_step(state, features, targets[s], real[s], keep[s], rates, kept)
         return new_state, loss_sum + losses, right_sum + right
 
@@ -202,11 +205,16 @@ def _epoch(
     state, loss_sum, right_sum = ops.fori_loop(0, rows.shape[0], step, (state, zeros, zeros))
     val_rows, val_targets, val_real = val
     (kernel, bias, output_kernel, output_bias) = state[0]
-    features = ops.cast(ops.take(bank, val_rows, axis=0), "float32")
+    features = _features(bank, val_rows)
     hidden = ops.relu(ops.matmul(features, kernel) + bias[:, None, :])
     scores = ops.sum(hidden * output_kernel[:, None, :], axis=2) + output_bias[:, None]
     val_loss, val_right = _loss_and_right(scores, val_targets, ops.cast(val_real, "float32"))
     return state, ops.stack([loss_sum, right_sum, val_loss, val_right])
+
+
+def _features(bank: Any, rows: Any) -> Any:
+    """Return rows of the bank in float32, shape (..., F); `bank` : shape (N, F), the bits of float16 as uint16."""
+    return ops.cast(ops.view(ops.take(bank, rows, axis=0), "float16"), "float32")
 
 
 def _train_step(state: Any, features: Any, targets: Any, real: Any, keep: Any, rates: Any, kept: Any) -> Any:

@@ -1,7 +1,6 @@
 """How a stage or a command starts: plain log lines, and errors that the user can mend as one message."""
 
 import logging
-import os
 import sys
 from collections.abc import Callable
 
@@ -14,15 +13,9 @@ def launch(main: Callable[..., None]) -> None:
     """Run `main` as a command-line program; a `DatspectError` ends it with its message and exit code 1."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("datspect").setLevel(logging.INFO)
-    quiet_tensorflow()
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(main)
     with_clear_errors(app)
-
-
-def quiet_tensorflow() -> None:
-    """Keep TensorFlow, if it is imported later, from greeting; what the user has set in the environment stays."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def with_clear_errors(app: Callable[[], None]) -> None:

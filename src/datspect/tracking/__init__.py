@@ -1,4 +1,4 @@
-"""Runs in MLflow: one per stage execution, with children for folds; nothing here can cost a finished training."""
+"""Keep a run in MLflow per stage execution, with children for folds; no error here costs a finished training."""
 
 from datspect.tracking.connection import TrackingError
 from datspect.tracking.earlier import alone, earlier_runs, mark_superseded, required_connection

@@ -1,4 +1,4 @@
-"""The way to the tracking store: once broken it stays broken, is said once, and costs nothing but the record."""
+"""Connect to the tracking store; a broken connection stays broken, warns once, and costs nothing but the record."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ class Connection:
 
     @classmethod
     def open(cls, experiment: str, *, required: bool = False, remedy: str = _REMEDY) -> "Connection":
-        """Connect; without a store the connection is broken from the start, or a TrackingError raised."""
+        """Connect; without a store, return a broken connection, or raise a TrackingError if `required`."""
         connection = cls(required=required, remedy=remedy)
         with connection.protected():
             connection.client, connection.experiment_id = store.connect(experiment)
@@ -49,7 +49,7 @@ class Connection:
 
     @contextmanager
     def protected(self) -> Iterator[None]:
-        """Let an error of the store break the connection instead of the caller; other errors pass."""
+        """Let an error of the store break the connection and not the caller; other errors pass."""
         try:
             yield
         except Exception as error:
@@ -68,19 +68,19 @@ class Connection:
         log.warning("%s; this run is not recorded any further. %s", failure, self.remedy)
 
     def end_run(self, run_id: str, status: str, ended_ms: int | None = None) -> None:
-        """Close a run; FINISHED only if everything arrived, so a broken connection makes it FAILED at best."""
+        """Close a run; it is FINISHED only if everything arrived, and FAILED at best over a broken connection."""
         if self.alive:
             with self.protected():
                 self.client.set_terminated(run_id, status, ended_ms)
         elif self._worth_a_last_word:
-            self._worth_a_last_word = False  # until one arrives: each may take seconds
-            with environment.single_attempt(), suppress(Exception):  # said before; the stage's next run closes it
+            self._worth_a_last_word = False  # until one arrives, since each may take seconds
+            with environment.single_attempt(), suppress(Exception):  # the user was told; the stage's next run closes it
                 self.client.set_terminated(run_id, "FAILED" if status == "FINISHED" else status)
                 self._worth_a_last_word = True
 
 
 class Connected(Protocol):
-    """What has a connection."""
+    """An object with a connection."""
 
     @property
     def connection(self) -> Connection:
@@ -92,7 +92,7 @@ C = TypeVar("C", bound=Connected)
 
 
 def while_connected(method: Callable[Concatenate[C, P], T]) -> Callable[Concatenate[C, P], T | None]:
-    """Make a method do nothing, and return None, once the connection is broken or breaks in it."""
+    """Make a method do nothing and return None when the connection is broken or breaks in it."""
 
     @wraps(method)
     def guarded(self: C, /, *args: P.args, **kwargs: P.kwargs) -> T | None:

@@ -1,4 +1,4 @@
-"""What an experiment already holds of a result, and the one program at a time that adds what is missing."""
+"""Find what an experiment already holds of a result, and let one program at a time add what is missing."""
 
 import logging
 import socket
@@ -20,7 +20,7 @@ _LOCK_NAME = "mlflow.db.relog.lock"  # in the repository root, where git ignores
 
 @dataclass(frozen=True)
 class EarlierRuns:
-    """Ids of the runs of one result: one that is complete, one that a living process still fills, and the others."""
+    """Ids of the runs of one result: a complete one, one that a living process still fills, and the others."""
 
     complete: str | None
     in_progress: str | None
@@ -55,11 +55,11 @@ def required_connection(experiment: str) -> Iterator[Connection]:
 
 
 def earlier_runs(connection: Connection, stage: str, result_id: str) -> EarlierRuns:
-    """Runs of `stage` for a result, their children aside; those that a dead process left open are closed first.
+    """Close the runs that dead processes left open, and return those of `stage` for a result, without children.
 
     Raises
     ------
-    TrackingError : of a required connection, when the store fails.
+    TrackingError : the store fails, and the connection is required.
     """
     condition = f"tags.`datspect.stage` = '{stage}' and tags.`datspect.result_id` = '{result_id}'"
     with connection.protected():
@@ -75,7 +75,7 @@ def earlier_runs(connection: Connection, stage: str, result_id: str) -> EarlierR
 
 
 def mark_superseded(connection: Connection, run_ids: list[str], by: str) -> None:
-    """Tag runs that stayed incomplete with the id of the one that replaces them."""
+    """Tag incomplete runs with the id of the run that replaces them."""
     with connection.protected():
         for run_id in run_ids:
             connection.client.set_tag(run_id, "datspect.superseded_by", by)

@@ -1,4 +1,4 @@
-"""MLflow's own settings while a run is open: quiet, quick to give up, sending nothing to its makers."""
+"""Set MLflow up while a run is open: it is quiet, gives up quickly, and sends nothing to its makers."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ _NOISY_LOGGERS = ("mlflow", "alembic", "urllib3.connectionpool")
 
 @contextmanager
 def quiet_mlflow() -> Iterator[None]:
-    """Import MLflow and keep it quiet and quick to give up; what the user has set in the environment stays."""
+    """Import MLflow, keep it quiet and let it give up quickly; what the user has set in the environment stays."""
     with _variables({name: value for name, value in _DEFAULTS.items() if name not in os.environ}):
         import mlflow  # noqa: F401  (configures its loggers when first imported: before they are silenced)
 
@@ -30,7 +30,7 @@ def quiet_mlflow() -> Iterator[None]:
 
 @contextmanager
 def patient_uploads() -> Iterator[None]:
-    """Wait longer for the answer to an upload than to a message, unless the user chose a time."""
+    """Wait longer for the answer to an upload than to a message, unless the user set a time."""
     ours = os.environ.get(_TIMEOUT) == _DEFAULTS[_TIMEOUT]
     with _variables({_TIMEOUT: _UPLOAD_SECONDS} if ours else {}):
         yield
@@ -44,13 +44,13 @@ def single_attempt() -> Iterator[None]:
 
 
 def mute_thread(name: str) -> None:
-    """Keep quiet for good what a thread that is left to itself would say, when it too finds that the server is gone."""
+    """Silence a thread for good; left to itself, it would report once more that the server is gone."""
     for logger in ("mlflow.system_metrics.system_metrics_monitor", "urllib3.connectionpool"):
         logging.getLogger(logger).addFilter(lambda record: record.threadName != name)
 
 
 def drop_launching_run() -> str | None:
-    """Forget the run that `mlflow run` exports, which every process below it would adopt; give its id.
+    """Forget the run that `mlflow run` exports, since every process below would adopt it, and return its id.
 
     The id stays in a variable of our own, for later runs of this process and its children.
     """

@@ -1,4 +1,4 @@
-"""A run that several processes share, at once or one after the other: the first creates it, the others join."""
+"""Share a run between processes, at once or one after the other: the first creates it, the others join."""
 
 import time
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from datspect.tracking.signals import stopping_signals_raised
 
 Key = tuple[str, str]
 
-# At least as long as another process takes from finding no run to having created one: all see the same candidates.
+# Another process takes less from finding no run to having created one, so that all see the same candidates.
 _SETTLING_SECONDS, _SETTLING_SECONDS_AT_MOST = 1.0, 5.0
 _YOUNG_SECONDS = 10.0  # an open run of this age may be about to give way to another
 
@@ -34,17 +34,16 @@ def open_joined_run(
     tags: Tags | None = None,
     git: GitState | None = None,
 ) -> Iterator[Run]:
-    """Open the one run of the experiment that carries the tag `key`, children aside, or create it.
+    """Open the one run of the experiment that carries the tag `key`, no child, or create it.
 
-    It is set RUNNING and belongs to this process; it closes as that of `open_run` does, unless it is handed over.
-    Orphans and errors of the store are treated as there. System metrics are not sampled: every process would write
-    them into the same run.
+    The run is set RUNNING and belongs to this process. It closes as `open_run` says, unless it is handed over; orphans
+    and errors of the store are treated as there. System metrics are not sampled, since all processes would mix theirs.
 
     Parameters
     ----------
     key : name and value of a tag; children carry another
-    params : sent at creation only, since MLflow keeps the first value
-    tags : kept beside the run's own, those of the last process that joins
+    params : sent when the run is created, since MLflow keeps the first value
+    tags : kept beside the run's own; the last process that joins sets them
     git : the state of the code; None for what is checked out now
     """
     launcher = drop_launching_run()
@@ -85,7 +84,7 @@ def _join(run: Run, info: Any, tags: Tags) -> None:
 
 
 def _runs(connection: Connection, key: Key) -> list[Any]:
-    """Runs with the tag `key` that are no children, the one to join first."""
+    """Return the runs with the tag `key` that are not children; the first is the one to join."""
     runs = all_runs(connection.client, connection.experiment_id, f"tags.`{key[0]}` = '{key[1]}'")
     return [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
 

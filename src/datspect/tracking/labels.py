@@ -1,14 +1,15 @@
-"""What a run says about itself: tags, parameters as flat text, the columns of a dataset."""
+"""Describe a run: its tags, its parameters as flat text, and the columns of its dataset."""
 
 import getpass
 import json
 from collections.abc import Mapping
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from datspect.tracking.ownership import owner_tags
 from datspect.tracking.provenance import GitState
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Nested = Mapping[str, Any]
 Tags = Mapping[str, object]
@@ -17,7 +18,7 @@ _COLUMN_TYPES = {"i": "long", "u": "long", "f": "double", "b": "boolean", "M": "
 
 
 def common_tags(stage: str, git: GitState, launcher: str | None) -> dict[str, str]:
-    """Tags of every run of a stage: what ran, from which commit, in which process, below which `mlflow run`."""
+    """Return the tags of every run: what ran, from which commit, in which process, below which `mlflow run`."""
     tags = {
         "mlflow.user": _user(),
         "mlflow.source.name": f"datspect {stage}",
@@ -35,7 +36,11 @@ def common_tags(stage: str, git: GitState, launcher: str | None) -> dict[str, st
 
 
 def flat_params(params: Nested, prefix: str = "") -> dict[str, str]:
-    """Nested sections as dotted keys, values as YAML writes them in a line."""
+    """Return nested sections as dotted keys, with values as YAML writes them in a line.
+
+    >>> flat_params({"cv": {"n_folds": 10, "site": None}})
+    {'cv.n_folds': '10', 'cv.site': 'null'}
+    """
     flat: dict[str, str] = {}
     for key, value in params.items():
         if isinstance(value, Mapping) and value:
@@ -45,8 +50,8 @@ def flat_params(params: Nested, prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def columns(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Names and types of columns as MLflow describes a schema."""
+def columns(frame: "pd.DataFrame") -> list[dict[str, Any]]:
+    """Return the names and types of columns as MLflow describes a schema."""
     return [
         {"name": str(name), "type": _COLUMN_TYPES.get(dtype.kind, "string"), "required": True}
         for name, dtype in frame.dtypes.items()

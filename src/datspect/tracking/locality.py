@@ -1,4 +1,4 @@
-"""Whether what is sent to a tracking store stays on this machine, as far as its address tells."""
+"""Tell from the address of a tracking store whether what is sent there stays on this machine."""
 
 import socket
 from ipaddress import ip_address
@@ -13,22 +13,25 @@ _NOT_READ_HERE = ("hostaddr", "service", "servicefile", "passfile", "odbc_connec
 
 
 def beyond_this_machine(uri: str) -> bool:
-    """Whether `uri`, of a tracking store or of artifacts, leads to another machine; yes if it is not understood.
+    """Tell whether `uri`, of a tracking store or of artifacts, leads to another machine; True if it is not understood.
 
-    This machine are files, SQLite, and servers or databases at localhost, 127.0.0.0/8, ::1 or this host's own name.
-    A tunnel that begins here, a mounted network drive and what a server here passes on cannot be seen.
+    Files, SQLite, and servers or databases at localhost, 127.0.0.0/8, ::1 or this host's own name are on this machine.
+    The address does not show a tunnel that begins here, a mounted network drive, or what a server here passes on.
+
+    >>> beyond_this_machine("sqlite:///mlflow.db"), beyond_this_machine("https://mlflow.example.org")
+    (False, True)
     """
     try:
         parts = urlsplit(uri)
         return not (_is_path(uri) or _is_here(parts))
-    except ValueError:  # no address at all, such as an IPv6 host without its bracket
+    except ValueError:  # not an address, such as an IPv6 host without its bracket
         return True
 
 
 def _is_here(parts: SplitResult) -> bool:
     scheme = parts.scheme.partition("+")[0]  # postgresql+psycopg: the driver does not matter
     if scheme == "sqlite":
-        return not parts.netloc  # some drivers of that name speak to a host
+        return not parts.netloc  # some SQLite drivers speak to a host
     if scheme == "file":
         return not parts.path.startswith("//") if not parts.netloc else _is_this_host(_host(parts))
     if scheme == "mlflow-artifacts" and not parts.netloc:
@@ -44,12 +47,15 @@ def _is_database_here(parts: SplitResult) -> bool:
         return False
     named = [value for key, value in query if key.lower() in _SOCKET_OR_HOST]
     hosts = [host for host in [_host(parts), *named] if host is not None]
-    # No host at all: the driver's own default, which the environment may set.
+    # Without a host the driver takes its own default, which the environment may set.
     return bool(hosts) and all(host.startswith("/") or _is_this_host(host) for host in hosts)
 
 
 def _is_path(uri: str) -> bool:
-    """An absolute path or one with a leading dot; //host/share is a network drive, and a bare word a nickname."""
+    """Tell whether `uri` is a path here: absolute or with a leading dot, but not a network drive //host/share.
+
+    A bare word is not a path either, since MLflow knows services by such names.
+    """
     if uri.startswith(("//", "\\\\")):
         return False
     return uri.startswith(("/", "./", "../")) or bool(PurePath(uri).drive)

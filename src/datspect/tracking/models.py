@@ -1,4 +1,4 @@
-"""Keras models as MLflow models: explicit signature and requirements, nothing pickled, nothing inferred."""
+"""Write Keras models as MLflow models, with explicit signature and requirements, and without pickle."""
 
 import shutil
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _BACKEND_PACKAGES = {"tensorflow": ("tensorflow-cpu", "tensorflow"), "jax": ("ja
 
 
 class SavedModel:
-    """A .keras file in the place of a model: MLflow gets the very bytes of the stage's output."""
+    """A .keras file that stands for a model, so that MLflow gets the very bytes of the stage's output."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -33,11 +33,11 @@ def write_keras_model(
     output_shape: Shape = (1,),
     requirements: Sequence[str] | None = None,
 ) -> None:
-    """Write `model`, or the .keras file it names, to `folder` as MLflow lays a model out.
+    """Write `model`, or the .keras file that it names, to `folder` in MLflow's layout of a model.
 
     Parameters
     ----------
-    input_shape, output_shape : of one subject, without the batch; float32 both
+    input_shape, output_shape : shapes for one subject, without the batch; both float32
     requirements : pinned packages that the model needs; None for those installed now
     """
     import mlflow.keras
@@ -52,7 +52,7 @@ def write_keras_model(
 
 
 def pip_requirements() -> list[str]:
-    """Keras, the backend in use and NumPy, pinned to what is installed."""
+    """Return Keras, the backend in use and NumPy, pinned to the installed releases."""
     import keras
 
     backend = next(package for package in _BACKEND_PACKAGES[keras.backend.backend()] if _release(package))
@@ -70,7 +70,7 @@ def _signature(input_shape: Shape, output_shape: Shape) -> Any:
 
 
 def _release(package: str) -> str | None:
-    """Installed version without a local part such as +cu12, which no index knows; None if not installed."""
+    """Return the installed version without a local part such as +cu12, which no index knows; None if there is none."""
     try:
         return version(package).partition("+")[0]
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Which process a run belongs to, and closing the runs of processes that are gone."""
+"""Say which process a run belongs to, and close the runs of processes that are gone."""
 
 import os
 import socket
@@ -9,11 +9,11 @@ import psutil  # type: ignore[import-untyped]
 
 from datspect.tracking.search import all_runs
 
-_CLOCK_SECONDS = 5.0  # a process' start time shifts by as much as the clock is set
+_CLOCK_SECONDS = 5.0  # a process' start time shifts when the clock is set
 
 
 def owner_tags() -> dict[str, str]:
-    """Tags that name this process for good: its id alone would be used again."""
+    """Return tags that name this process for good; the system uses its id alone again."""
     return {
         "datspect.host": socket.gethostname(),
         "datspect.pid": str(os.getpid()),
@@ -33,7 +33,7 @@ def close_orphans(client: Any, experiment_id: str, stage: str) -> None:
 
 
 def owner_lives(tags: Mapping[str, str]) -> bool:
-    """Whether the process that a run of this host belongs to is still there."""
+    """Tell whether the process that a run of this host belongs to still lives."""
     try:
         process = psutil.Process(int(tags["datspect.pid"]))
         zombie = process.status() == psutil.STATUS_ZOMBIE

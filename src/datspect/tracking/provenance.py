@@ -1,4 +1,4 @@
-"""Where a result comes from: digests of code, parameters and data, the id made of them, the commit, the releases."""
+"""Record where a result comes from: code, parameters and data as digests, their id, the commit and the releases."""
 
 import hashlib
 import json
@@ -18,15 +18,15 @@ PACKAGES = (
     "datspect", "dvc", "jax", "keras", "mlflow", "numpy", "pandas", "scikit-learn", "scipy", "tensorflow",
     "tensorflow-cpu", "torch",
 )  # fmt: skip
-"""What a number may depend on, or the way it is recorded."""
+"""Packages that a number, or its record, may depend on."""
 
-# DVC rewrites these while it runs, before and after a stage: they say nothing of the code.
+# DVC rewrites these before and after a stage; they say nothing of the code.
 _WRITTEN_BY_DVC = (":(top,exclude,glob)**/dvc.lock", ":(top,exclude)reports")
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Digests of what a result was made from; equal digests, equal result on one machine."""
+    """Digests of what a result was made from; equal digests give equal results on one machine."""
 
     code_sha256: str
     params_sha256: str
@@ -34,7 +34,7 @@ class Provenance:
 
     @property
     def result_id(self) -> str:
-        """One id for the three."""
+        """One id for the three digests."""
         return _digest(json.dumps(asdict(self), sort_keys=True).encode())[:16]
 
 
@@ -74,33 +74,35 @@ class GitState:
 
     @property
     def dirty(self) -> bool:
-        """Whether any file differs."""
+        """True if any file differs."""
         return bool(self.changed)
 
     def record(self) -> dict[str, Any]:
-        """As run.json holds it."""
+        """Return the state as run.json holds it."""
         return {"commit": self.commit, "dirty": self.dirty, "changed": list(self.changed)}
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> "GitState":
-        """From run.json; earlier releases wrote whether files differed, not which."""
+        """Return the state that run.json holds; earlier releases wrote whether files differed, not which."""
         unnamed = ("unknown",) if record["dirty"] else ()
         return cls(record["commit"], tuple(record.get("changed", unnamed)))
 
 
-def git_state() -> GitState:
-    """Commit of the current folder's repository; dvc.lock and what the stages report do not make it dirty."""
-    commit = _git("rev-parse", "--verify", "HEAD")
+def git_state(folder: Path = Path()) -> GitState:
+    """Return the commit of the folder's repository; dvc.lock and what the stages report do not make it dirty."""
+    commit = _git(folder, "rev-parse", "--verify", "HEAD")
     if commit is None:
         return GitState(None)
     # Without optional locks: a stage must not get in the way of a git command of the user.
-    status = _git("--no-optional-locks", "status", "--porcelain", "-z", "--untracked-files=no", ":/", *_WRITTEN_BY_DVC)
-    # Without status nothing is known; it fails in a repository that is damaged.
+    status = _git(
+        folder, "--no-optional-locks", "status", "--porcelain", "-z", "--untracked-files=no", ":/", *_WRITTEN_BY_DVC
+    )
+    # Git gives no status in a damaged repository.
     return GitState(commit, ("unknown",) if status is None else _changed(status))
 
 
 def _changed(status: str) -> tuple[str, ...]:
-    """Paths in what `git status --porcelain -z` says; of a renamed file the new one, then the old one."""
+    """Return the paths that `git status --porcelain -z` lists; for a renamed file the new one, then the old one."""
     entries = iter(status.split("\0"))
     paths = []
     for entry in filter(None, entries):
@@ -111,7 +113,7 @@ def _changed(status: str) -> tuple[str, ...]:
 
 
 def releases() -> dict[str, str]:
-    """Versions of Python and of those `PACKAGES` that are installed."""
+    """Return the versions of Python and of those `PACKAGES` that are installed."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -121,9 +123,9 @@ def releases() -> dict[str, str]:
     return found
 
 
-def _git(*arguments: str) -> str | None:
-    """What git answers; None without git, a repository or a commit."""
-    command = ["git", *arguments]
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Return what git answers in `folder`; None without git, a repository or a commit."""
+    command = ["git", "-C", str(folder), *arguments]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  (the user's git)
     except OSError:
@@ -132,7 +134,7 @@ def _git(*arguments: str) -> str | None:
 
 
 def files_digest(paths: Sequence[Path]) -> str:
-    """One digest of the contents of files in their order, whatever their names."""
+    """Return one digest of the contents of files in their order; their names do not count."""
     return _digest("".join(file_digest(path) for path in paths).encode())
 
 

@@ -1,4 +1,4 @@
-"""A run: opened for one execution of a stage, filled from what is already on disk, closed with its true state."""
+"""Open a run for one execution of a stage, fill it from what is on disk, and close it with its true state."""
 
 import json
 import tempfile
@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
-import pandas as pd
 
 from datspect.tracking.connection import Connection, while_connected
 from datspect.tracking.environment import drop_launching_run, mute_thread, patient_uploads, quiet_mlflow
@@ -21,6 +20,9 @@ from datspect.tracking.ownership import close_orphans
 from datspect.tracking.provenance import GitState, git_state
 from datspect.tracking.search import all_runs
 from datspect.tracking.signals import Stopped, stopping_signals_raised
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _METRICS_PER_BATCH = 1000  # MLflow's limit
 _SYSTEM_METRICS_SECONDS = 5.0
@@ -50,8 +52,8 @@ def open_run(
 ) -> Iterator["Run"]:
     """Open a run of `stage` and close it as FINISHED, FAILED (an error) or KILLED (Ctrl-C, SIGTERM, SIGHUP).
 
-    Runs that a killed process of this host left open are closed first. Errors of MLflow or the way to it cost one
-    warning and the rest of the record, never the caller: a run is FINISHED only if all of it arrived.
+    Runs that a killed process of this host left open are closed first. An error of MLflow or the way to it costs one
+    warning and the rest of the record, never the caller; a run is FINISHED only if all of it arrived.
 
     Parameters
     ----------
@@ -74,9 +76,9 @@ def open_run(
 def open_late_run(
     name: str, *, connection: Connection, stage: str, params: Nested, tags: Tags, git: GitState, times: Times
 ) -> Iterator["Run"]:
-    """Open a run for what has happened before, over a connection that exists; everything in it carries its `times`.
+    """Open a run for what happened at earlier `times`, which everything in it carries, over an open connection.
 
-    It closes as that of `open_run` does. The connection says what an error of the store leads to.
+    It closes as `open_run` says. The connection decides what an error of the store leads to.
     """
     common = common_tags(stage, git, drop_launching_run())
     with stopping_signals_raised(), _opened(connection, name, common, params, tags, times) as run:
@@ -84,7 +86,7 @@ def open_late_run(
 
 
 class Run:
-    """One run in MLflow, or nothing at all once the store cannot be reached: every method may always be called."""
+    """A run in MLflow; once the store cannot be reached, its methods may still be called and do nothing."""
 
     def __init__(
         self, connection: Connection, name: str, common_tags: Mapping[str, str], times: Times | None = None
@@ -105,7 +107,7 @@ class Run:
 
     @property
     def leaves_this_machine(self) -> bool:
-        """Whether what is logged goes to another machine, see `beyond_this_machine`; not if it goes nowhere."""
+        """True if what is logged goes to another machine, see `beyond_this_machine`; False if it goes nowhere."""
         if not self.connection.alive or self.run_id is None:
             return False
         return any(beyond_this_machine(uri) for uri in (self.connection.client.tracking_uri, self._artifact_uri))
@@ -114,7 +116,7 @@ class Run:
     def child(
         self, name: str, *, params: Nested | None = None, tags: Tags | None = None, times: Times | None = None
     ) -> Iterator["Run"]:
-        """Open a run below this one; it ends as `open_run` says, at its true `times` if it is over already."""
+        """Open a run below this one; it closes as `open_run` says, at its true `times` if it is over already."""
         common = {**self._common_tags, "mlflow.parentRunId": str(self.run_id)}
         if times is None and self._times:
             times = Times(self._times.ended_ms, self._times.ended_ms)
@@ -122,7 +124,7 @@ class Run:
             yield run
 
     def finished_children(self, tag: str, value: str | None = None) -> set[str]:
-        """Values of `tag` over the FINISHED children, or over those with `value`; empty when not connected."""
+        """Return the values of `tag` over the FINISHED children, or those with `value`; empty when not connected."""
         runs = self._children(tag, value)
         return {run.data.tags[tag] for run in runs if run.info.status == "FINISHED" and tag in run.data.tags}
 
@@ -164,7 +166,7 @@ class Run:
         )
 
     @while_connected
-    def log_dataset(self, frame: pd.DataFrame, *, name: str, digest: str, context: str) -> None:
+    def log_dataset(self, frame: "pd.DataFrame", *, name: str, digest: str, context: str) -> None:
         """List a dataset as an input: columns, types and number of rows of `frame`, none of its values.
 
         `digest` is cut to the 36 characters that MLflow keeps.
@@ -205,10 +207,10 @@ class Run:
         output_shape: Shape = (1,),
         requirements: Sequence[str] | None = None,
     ) -> str | None:
-        """Log a Keras model, or the .keras file that a path names, as an MLflow model of this run; give its id.
+        """Log a Keras model, or the .keras file that a path names, as an MLflow model, and return its id.
 
-        Metrics logged before by `log_metrics` are shown with the model too. `input_shape`, `output_shape` and
-        `requirements` are those of `write_keras_model`.
+        MLflow shows the metrics that `log_metrics` has logged with the model too. `write_keras_model` explains
+        `input_shape`, `output_shape` and `requirements`.
         """
         logged = self._create_model(name)
         if logged is None:
@@ -237,7 +239,7 @@ class Run:
         client.log_batch(self._run_id, params=[Param(key, text) for key, text in flat_params(params or {}).items()])
 
     def adopt(self, info: Any) -> None:
-        """Be the run that exists in MLflow as `info`."""
+        """Become the run that exists in MLflow as `info`."""
         self._run_id, self._artifact_uri = info.run_id, info.artifact_uri
 
     @contextmanager
@@ -346,7 +348,7 @@ def _metric(key: str, value: float, timestamp_ms: int, step: int, model_id: str 
 
 
 def model_description(logged: Any, run_id: str | None) -> Any:
-    """MLflow's own record of a model that it knows as `logged`."""
+    """Return MLflow's own record of a model that it knows as `logged`."""
     from mlflow.models import Model
 
     return Model(

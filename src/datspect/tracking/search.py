@@ -1,4 +1,4 @@
-"""Runs of an experiment that meet a condition, however many there are."""
+"""Find the runs of an experiment that meet a condition, however many there are."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ _RUNS_PER_PAGE = 1000
 
 
 def all_runs(client: Any, experiment_id: str, condition: str) -> list[Any]:
-    """Every run that meets `condition` and is not deleted, the earliest first; ids decide between equal times."""
+    """Return every run that meets `condition` and is not deleted, the earliest first, and by id at equal times."""
     page = client.search_runs([experiment_id], condition, max_results=_RUNS_PER_PAGE)
     found = list(page)
     while page.token:

@@ -1,4 +1,4 @@
-"""Signals that end the process, as exceptions: what is open gets closed, then the signal takes its usual course."""
+"""Raise signals that end the process as exceptions, so that open runs are closed before it ends."""
 
 import signal
 import threading
@@ -29,13 +29,13 @@ def stopping_signals_raised() -> Iterator[None]:
     except Stopped as stopped:
         _restore(before)
         signal.raise_signal(stopped.signum)
-        raise  # the earlier handler let the process live: as an exit code then
+        raise  # the earlier handler let the process live, so it ends with an exit code
     finally:
         _restore(before)
 
 
 def _stopping_signals() -> list[int]:
-    """Those with an effect that can be put back; none outside the main thread, which alone may set handlers."""
+    """Return the signals whose handlers can be put back; none outside the main thread, which alone may set them."""
     if threading.current_thread() is not threading.main_thread():
         return []
     signals = [signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)]

@@ -1,24 +1,24 @@
-"""Where runs are kept: the tracking URI of the environment, or an SQLite database in the repository root."""
+"""Connect to where runs are kept: the environment's tracking URI, or an SQLite database in the repository root."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from datspect.running.addresses import absolute_sqlite, repository_root, sqlite_path
 
 _LOCK_SECONDS = 120.0  # another process creates the database in about 5
-_FOR_TRAINING = {"mlflow.experimentKind": "custom_model_development"}  # else the UI takes runs for evaluations of chats
+_FOR_TRAINING = {"mlflow.experimentKind": "custom_model_development"}  # without it the UI shows evaluations of chats
 
 
 def tracking_uri(root: Path) -> str:
-    """The environment's tracking URI with a relative SQLite path taken from `root`; default `<root>/mlflow.db`."""
+    """Return the environment's tracking URI, by default `<root>/mlflow.db`; a relative SQLite path starts at `root`."""
     return absolute_sqlite(os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db", root)
 
 
 def connect(experiment: str) -> tuple[Any, str]:
-    """A client of the tracking store, and the id of the experiment, which is created when it is new."""
+    """Return a client of the tracking store and the id of the experiment; create the experiment if it is new."""
     from mlflow import MlflowClient
 
     root = repository_root()
@@ -27,18 +27,11 @@ def connect(experiment: str) -> tuple[Any, str]:
     if path is None:
         client = MlflowClient(tracking_uri=uri)
         return client, _experiment_id(client, experiment, artifacts=None)
-    with _only_process(path):  # the first client migrates the database; two at once would break each other
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The first client migrates the database; two at once would break each other.
+    with FileLock(f"{path}.lock", timeout=_LOCK_SECONDS):
         client = MlflowClient(tracking_uri=uri)
         return client, _experiment_id(client, experiment, artifacts=(root / "mlruns").as_uri())
-
-
-@contextmanager
-def _only_process(database: Path) -> Iterator[None]:
-    from filelock import FileLock
-
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{database}.lock", timeout=_LOCK_SECONDS):
-        yield
 
 
 def _experiment_id(client: Any, name: str, artifacts: str | None) -> str:

@@ -1,1 +1,1 @@
-"""Searches over the classifier and its learning rates, on the development folds alone."""
+"""Search for better values of the classifier and its learning rates, on the development folds alone."""

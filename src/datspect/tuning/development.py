@@ -1,4 +1,4 @@
-"""What a study may see: subjects of the training role, their features, labels and folds; no test subject."""
+"""Select what a study may see: features, labels and folds of the training role, and no test subject."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,10 @@ from datspect.training.splitting import subject_folds
 
 @dataclass(frozen=True, eq=False)
 class Development:
-    """Rows of `scans` (columns scan_id, subject_id, label), in the order of the bank's subjects.
+    """The N scans that a study sees, in the order of the bank's subjects.
 
-    `bank`: shape (draws + 1, N, F); `targets`: 1 for PD, shape (N,); `folds`: from 1, shape (N,).
+    `scans`: columns scan_id, subject_id, label; `bank`: shape (draws + 1, N, F); `targets`: 1 for PD, shape (N,);
+    `folds`: from 1, shape (N,).
     """
 
     scans: pd.DataFrame
@@ -23,14 +24,14 @@ class Development:
     folds: IntArray
 
     def only(self, chosen: BoolArray, n_folds: int, seed: int) -> "Development":
-        """Some of the subjects, in new folds."""
+        """Return the scans that `chosen`, shape (N,), marks, in `n_folds` new folds."""
         scans = self.scans[chosen].reset_index(drop=True)
         folds = subject_folds(scans, n_folds, seed, "inner folds of tune --nested")
         return Development(scans, self.bank[:, chosen], self.targets[chosen], folds)
 
 
 def development(data: TrainingData) -> Development:
-    """The training role with its development folds; test subjects are dropped here, before anything is computed."""
+    """Return the training role with its development folds; it drops test subjects before anything is computed."""
     in_training = (data.splits["role"] == "train").to_numpy()
     scans = data.splits.loc[in_training, ["scan_id", "subject_id", "label"]].reset_index(drop=True)
     folds = data.splits["dev_fold"].to_numpy(np.int64)[in_training]

@@ -1,4 +1,4 @@
-"""Pictures of a study: its history, its values in parallel, which of them matter, and slices through the space."""
+"""Draw a study: its history, its values in parallel, which of them matter, and slices through the space."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -21,11 +21,11 @@ _DRAWN: Mapping[str, Callable[..., Any]] = {
     "slices": drawn.plot_slice,
 }
 _STYLE = {"figure.constrained_layout.use": True, "figure.figsize": (12, 6)}
-_FEWEST_TRIALS = 2  # complete ones: below that neither importances nor slices exist
+_FEWEST_TRIALS = 2  # complete ones; with fewer, neither importances nor slices exist
 
 
 def study_figures(study: Study, title: str) -> dict[str, Figure]:
-    """By name, with `title` above; none while fewer than two trials are complete."""
+    """Return pictures by name, with `title` above each; none while fewer than two trials are complete."""
     complete = [trial for trial in study.trials() if trial.state == "complete"]
     if len(complete) < _FEWEST_TRIALS:
         return {}
@@ -34,10 +34,10 @@ def study_figures(study: Study, title: str) -> dict[str, Figure]:
 
 def _figure(draw: Callable[..., Any], study: Study, title: str) -> Figure:
     with quiet_optuna(), warnings.catch_warnings(), plt.rc_context(_STYLE):  # Optuna changes the style for good
-        warnings.simplefilter("ignore", UserWarning)  # few trials make rough pictures, as anybody sees in them
+        warnings.simplefilter("ignore", UserWarning)  # few trials make rough pictures, and they show it
         axes = np.ravel(draw(study.optuna, target_name=TITLES[study.objective]))
     figure: Figure = axes[0].figure
-    plt.close(figure)  # else pyplot would keep it for good
+    plt.close(figure)  # or pyplot keeps it for good
     figure.set_size_inches(12, 6)
     for each in axes:
         for place in ("left", "center"):

@@ -1,4 +1,4 @@
-"""Nested cross-validation: how well a search does on subjects that took no part in it."""
+"""Nested cross-validation measures a search on subjects that took no part in it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ N_OUTER, N_INNER = 3, 5
 
 @dataclass(frozen=True, eq=False)
 class OuterFolds:
-    """The training role cut into outer folds: shape (N,), from 1."""
+    """The training role cut into outer folds: `folds`, shape (N,), counts them from 1."""
 
     data: Development
     folds: IntArray
@@ -32,25 +32,25 @@ class OuterFolds:
 
     @property
     def numbers(self) -> list[int]:
-        """Of the folds."""
+        """The numbers of the outer folds."""
         return [int(fold) for fold in np.unique(self.folds)]
 
     def inner(self, fold: int) -> Development:
-        """What the search of an outer fold sees: everybody outside of it, in inner folds."""
+        """Return what the search of an outer fold sees: everybody outside of it, in inner folds."""
         return self.data.only(self.folds != fold, N_INNER, self.seed)
 
 
 def outer_folds(data: Development, seed: int) -> OuterFolds:
-    """Stratified by class, all scans of a subject in one fold."""
+    """Cut the training role into folds, stratified by class, with all scans of a subject in one fold."""
     return OuterFolds(data, subject_folds(data.scans, N_OUTER, seed, "outer folds of tune --nested"), seed)
 
 
 def nested_result(
     outer: OuterFolds, base: Configuration, winners: Sequence[TrialRecord], objective: Objective, cohort_kind: str
 ) -> dict[str, Any]:
-    """Train each outer fold's winner, and `base` beside it, and judge both on the subjects of that fold.
+    """Train each outer fold's winner and `base`, judge both on that fold's subjects, and return what nested.json holds.
 
-    `winners`: of the inner searches, by outer fold. Gives a record for nested.json.
+    `winners` come from the inner searches, in the order of the outer folds.
     """
     configurations = [base.changed(winner.values) for winner in winners]
     tuned, untuned = _outer_probabilities(outer, configurations, base)
@@ -74,14 +74,14 @@ def nested_result(
 
 
 def nested_metrics(result: dict[str, Any]) -> dict[str, float]:
-    """The numbers of a result by a flat name, for its run."""
+    """Return the numbers of a result by flat names, for its run in MLflow."""
     groups = {name: result[name] for name in ("outer", "values_of_params_yaml", "tuned_minus_params_yaml")}
     flat = {f"{group}/{name}": value for group, values in groups.items() for name, value in values.items()}
     return {**flat, "naive": result["naive"], "gap": result["gap"]}
 
 
 def nested_text(result: dict[str, Any], cohort: str) -> str:
-    """A few lines for the terminal."""
+    """Return a few lines for the terminal."""
     objective: Objective = result["objective"]
     title, outer, base = TITLES[objective], result["outer"], result["values_of_params_yaml"]
     key = {"log_loss": "loss_difference", "roc_auc": "roc_auc_difference", "accuracy": "accuracy_difference"}[objective]
@@ -104,7 +104,7 @@ def nested_text(result: dict[str, Any], cohort: str) -> str:
 def _outer_probabilities(
     outer: OuterFolds, tuned: Sequence[Configuration], base: Configuration
 ) -> tuple[FloatArray, FloatArray]:
-    """Of every subject by the head that has not seen it, tuned and untuned, shape (N,) both; one stack trains all."""
+    """Return each subject's probability from the head that has not seen it, tuned and untuned: shape (N,) both."""
     data, training = outer.data, base.training
 
     def heads(name: str, configurations: Sequence[Configuration]) -> list[Head]:
@@ -115,6 +115,7 @@ def _outer_probabilities(
 
     groups = [heads("tuned", tuned), heads("untuned", [base] * len(tuned))]
     together = [head for group in groups for head in group]
+    # One stack trains all heads.
     fitted = crossval.train(together, data.bank, data.targets, training.batch_size, "outer folds")
     halves = (fitted[: len(tuned)], fitted[len(tuned) :])
     first, second = (

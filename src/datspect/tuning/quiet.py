@@ -1,4 +1,4 @@
-"""Optuna's own messages, kept back while we say what happens ourselves."""
+"""Keep back Optuna's own messages, since ours say what happens."""
 
 import warnings
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from optuna.exceptions import ExperimentalWarning
 
 @contextmanager
 def quiet_optuna() -> Iterator[None]:
-    """Silence its log below errors, and its warnings that a feature may change in a later release."""
+    """Silence Optuna's log below errors, and its warnings that a feature may change in a later release."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:

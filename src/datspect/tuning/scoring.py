@@ -1,4 +1,4 @@
-"""How good a configuration is on the development folds, after some epochs and at the end."""
+"""Score a configuration on the development folds, after some epochs and at the end."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,14 +29,14 @@ class Outcome:
 
 
 def lower_is_better(objective: Objective) -> bool:
-    """Whether the objective is to be made small."""
+    """Tell whether a search makes the objective small."""
     return objective == "log_loss"
 
 
 def outcomes(configuration: Configuration, data: Development, epochs: Sequence[int], what: str) -> Iterator[Outcome]:
     """Train a head for each development fold and judge everybody out of fold, after each of `epochs`.
 
-    The seeds of the heads are the same for all configurations: they differ by their values and not by their luck.
+    The heads of all configurations have the same seeds, so that values make the difference and not luck.
     """
     training = configuration.training
     heads = crossval.dev_heads(data.folds, configuration.classifier, training)
@@ -47,12 +47,16 @@ def outcomes(configuration: Configuration, data: Development, epochs: Sequence[i
 
 
 def looks(n_epochs: int, check_epochs: int) -> list[int]:
-    """The epochs after which a trial is looked at: every `check_epochs`, and the last."""
+    """Return the epochs after which the pruner looks at a trial: every `check_epochs`, and the last.
+
+    >>> looks(n_epochs=500, check_epochs=200)
+    [200, 400, 500]
+    """
     return [*range(check_epochs, n_epochs, check_epochs), n_epochs]
 
 
 def score(objective: Objective, targets: IntArray, probabilities: FloatArray) -> float:
-    """The objective over all subjects at once."""
+    """Return the objective over all subjects at once; `targets` and `probabilities` have shape (N,)."""
     match objective:
         case "log_loss":
             return float(log_losses(targets, probabilities).mean())
@@ -63,13 +67,13 @@ def score(objective: Objective, targets: IntArray, probabilities: FloatArray) ->
 
 
 def fold_scores(objective: Objective, data: Development, probabilities: FloatArray) -> list[float]:
-    """The objective of each fold, in order."""
+    """Return the objective of each fold, in order; `probabilities` has shape (N,)."""
     inside = [data.folds == fold for fold in np.unique(data.folds)]
     return [score(objective, data.targets[fold], probabilities[fold]) for fold in inside]
 
 
 def measures(targets: IntArray, probabilities: FloatArray) -> dict[str, float]:
-    """Log loss, ROC AUC and accuracy with their 95 % bounds, whatever the objective."""
+    """Return log loss, ROC AUC and accuracy with their 95 % bounds; both arrays have shape (N,)."""
     metrics = binary_metrics(targets, probabilities)
     return {
         f"{ours}{end}": metrics[f"{theirs}{end}"] for theirs, ours in _MEASURES.items() for end in ("", "_low", "_high")

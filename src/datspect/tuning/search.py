@@ -1,4 +1,4 @@
-"""The search itself: trials one after another until there are enough, whoever else works on the same study."""
+"""Run trials one after another until there are enough, while others may work on the same study."""
 
 import logging
 import time
@@ -27,7 +27,7 @@ _TRIALS_OF_THE_PACE = 10
 
 @dataclass(frozen=True)
 class Search:
-    """What a trial needs to know; `folder` takes the curves of each trial."""
+    """What a trial needs; `folder` takes the curves of each trial."""
 
     study: Study
     space: SearchSpace
@@ -36,11 +36,11 @@ class Search:
     folder: Path
 
     def objective(self, trial: optuna.Trial) -> float:
-        """Train a configuration of the trial's choice; give its score.
+        """Train the configuration that the trial chooses, and return its score.
 
         Raises
         ------
-        TrialPruned : it is worse than others were after as many epochs, or has diverged.
+        TrialPruned : it is worse than others were after as many epochs, or it has diverged.
         """
         configuration = self.space.suggested(trial)
         epochs = looks(configuration.training.epochs, self.check_epochs)
@@ -60,7 +60,7 @@ class Search:
         return so_far
 
     def _keep(self, trial: optuna.Trial, outcome: Outcome) -> None:
-        """Curves to disk, measures to the study; before the trial counts as ended."""
+        """Write curves to disk and measures to the study, before the trial counts as ended."""
         self._keep_curves(trial, outcome)
         by_fold = fold_scores(self.study.objective, self.data, outcome.probabilities)
         trial.set_user_attr(study_attributes.FOLD_SCORES, by_fold)
@@ -72,10 +72,10 @@ class Search:
 
 
 def run_trials(search: Search, n_trials: int, minutes: float | None, ended: Callable[[TrialRecord], None]) -> None:
-    """Work on the study until `n_trials` are complete or pruned, or, after `minutes`, no further one is begun.
+    """Work on the study until `n_trials` are complete or pruned; begin no trial once `minutes` are over.
 
-    `ended` is told of each trial that this process ended. Trials of processes that died are begun again with the same
-    values; while the last ones run elsewhere this waits for them, to take over should their process die.
+    `ended` gets each trial that this process ended. A trial whose process died begins again with the same values. While
+    other processes run the last trials, this one waits and takes over if such a process dies.
     """
     started, since, said_waiting = time.monotonic(), datetime.now(), False
     while (n_done := finished(trials := _without_stale(search.study))) < n_trials:
@@ -99,7 +99,7 @@ def _without_stale(study: Study) -> list[TrialRecord]:
 
 
 def _one_trial(search: Search) -> TrialRecord:
-    """Run a trial within `optimize`, where its heartbeat is; one that Ctrl-C ends is left to the next start."""
+    """Run a trial within `optimize`, which sends its heartbeat; the next start repeats one that Ctrl-C ended."""
     numbers: list[int] = []
     study = search.study.optuna
 
@@ -118,7 +118,7 @@ def _one_trial(search: Search) -> TrialRecord:
 
 
 def _say(study: Study, trial: TrialRecord, n_trials: int, since: datetime) -> None:
-    """One line: what came out, the best so far, how long still."""
+    """Log what came out, the best so far, and how long it still takes."""
     trials, title, best = study.trials(), TITLES[study.objective], study.best()
     n_done = finished(trials)
     result = "diverged" if trial.score is None else f"{title} {trial.score:.4f}"
@@ -133,7 +133,7 @@ def _say(study: Study, trial: TrialRecord, n_trials: int, since: datetime) -> No
 
 
 def seconds_a_trial(trials: Sequence[TrialRecord], since: datetime) -> float:
-    """From one end of a trial to the next, whichever process it ran in, over the last ones that ended after `since`."""
+    """Return the mean time between two ends, in any process, over the last trials that ended after `since`."""
     recent = [
         trial for trial in trials if trial.state in ("complete", "pruned") and trial.ended and trial.ended >= since
     ]

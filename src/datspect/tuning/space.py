@@ -1,4 +1,4 @@
-"""What a study varies: from the space in params.yaml to a trial's values, and from values to a configuration."""
+"""Turn the space in params.yaml into a trial's values, and values into a configuration."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ class Suggests(Protocol):
     """The part of an Optuna trial that chooses values."""
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        """A real number."""
+        """Choose a real number."""
         ...
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        """A whole number."""
+        """Choose a whole number."""
         ...
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """One of several."""
+        """Choose one of several."""
         ...
 
 
@@ -37,13 +37,13 @@ class Configuration:
 
     @property
     def values(self) -> dict[str, Any]:
-        """By the names of the space, those that have no effect left out."""
+        """The values by the names of the space, without those that have no effect."""
         rate = self.training.learning_rate
         values = {"dropout": self.classifier.dropout, "width": self.classifier.width, **rate.model_dump()}
         return {name: values[name] for name in NAMES if _has_effect(name, rate.schedule)}
 
     def changed(self, values: Mapping[str, Any]) -> "Configuration":
-        """A copy with some values changed."""
+        """Return a copy with some values changed."""
         rate = self.training.learning_rate.model_dump() | {n: v for n, v in values.items() if n in _OF_THE_RATE}
         if rate["schedule"] == "constant":
             rate["final"] = min(rate["final"], rate["initial"])  # without effect, and never above the first
@@ -57,14 +57,14 @@ _OF_THE_RATE = frozenset(LearningRateParams.model_fields)
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """The ranges of the values that are varied; all others stay as they are in `base`."""
+    """The ranges of the values that a study varies; all others stay as they are in `base`."""
 
     ranges: TuneSpace
     varied: tuple[Name, ...]
     base: Configuration
 
     def suggested(self, trial: Suggests) -> Configuration:
-        """A configuration of the trial's choice; what has no effect under the chosen schedule is not chosen."""
+        """Return the configuration that the trial chooses; it chooses no value without effect under its schedule."""
         schedule = self.base.training.learning_rate.schedule
         if "schedule" in self.varied:
             schedule = trial.suggest_categorical("schedule", self.ranges.schedule)
@@ -75,13 +75,13 @@ class SearchSpace:
         return self.base.changed(values)
 
     def base_values(self) -> dict[str, Any] | None:
-        """The varied values as they are in `base`, or None if they lie outside the ranges."""
+        """Return the varied values as they are in `base`, or None if they lie outside the ranges."""
         values: dict[str, Any] = {name: self.base.values[name] for name in self.varied if name in self.base.values}
         inside = all(_inside(value, getattr(self.ranges, name)) for name, value in values.items())
         return values if inside else None
 
     def description(self) -> dict[str, Any]:
-        """What makes two spaces the same: ranges of what is varied, values of what is not."""
+        """Return the ranges of what varies and the values of what does not: equal in equal spaces."""
         fixed = {name: value for name, value in self.base.values.items() if name not in self.varied}
         ranges = self.ranges.model_dump(mode="json")
         return {"varied": {name: ranges[name] for name in self.varied}, "fixed": fixed}
@@ -90,11 +90,11 @@ class SearchSpace:
 def search_space(
     ranges: TuneSpace, classifier: ClassifierParams, training: TrainingParams, vary: Sequence[str] = NAMES
 ) -> SearchSpace:
-    """The space of a study that varies the values named in `vary`.
+    """Return the space of a study that varies the values named in `vary`.
 
     Raises
     ------
-    ParamsError : an unknown name, none at all, or a value that stays contradicts a range.
+    ParamsError : a name is unknown, there is none, or a value that stays contradicts a range.
     """
     unknown = [name for name in vary if name not in NAMES]
     if unknown or not vary:

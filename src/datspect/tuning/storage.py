@@ -1,4 +1,4 @@
-"""The database of studies: SQLite beside the project, or a server that several machines share."""
+"""Open the database of studies: SQLite beside the project, or a server that several machines share."""
 
 import os
 import time
@@ -17,30 +17,30 @@ ADDRESS_VARIABLE = "DATSPECT_STUDIES"
 
 HEARTBEAT_SECONDS = 10
 GRACE_SECONDS = 60
-"""A trial without a sign of life for this long is given up and tried again."""
+"""A trial without a heartbeat for this long counts as dead and begins again."""
 
 _MOST_RETRIES = 3  # a trial that kills its process every time must end at some point
 _ATTEMPTS = 5
 
 
 def storage_address(of_params: str) -> str:
-    """Where studies are kept: the environment's DATSPECT_STUDIES, else `of_params`; SQLite below the root."""
+    """Return DATSPECT_STUDIES of the environment, else `of_params`; a relative SQLite path starts at the root."""
     return absolute_sqlite(os.environ.get(ADDRESS_VARIABLE) or of_params, repository_root())
 
 
 def open_storage(address: str) -> RDBStorage:
-    """Connect; tables are created where there are none.
+    """Connect to the database at `address`, and create the tables that it lacks.
 
     Raises
     ------
-    TuningError : not an address, or nothing that can be used there.
+    TuningError : it is not an address, or what lies there cannot be used.
     """
     path = sqlite_path(address)
     if path is None:
         return _connected(address, _server_options(address))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock", timeout=GRACE_SECONDS):  # two that create the tables at once fail
+        with FileLock(f"{path}.lock", timeout=GRACE_SECONDS):  # two processes that create the tables at once fail
             return _connected(address, {"connect_args": {"timeout": GRACE_SECONDS}})
     except OSError as error:
         raise _unusable(address, error) from error

@@ -1,4 +1,4 @@
-"""A study in its database: opened under its name, held against what it was begun with, told as plain records."""
+"""Open a study in its database, compare it with what it was begun with, and read its trials as plain records."""
 
 import json
 import time
@@ -41,7 +41,7 @@ class Identity:
     split: str
 
     def differences(self, other: Mapping[str, Any]) -> list[str]:
-        """The parts, as `name: theirs, ours`, in which `other` (as from `as_record`) is not the same."""
+        """Return the parts, as `name: theirs, now ours`, in which the record `other` differs."""
         ours = self.as_record()
         return [
             f"{name}: {_brief(other.get(name))}, now {_brief(ours[name])}"
@@ -50,7 +50,7 @@ class Identity:
         ]
 
     def as_record(self) -> dict[str, Any]:
-        """As JSON gives it back."""
+        """Return the parts as JSON gives them back."""
         record: dict[str, Any] = json.loads(json.dumps(vars(self), default=dict))
         return record
 
@@ -62,19 +62,19 @@ class Study:
         self.optuna = study
         self.objective = objective
         self.id = str(study.user_attrs[_ID])
-        """An id of its own, kept for good: a study that is deleted and begun again has another."""
+        """An id for good: a study that is deleted and begun again has another."""
 
     @property
     def name(self) -> str:
-        """Its name in the database."""
+        """The name in the database."""
         return self.optuna.study_name
 
     def trials(self) -> list[TrialRecord]:
-        """All of them, by number."""
+        """Return all trials, by number."""
         return [_record(trial) for trial in self.optuna.get_trials(deepcopy=False)]
 
     def best(self) -> TrialRecord | None:
-        """The complete trial with the best score, the first of equals; None while none is complete."""
+        """Return the complete trial with the best score, the first of equals; None while none is complete."""
         scored = [
             (trial.score, trial) for trial in self.trials() if trial.state == "complete" and trial.score is not None
         ]
@@ -159,9 +159,9 @@ def _record(trial: FrozenTrial) -> TrialRecord:
 def _score(trial: FrozenTrial) -> float | None:
     if trial.state == TrialState.COMPLETE:
         return trial.value
-    if MEASURES not in trial.user_attrs:  # it runs still, or has diverged
+    if MEASURES not in trial.user_attrs:  # it still runs, or has diverged
         return None
-    # Of a running trial a database may give attributes that are newer than its reports.
+    # A database may give attributes of a running trial that are newer than its reports.
     return trial.intermediate_values[max(trial.intermediate_values)] if trial.intermediate_values else None
 
 
@@ -171,5 +171,5 @@ def _brief(value: object) -> str:
 
 
 def finished(trials: Sequence[TrialRecord]) -> int:
-    """How many have come to an end that counts: complete or pruned."""
+    """Count the trials that are complete or pruned."""
     return sum(trial.state in ("complete", "pruned") for trial in trials)

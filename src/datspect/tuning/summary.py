@@ -1,4 +1,4 @@
-"""What a study has found, as numbers and as sentences; the best score is called what it is."""
+"""Say what a study has found, in numbers and sentences, and that its best score is optimistic."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ OPTIMISTIC = (
 
 
 def study_summary(study: Study, space: SearchSpace, cohort_kind: str) -> dict[str, Any]:
-    """For study.json: counts, the best trial and the one with the values of params.yaml, where there are such."""
+    """Return what study.json holds: counts, the best trial, and the trial with the values of params.yaml, if any."""
     trials, best, base = study.trials(), study.best(), base_trial(study, space)
     states = [trial.state for trial in trials]
     return {
@@ -35,7 +35,7 @@ def study_summary(study: Study, space: SearchSpace, cohort_kind: str) -> dict[st
 
 
 def trials_table(study: Study) -> pd.DataFrame:
-    """For trials.csv: a row for each trial, with what it tried and what came out."""
+    """Return the table of trials.csv: a row for each trial, with what it tried and what came out."""
     return pd.DataFrame(
         [
             {
@@ -53,14 +53,14 @@ def trials_table(study: Study) -> pd.DataFrame:
 
 
 def base_trial(study: Study, space: SearchSpace) -> TrialRecord | None:
-    """The complete trial of the values that params.yaml holds now."""
+    """Return the complete trial with the values that params.yaml holds now, None if there is none."""
     values = space.base_values()
     found = [trial for trial in study.trials() if trial.state == "complete" and trial.values == values]
     return found[0] if found else None
 
 
 def summary_metrics(summary: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of a summary, for the run of the study."""
+    """Return the numbers of a summary, for the run of the study."""
     counts = {f"trials/{state}": float(n) for state, n in summary["n_trials"].items()}
     return {
         **counts,
@@ -75,7 +75,7 @@ def summary_metrics(summary: Mapping[str, Any]) -> dict[str, float]:
 
 
 def summary_text(summary: Mapping[str, Any], cohort: str) -> str:
-    """A few lines for the terminal; `cohort` says what kind it is."""
+    """Return a few lines for the terminal; `cohort` says what kind it is."""
     title, best, base = TITLES[summary["objective"]], summary["best"], summary["values_of_params_yaml"]
     counts = ", ".join(f"{n} {state}" for state, n in summary["n_trials"].items())
     lines = [f"Study {summary['study']} ({cohort}): {counts}; {summary['seconds'] / 60:.1f} min of training"]
@@ -92,7 +92,11 @@ def summary_text(summary: Mapping[str, Any], cohort: str) -> str:
 
 
 def values_text(values: Mapping[str, Any]) -> str:
-    """Values of a trial on one line."""
+    """Return the values of a trial on one line.
+
+    >>> values_text({"width": 96, "initial": 0.0043216})
+    'width 96, initial 0.004322'
+    """
     texts = {name: f"{value:.4g}" if isinstance(value, float) else str(value) for name, value in values.items()}
     return ", ".join(f"{name} {text}" for name, text in texts.items())
 

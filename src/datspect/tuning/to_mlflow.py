@@ -1,8 +1,8 @@
-"""From the trials of a study to MLflow: one run for the study, a child for each trial, from whichever process."""
+"""Send a study to MLflow from any of its processes: one run for the study, and a child for each trial."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +17,19 @@ log = logging.getLogger(__name__)
 
 _STUDY_ID, _STUDY, _TRIAL = "datspect.study_id", "datspect.study", "datspect.trial"
 _CURVES = ("train_loss", "validation_loss", "train_accuracy", "validation_accuracy", "learning_rate")
-_LOCK_NAME, _LOCK_SECONDS = "mlflow.lock", 120.0  # sending a trial takes less than one
+_LOCK_NAME, _LOCK_SECONDS = "mlflow.lock", 120.0  # a trial takes less than one
 
 
-@contextmanager
 def open_study_run(
     study: str, study_id: str, *, experiment: str, params: Mapping[str, Any], tags: Mapping[str, object]
-) -> Iterator[tracking.Run]:
+) -> AbstractContextManager[tracking.Run]:
     """Open the run of a study, the same one for every process that works on it; see `tracking.open_joined_run`."""
     key, all_tags = (_STUDY_ID, study_id), {**tags, _STUDY: study}
-    with tracking.open_joined_run(
-        study, stage="tune", experiment=experiment, key=key, params=params, tags=all_tags
-    ) as run:
-        yield run
+    return tracking.open_joined_run(study, stage="tune", experiment=experiment, key=key, params=params, tags=all_tags)
 
 
 def record_trial(run: tracking.Run, trial: TrialRecord, folder: Path, objective: str) -> None:
-    """Send a complete or pruned trial, once, as a child of the study's `run`; of any other state nothing is sent.
+    """Send a complete or pruned trial, once, as a child of the study's `run`; send nothing of any other trial.
 
     `folder` holds the curves of the trials of this machine. A child that a killed process left unfinished is closed.
     """
@@ -55,7 +51,7 @@ def record_trial(run: tracking.Run, trial: TrialRecord, folder: Path, objective:
 def record_missing(
     run: tracking.Run, trials: Iterable[TrialRecord], folder: Path, objective: str, *, everywhere: bool = False
 ) -> None:
-    """Send the trials of this machine, whose curves lie in `folder`, that no process has sent; or those of all."""
+    """Send the trials that no process has sent: those whose curves lie in `folder`, or all with `everywhere`."""
     sent = run.finished_children(_TRIAL)
     for trial in trials:
         if str(trial.number) not in sent and (everywhere or history_path(folder, trial.number).is_file()):
@@ -63,7 +59,7 @@ def record_missing(
 
 
 def record_summary(run: tracking.Run, metrics: Mapping[str, float], files: Sequence[Path], step: int) -> None:
-    """Send what the study has come to, metrics at `step`, the number of trials done; files go to `study`.
+    """Send the study's metrics at `step`, the number of trials done, and its files, to folder `study`.
 
     Raises
     ------
@@ -75,7 +71,7 @@ def record_summary(run: tracking.Run, metrics: Mapping[str, float], files: Seque
 
 @contextmanager
 def _alone(folder: Path, trial: TrialRecord) -> Iterator[bool]:
-    """Whether no other process of this machine sends a trial of this study meanwhile; a killed one lets go."""
+    """Wait until no other process of this machine sends a trial of this study; give False if that takes too long."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / _LOCK_NAME)
     try:
@@ -106,7 +102,7 @@ def _tags(run: tracking.Run, trial: TrialRecord, objective: str) -> dict[str, ob
 
 
 def _metrics(trial: TrialRecord) -> dict[str, float]:
-    """What was measured, over all development folds."""
+    """Return what was measured over all development folds."""
     metrics = {**trial.measures, "n_epochs": float(trial.n_epochs)}
     if trial.score is not None:
         metrics["score"] = trial.score
@@ -116,7 +112,7 @@ def _metrics(trial: TrialRecord) -> dict[str, float]:
 
 
 def _curves(path: Path) -> dict[str, Any]:
-    """Means over the heads, epoch by epoch; none without a file, as of a trial of another machine."""
+    """Return the means over the heads, shape (epochs,) each; none without a file, as for another machine's trial."""
     if not path.is_file():
         return {}
     means = read_table(path, ["head", "epoch"]).groupby("epoch").mean(numeric_only=True)

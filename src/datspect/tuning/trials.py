@@ -1,4 +1,4 @@
-"""A trial as everything outside this package sees it, whatever library keeps it."""
+"""Describe a trial without the library that keeps it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,9 +13,9 @@ State = Literal["complete", "pruned", "failed", "running", "waiting"]
 class TrialRecord:
     """One trial of a study.
 
-    `values`: what was tried, by the names of `tune.space`; `score`: the objective, of a complete trial over all epochs,
-    of a pruned one where it was stopped; `measures`: out-of-fold log_loss, roc_auc and accuracy with `_low` and
-    `_high`; `fold_scores`: the objective of each development fold, in order; `n_epochs`: done.
+    `values`: what it tried, by the names of `tune.space`; `score`: the objective after the last epoch, or where pruning
+    stopped it; `measures`: out-of-fold log_loss, roc_auc and accuracy with `_low` and `_high`; `fold_scores`: the
+    objective of each development fold, in order; `n_epochs`: how many it trained.
     """
 
     number: int
@@ -30,10 +30,10 @@ class TrialRecord:
 
     @property
     def seconds(self) -> float | None:
-        """How long it took; None while it runs."""
+        """The time it took; None while it runs."""
         return (self.ended - self.started).total_seconds() if self.started and self.ended else None
 
 
 def history_path(folder: Path, number: int) -> Path:
-    """Where the curves of a trial lie."""
+    """Return the path of a trial's curves."""
     return folder / f"trial-{number:04d}.csv"

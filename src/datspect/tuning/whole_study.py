@@ -1,8 +1,8 @@
-"""A study as a whole: from params.yaml and the feature bank to its database, its files and its run in MLflow."""
+"""Run a whole study, from params.yaml and the feature bank to its database, its files and its run in MLflow."""
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ log = logging.getLogger("datspect.tune")
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """A study that somebody asked for: what it varies, what it sees, and where it lies."""
+    """A study that somebody asked for: what it varies, what it sees, and where its files go."""
 
     name: str
     params: Params
@@ -51,18 +51,18 @@ class Chosen:
 
     @property
     def cohort(self) -> str:
-        """What kind of cohort it is, for people."""
+        """The kind of cohort, in words."""
         return self.data.kind.caption
 
 
 def choose(
     params: Params, inputs: TrainingInputs, reports: Path, *, name: str | None = None, vary: Sequence[str] | None = None
 ) -> Chosen:
-    """The study of that name (default: `tune.study`) that varies `vary` (default: all), with the data of today.
+    """Return the study of that name (default: `tune.study`) that varies `vary` (default: all), on today's data.
 
     Raises
     ------
-    ParamsError, CohortError : the space contradicts itself, the network is not frozen, or the data are missing.
+    ParamsError, CohortError : the space contradicts itself, the network is not frozen, or data are missing.
     """
     if not params.backbone.frozen:
         raise ParamsError(
@@ -93,7 +93,7 @@ def _checked_name(name: str) -> str:
 
 
 def search(chosen: Chosen) -> str:
-    """Run the study's trials; write study.json and pictures; gives a few lines for the terminal."""
+    """Run the study's trials, write study.json and pictures, and return a few lines for the terminal."""
     with _opened(chosen) as study:
         summary = _searched(chosen, study, development(chosen.data), chosen.params.tune.trials)
     text = summary_text(summary, chosen.cohort)
@@ -101,7 +101,7 @@ def search(chosen: Chosen) -> str:
 
 
 def nested_search(chosen: Chosen) -> str:
-    """A study within each outer fold; their winners judged outside of it; gives a few lines for the terminal."""
+    """Run a study for each outer fold, judge its winner on that fold, and return a few lines for the terminal."""
     tune = chosen.params.tune
     outer = outer_folds(development(chosen.data), tune.seed)
     found = [_inner_winner(_inner(chosen, fold), outer.inner(fold), tune.nested_trials) for fold in outer.numbers]
@@ -109,12 +109,14 @@ def nested_search(chosen: Chosen) -> str:
     result = nested_result(outer, chosen.space.base, winners, tune.objective, chosen.data.cohort["kind"])
     path = chosen.folder / "nested.json"
     write_json(path, result)
-    _record_nested(chosen, study_ids, result, path)
+    # A run of its own, beside those of the three studies.
+    with _run(chosen, f"{chosen.name}-nested", "-".join(study_ids)) as run:
+        to_mlflow.record_summary(run, nested_metrics(result), [path], 0)
     return f"{nested_text(result, chosen.cohort)}\n\nFiles: {chosen.folder}"
 
 
 def _inner_winner(inner: Chosen, data: Development, n_trials: int) -> tuple[str, TrialRecord]:
-    """Search within an outer fold; gives the id of the study and its winner.
+    """Search for an outer fold, and return the id of the study and its winner.
 
     Raises
     ------
@@ -132,7 +134,7 @@ def _inner_winner(inner: Chosen, data: Development, n_trials: int) -> tuple[str,
 
 
 def apply_winner(chosen: Chosen, params_path: Path) -> str:
-    """Write the best trial's values into params.yaml, comments and order kept; gives the difference.
+    """Write the best trial's values into params.yaml, keep its comments and order, and return the difference.
 
     Raises
     ------
@@ -142,7 +144,7 @@ def apply_winner(chosen: Chosen, params_path: Path) -> str:
         best = study.best()
     if best is None:
         raise TuningError(f"study {study.name}: no complete trial yet, so nothing to apply; run `datspect tune`")
-    before = params_path.read_bytes().decode("utf-8")  # as bytes, so that line ends of another system stay
+    before = params_path.read_bytes().decode("utf-8")  # as bytes: line ends of another system stay
     values = chosen.space.base.changed(best.values).values
     origin = ParametersFrom(study=study.name, trial=best.number, split=chosen.identity.split[:12])
     after = applied(before, values, origin)
@@ -150,7 +152,7 @@ def apply_winner(chosen: Chosen, params_path: Path) -> str:
         return f"{params_path}: holds the values of study {study.name}, trial {best.number}, already"
     with replacing(params_path) as unfinished:
         unfinished.write_text(after, encoding="utf-8", newline="")
-        load_params(unfinished)  # nothing is replaced by what could not be read
+        load_params(unfinished)  # a file that cannot be read replaces nothing
     lines = [
         difference(before, after, str(params_path)),
         f"Written: study {study.name}, trial {best.number} ({values_text(best.values)}).",
@@ -161,8 +163,11 @@ def apply_winner(chosen: Chosen, params_path: Path) -> str:
 
 def _searched(chosen: Chosen, study: Study, data: Development, n_trials: int) -> dict[str, Any]:
     """Search, and leave everything on disk and in MLflow."""
-    _say_start(chosen, study, n_trials)
-    # A study that was deleted and begun again under its name must not take the old one's curves for its own.
+    log.info(
+        "study %s (%s): %d of %d trials done; varies %s",
+        study.name, chosen.cohort, finished(study.trials()), n_trials, ", ".join(chosen.space.varied),
+    )  # fmt: skip
+    # The id keeps the curves of a study that was deleted and begun again under its name apart.
     folder, objective = chosen.folder / f"trials-{study.id[:8]}", study.objective
     tune, cohort = chosen.params.tune, chosen.data.cohort
     with _run(chosen, study.name, study.id) as run:
@@ -210,7 +215,7 @@ def _shared_out(
 
 
 def _work_on(share: _Share, _place: int, report: Report) -> None:
-    """Trials until there are enough, in a process of an executor."""
+    """Run trials until there are enough, in a process of an executor."""
     logging.getLogger("datspect").setLevel(logging.INFO)
     tune = share.chosen.params.tune
     with _opened(share.chosen) as study:
@@ -220,56 +225,33 @@ def _work_on(share: _Share, _place: int, report: Report) -> None:
 
 @contextmanager
 def _opened(chosen: Chosen) -> Iterator[Study]:
-    """The study, and its connections to the database for as long as the block lasts."""
+    """Open the study, and close its connections to the database at the end of the block."""
+    tune, first = chosen.params.tune, chosen.space.base_values()
     with quiet_optuna():
-        storage = open_storage(storage_address(chosen.params.tune.storage))
+        storage = open_storage(storage_address(tune.storage))
         try:
-            yield _open(chosen, storage)
+            if first is None:
+                log.warning("%s: the values of params.yaml lie outside of tune.space; they are no trial", chosen.name)
+            sampler, pruner = build_sampler(tune.sampler, tune.seed), build_pruner(tune.pruner, tune.check_epochs)
+            yield open_study(chosen.name, storage, chosen.identity, sampler=sampler, pruner=pruner, first=first)
         finally:
             storage.engine.dispose()
 
 
-def _open(chosen: Chosen, storage: Any) -> Study:
-    tune = chosen.params.tune
-    first = chosen.space.base_values()
-    if first is None:
-        log.warning("%s: the values of params.yaml lie outside of tune.space; they are no trial", chosen.name)
-    return open_study(
-        chosen.name,
-        storage,
-        chosen.identity,
-        sampler=build_sampler(tune.sampler, tune.seed),
-        pruner=build_pruner(tune.pruner, tune.check_epochs),
-        first=first,
-    )
-
-
 def _inner(chosen: Chosen, fold: int) -> Chosen:
-    """The study within an outer fold, named and told apart by it."""
+    """Return the study for an outer fold, which has the fold in its name and its identity."""
     identity = replace(chosen.identity, training={**chosen.identity.training, "outer_fold": fold})
     name = f"{chosen.name}-nested-{fold}"
     return replace(chosen, name=name, identity=identity, folder=chosen.folder / f"nested-{fold}")
 
 
-def _say_start(chosen: Chosen, study: Study, n_trials: int) -> None:
-    log.info(
-        "study %s (%s): %d of %d trials done; varies %s",
-        study.name, chosen.cohort, finished(study.trials()), n_trials, ", ".join(chosen.space.varied),
-    )  # fmt: skip
-
-
-@contextmanager
-def _run(chosen: Chosen, name: str, key: str) -> Iterator[tracking.Run]:
-    """The run in MLflow that is found again by `key`."""
-    params = {"tune": _settings(chosen), "space": chosen.space.description(), "training": chosen.identity.training}
+def _run(chosen: Chosen, name: str, key: str) -> AbstractContextManager[tracking.Run]:
+    """Open the run in MLflow that `key` finds again."""
+    # Space and name have places of their own; the address says nothing of the search.
+    settings = chosen.params.tune.model_dump(mode="json", exclude={"storage", "space", "study"})
+    params = {"tune": settings, "space": chosen.space.description(), "training": chosen.identity.training}
     tags, experiment = record.data_tags(chosen.data, chosen.identity.split), chosen.params.tracking.experiment
-    with to_mlflow.open_study_run(name, key, experiment=experiment, params=params, tags=tags) as run:
-        yield run
-
-
-def _settings(chosen: Chosen) -> dict[str, Any]:
-    """Of the search, without the space and the name, which have places of their own, and the address."""
-    return chosen.params.tune.model_dump(mode="json", exclude={"storage", "space", "study"})
+    return to_mlflow.open_study_run(name, key, experiment=experiment, params=params, tags=tags)
 
 
 def _write_summary(chosen: Chosen, study: Study) -> dict[str, Any]:
@@ -279,9 +261,3 @@ def _write_summary(chosen: Chosen, study: Study) -> dict[str, Any]:
     for name, figure in study_figures(study, chosen.cohort).items():
         write_figure(chosen.folder / f"{name}.png", figure)
     return summary
-
-
-def _record_nested(chosen: Chosen, study_ids: Sequence[str], result: dict[str, Any], path: Path) -> None:
-    """A run of its own for the figures of the nested search as a whole, beside those of its three studies."""
-    with _run(chosen, f"{chosen.name}-nested", "-".join(study_ids)) as run:
-        to_mlflow.record_summary(run, nested_metrics(result), [path], 0)
