@@ -19,12 +19,7 @@ def bad_scans(scans: pd.DataFrame, screened: list[ScreenedScan]) -> dict[str, st
     subject's scans all but the first are bad; if their labels differ, all are. Scans without another fault come first,
     then they are ordered by visit and scan_id, as text.
 
-    Parameters
-    ----------
-    scans
-        Columns scan_id, subject_id, label, visit.
-    screened
-        One for each of them.
+    `scans`: columns scan_id, subject_id, label, visit. `screened`: one for each scan.
     """
     bad = {scan.scan_id: scan.reason for scan in screened if scan.reason}
     contents = scans["scan_id"].map({scan.scan_id: scan.content_sha256 for scan in screened})

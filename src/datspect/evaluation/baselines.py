@@ -49,13 +49,8 @@ def held_out_predictions(
 ) -> Predictions:
     """Return a baseline's predictions of the held-out subjects in their order, fitted anew for each part.
 
-    Parameters
-    ----------
-    labels
-        Shape (N,), 1 for PD.
-    parts
-        Training part and held-out part, each bool, shape (N,); no subject is held out twice. The result leaves out
-        subjects that no part holds out.
+    `labels`: shape (N,), 1 for PD. `parts`: training part and held-out part, each bool, shape (N,); no subject is held
+    out twice. The result leaves out subjects that no part holds out.
     """
     rows, said = [], []
     for training, held_out in parts:
@@ -92,10 +87,7 @@ def best_threshold(sbr: FloatArray, labels: IntArray) -> float:
 
 
 def fit_threshold(columns: FloatArray, labels: IntArray) -> Fitted:
-    """Fit a baseline that calls PD what lies below `best_threshold`; the score is the negative value.
-
-    `columns` has shape (N, 1), `labels` shape (N,).
-    """
+    """Fit PD below `best_threshold` to columns, shape (N, 1), and labels (N,); the score is the negative value."""
     threshold = best_threshold(columns[:, 0], labels)
 
     def fitted(columns: FloatArray) -> Predictions:

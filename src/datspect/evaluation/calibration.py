@@ -68,10 +68,7 @@ def fit_calibration(labels: IntArray, logits: FloatArray) -> Calibration:
 
 
 def cross_calibrated(labels: IntArray, logits: FloatArray, folds: IntArray) -> FloatArray:
-    """Return calibrated probabilities of all subjects, each by a calibration fitted on the other folds.
-
-    All arrays have shape (N,).
-    """
+    """Return calibrated probabilities, shape (N,), of all subjects, each by a calibration fitted on the other folds."""
     result = np.full(len(labels), np.nan)
     for fold in np.unique(folds):
         held_out = folds == fold

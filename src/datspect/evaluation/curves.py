@@ -10,19 +10,13 @@ from datspect.evaluation.metrics import N_CALIBRATION_BINS
 
 
 def roc_points(labels: IntArray, scores: FloatArray) -> pd.DataFrame:
-    """Return columns false_positive_rate and true_positive_rate, from (0, 0) to (1, 1).
-
-    `labels` and `scores` have shape (N,); a higher score means PD.
-    """
+    """Return columns false_positive_rate and true_positive_rate, both rising; `scores`, shape (N,), rise with PD."""
     false_positive_rate, true_positive_rate, _ = roc_curve(labels, scores)
     return pd.DataFrame({"false_positive_rate": false_positive_rate, "true_positive_rate": true_positive_rate})
 
 
 def pr_points(labels: IntArray, scores: FloatArray) -> pd.DataFrame:
-    """Return columns recall and precision, by rising recall.
-
-    `labels` and `scores` have shape (N,); a higher score means PD.
-    """
+    """Return columns recall and precision, by rising recall; `scores`, shape (N,), rise with PD."""
     precision, recall, _ = precision_recall_curve(labels, scores)
     return pd.DataFrame({"recall": recall[::-1], "precision": precision[::-1]})
 

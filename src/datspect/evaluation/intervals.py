@@ -47,10 +47,7 @@ def paired_proportions_interval(n_only_first: int, n_only_second: int, n: int) -
     It is Wald's interval after half a subject is added to each cell of the 2 x 2 table, cut to [-1, 1]. So its centre
     is a little nearer to 0 than the difference itself, and it has a width even where the two never differ.
 
-    Parameters
-    ----------
-    n_only_first, n_only_second
-        Subjects whom only the first, or only the second, got right.
+    `n_only_first`, `n_only_second`: subjects whom only the first, or only the second, got right.
 
     References
     ----------

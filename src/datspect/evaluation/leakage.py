@@ -61,14 +61,8 @@ def check_image_overlap(scan_ids: list[str], images: NDArray[Any], splits: pd.Da
     Mirrored images count, since the augmentation mirrors. Slices count, since neighbours of one volume may have been
     taken for two scans. Slices of one value, as above the head, do not count.
 
-    Parameters
-    ----------
-    scan_ids
-        One for each image.
-    images
-        Shape (N, H, W, 3), columns from left to right.
-    splits
-        Columns scan_id, fold, role, dev_fold.
+    `scan_ids`: one for each image. `images`: shape (N, H, W, 3), columns from left to right. `splits`: columns scan_id,
+    fold, role, dev_fold.
     """
     prints = {scan_id: _ImagePrint.of(image) for scan_id, image in zip(scan_ids, images, strict=True)}
     whole = _shared((scan_id, one.image) for scan_id, one in prints.items())
@@ -125,12 +119,8 @@ def check_permuted_labels(labels: IntArray, scores: FloatArray) -> Check:
     Only too high a value fails. Values below 0.5 are a known effect of cross-validation: the held-out class is the
     rarer one among those left to train on.
 
-    Parameters
-    ----------
-    labels
-        The permuted ones, shape (N,), 1 for PD.
-    scores
-        Shape (N,), out-of-fold scores of the training on them; NaN for a scan that no fold holds out.
+    `labels`: the permuted ones, shape (N,), 1 for PD. `scores`: shape (N,), out-of-fold scores of the training on them;
+    NaN for a scan that no fold holds out.
     """
     held_out = np.isfinite(scores)
     labels, scores = labels[held_out], scores[held_out]
@@ -171,18 +161,9 @@ def check_label_from(
     An area that chance may give, see `chance_limit`, passes too: DeLong's interval is for scores that were not learnt
     from the same subjects, and is too short for those of a small cohort.
 
-    Parameters
-    ----------
-    name
-        Name of the check, `<what>_predicts_label`.
-    labels
-        Shape (N,), 1 for PD.
-    said
-        Out-of-fold predictions from `what` alone.
-    limit
-        Largest lower bound of DeLong's interval that passes.
-    details
-        How `what` is spread over the labels, for the message.
+    `name`: of the check, `<what>_predicts_label`. `labels`: shape (N,), 1 for PD. `said`: out-of-fold predictions from
+    `what` alone. `limit`: largest lower bound of DeLong's interval that passes. `details`: how `what` is spread over
+    the labels, for the message.
     """
     auc = float(roc_auc_score(labels, said.scores))
     low, high = delong_interval(labels, said.scores)

@@ -115,10 +115,7 @@ def weighted_mean_and_sd(values: FloatArray, weights: FloatArray) -> tuple[float
 
 
 def log_losses(labels: IntArray, probabilities: FloatArray) -> FloatArray:
-    """Return the cross-entropy of each subject, shape (N,), natural logarithm; both arguments have shape (N,).
-
-    Probabilities are clipped by the machine epsilon, as in scikit-learn's `log_loss`.
-    """
+    """Return the cross-entropy (natural logarithm) of each subject, shape (N,), clipped as in sklearn's `log_loss`."""
     epsilon = np.finfo(probabilities.dtype).eps
     of_truth = np.where(labels == 1, probabilities, 1 - probabilities)
     return np.asarray(-np.log(np.clip(of_truth, epsilon, 1 - epsilon)))

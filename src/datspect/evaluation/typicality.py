@@ -26,10 +26,7 @@ class Typicality:
     limit: float
 
     def distances(self, features: FloatArray) -> FloatArray:
-        """Return Mahalanobis distances from the mean over sqrt(F), shape (N,), of features, shape (N, F).
-
-        They are near 1 for subjects like those learnt from.
-        """
+        """Return Mahalanobis distances over sqrt(F), shape (N,), of features (N, F); near 1 is like the cohort."""
         centred = np.asarray(features, np.float64) - self.mean
         along = centred @ self.directions.T
         rest = np.maximum((centred**2).sum(axis=1) - (along**2).sum(axis=1), 0)

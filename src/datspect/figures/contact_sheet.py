@@ -19,14 +19,8 @@ _CAPTION_INCHES = 0.35
 def contact_sheet(images: FloatArray, titles: list[str], caption: str) -> Figure:
     """Draw many slices on one page, a title above each, all from 0 (black) to 1 (white).
 
-    Parameters
-    ----------
-    images
-        Shape (N, H, W), values in [0, 1], first row anterior.
-    titles
-        A title of one or more lines for each image.
-    caption
-        One line above all images.
+    `images`: shape (N, H, W), values in [0, 1], first row anterior. `titles`: one or more lines for each image.
+    `caption`: one line above all images.
     """
     if len(images) != len(titles):
         raise ValueError(f"expected a title for each of {len(images)} images, got {len(titles)}")

@@ -82,10 +82,7 @@ def near_copies(fingerprints: NDArray[np.complex64]) -> list[tuple[int, int]]:
 
 
 def misfit(first: Fingerprint, second: Fingerprint) -> float:
-    """Return the share of `second`'s norm that does not follow from `first` by scale, offset, shift and blur.
-
-    Both have shape (3692,).
-    """
+    """Return what share of `second`, shape (3692,), does not follow from `first` by scale, offset, shift and blur."""
     moved = _aligned(second[np.newaxis], first)
     rest = _without(moved[:, 1:], _blurs_and_shifts(first)[:, 1:])
     return float(np.linalg.norm(rest) / np.linalg.norm(second[1:]))
@@ -101,10 +98,7 @@ def _limit(precision: NDArray[np.float64], n_candidates: int) -> float:
 
 
 def _within_cluster(precision: NDArray[np.float64], correlation: NDArray[np.float64], pair: tuple[int, int]) -> float:
-    """Return a pair's partial correlation given all scans outside its cluster.
-
-    A third copy must not explain the other two.
-    """
+    """Return a pair's partial correlation given all scans outside its cluster: a third copy must not explain it."""
     similar = np.flatnonzero((correlation[list(pair)] >= _CLUSTER).any(axis=0))
     others = [int(scan) for scan in similar if scan not in pair]
     if len(others) > _CLUSTER_SHARE * len(correlation):

@@ -99,10 +99,7 @@ def check_affine(affine: Affine) -> None:
 
 
 def on_template_grid(shape: tuple[int, ...], affine: Affine) -> bool:
-    """Return whether a grid is the 2 mm MNI grid, its axes in any order and pointing either way.
-
-    `affine`, shape (4, 4), must have passed `check_affine`.
-    """
+    """Return whether a grid with a sound affine, shape (4, 4), is the 2 mm MNI grid, axes in any order and sense."""
     if sorted(shape) != sorted(MNI_SHAPE):
         return False
     upright = reorient(Volume(np.broadcast_to(np.int8(0), shape), affine))

@@ -20,12 +20,8 @@ def specific_binding_ratio(data: Voxels, target: Mask | VoxelIndices, reference:
 
     Parameters
     ----------
-    data
-        Shape (X, Y, Z), counts or Bq/ml (the unit cancels).
-    target
-        Bool of the shape of `data`, or voxel indices into it.
-    reference
-        The same for the reference region.
+    data : shape (X, Y, Z), counts or Bq/ml (the unit cancels)
+    target, reference : bool, shape of `data`, or voxel indices into it
 
     Raises
     ------

@@ -143,10 +143,7 @@ def striatal_structures() -> dict[str, Structure]:
 
 
 def structure(name: str, side: str) -> Structure:
-    """Return a structure of the patient's left or right side, MNI mm.
-
-    `name`: `caudate`, `putamen`, `putamen_anterior`, `putamen_posterior`, `accumbens` or `pallidum`.
-    """
+    """Return `caudate`, `putamen`, `putamen_anterior`, `putamen_posterior`, `accumbens` or `pallidum` of a side."""
     return _RIGHT[name] if side == "right" else _RIGHT[name].mirrored()
 
 
@@ -184,16 +181,9 @@ def ellipsoid_fractions(ellipsoid: Ellipsoid, shape: tuple[int, int, int], affin
 
 
 def striatal_regions(shape: tuple[int, int, int], affine: Affine, z_offset_voxels: float) -> Regions:
-    """Return the regions that measure scans whose voxels lie `z_offset_voxels` slices above MNI.
+    """Return the regions that measure scans of `shape` whose voxels lie `z_offset_voxels` slices above MNI.
 
-    Parameters
-    ----------
-    shape
-        Voxels along each axis.
-    affine
-        Shape (4, 4), voxel to world (mm, RAS+ world); its axes run along x, y and z in this order, either way round.
-    z_offset_voxels
-        How many voxels above MNI the volumes lie.
+    `affine`: shape (4, 4), voxel to world (mm, RAS+ world); its axes run along x, y and z in this order, either way.
     """
     to_mni = mni_affine_of(affine, z_offset_voxels)
     targets = {f"{name}_{side}": structure(name, side).scaled(CORE) for name in _TARGETS for side in SIDES}

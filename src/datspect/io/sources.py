@@ -196,10 +196,7 @@ def _member_problem(member: zipfile.ZipInfo, *, repeated: bool) -> str:
 
 
 def _overlap(members: Sequence[zipfile.ZipInfo], size: int) -> bool:
-    """Return whether members share packed bytes or lie outside the file.
-
-    Each header is assumed to be the shortest possible, so that honest zips pass.
-    """
+    """Return whether members share bytes or lie outside the file; headers count as short, so that honest zips pass."""
     placed = sorted((member.header_offset, member.compress_size, len(member.filename)) for member in members)
     ends = [start + _LOCAL_HEADER_BYTES + length + packed for start, packed, length in placed]
     starts = [start for start, _, _ in placed]

@@ -102,18 +102,9 @@ class Person:
 
 
 def draw_person(label: str, is_discordant: bool, ratio_scatter: float, rng: np.random.Generator) -> Person:
-    """Draw a subject of class `label`; a discordant one has the binding of the other class.
+    """Draw a subject of class `label` from its own generator; a discordant one has the binding of the other class.
 
-    Parameters
-    ----------
-    label
-        `control` or `pd`.
-    is_discordant
-        Whether the binding ratios follow the law of the other class.
-    ratio_scatter
-        Standard deviation of the posterior/anterior ratio around its law.
-    rng
-        The subject's own generator.
+    `ratio_scatter`: standard deviation of the posterior/anterior ratio around its law.
     """
     law = LAWS[_OTHER[label] if is_discordant else label]
     age, is_man = _draw_age_and_sex(LAWS[label].demographics, rng)

@@ -8,10 +8,7 @@ from datspect.reporting.tables import with_interval
 
 
 def answers_table(final: Record, predictor: Record) -> str:
-    """Return how many answers are conclusive and right: training role (out of fold) beside the holdout.
-
-    The holdout took no part in fitting any of it.
-    """
+    """Return how many answers are conclusive and right: out of fold, and on the holdout, which is new to all of it."""
     role, holdout = predictor["training_role"], predictor["holdout_decisions"]
     rows = [["", "training role, out of fold (95 % interval)", "holdout (95 % interval)"]]
     for name, title in (

@@ -29,14 +29,8 @@ def image_links(markdown: str) -> list[str]:
 def html_page(markdown: str, images: Mapping[str, bytes], title: str, banner: str) -> str:
     """Return the report as a page.
 
-    Parameters
-    ----------
-    images
-        PNG files by the link under which `markdown` names them.
-    title
-        Plain text, for the window.
-    banner
-        Plain text that stays in sight, or nothing.
+    `images`: PNG files by the link under which `markdown` names them. `title`: plain text, for the window. `banner`:
+    plain text that stays in sight, or nothing.
 
     Raises
     ------
