@@ -12,7 +12,7 @@ _LEAST_COLUMNS = 4
 _PITCH_INCHES, _TILE_INCHES, _PAD_INCHES = 1.25, 1.19, 0.03
 _TITLE_POINTS = 6.0
 _TITLE_CHARACTERS = 20
-"""As many fit above a tile at `_TITLE_POINTS`; longer titles are set smaller."""
+"""So many fit above a tile at `_TITLE_POINTS`; longer titles are set smaller."""
 _CAPTION_INCHES = 0.35
 
 

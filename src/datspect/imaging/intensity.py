@@ -7,7 +7,7 @@ from datspect.arrays import FloatArray
 from datspect.errors import ScanError
 
 GREY_LEVELS = 255
-"""Steps above black of an 8-bit image; the paper stored its slices so (as PNG)."""
+"""Steps above black of an 8-bit image; the paper stored its slices as PNG files of 8 bits."""
 
 RATIO_AT_WHITE = 8.0
 """Voxel-to-reference ratio that becomes 1; only the brightest voxels of few scans exceed it."""

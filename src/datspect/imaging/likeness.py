@@ -36,7 +36,7 @@ STRICT_MISFIT = 1.2e-3
 _CLUSTER = 0.8
 """A third scan may be a copy too from this correlation."""
 _CLUSTER_SHARE = 0.1
-"""Such scans are copies only if they are fewer than this share of the cohort; otherwise they show what is common."""
+"""Such scans are copies only if they are at most this share of the cohort; else they show what is common."""
 _ALIGNING_STEPS = 8
 _NORMAL = NormalDist()
 _VOXEL_MM = float(mni_affine()[2, 2])
