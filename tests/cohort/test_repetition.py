@@ -55,7 +55,7 @@ def test_scans_that_could_not_be_read_are_no_duplicates_of_each_other():
 
 @pytest.fixture(scope="module")
 def prints():
-    """Fingerprints of two scans, and of an export of the first with other grey values."""
+    """Return fingerprints of two scans, and of an export of the first with other grey values."""
     noise = np.random.default_rng(0).normal(size=(2, 91, 109, 91))
     return {"a": fingerprint(noise[0]), "b": fingerprint(noise[1]), "a again": fingerprint(3 * noise[0] + 5)}
 

@@ -1,4 +1,4 @@
-"""The simple models: what they learn from the training part, and that they learn from nothing else."""
+"""The simple models learn from the training part and from nothing else."""
 
 import numpy as np
 import pandas as pd
@@ -35,7 +35,7 @@ def labels() -> np.ndarray:
 
 @pytest.fixture
 def columns(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The first tells the label, the others do not; their scales differ."""
+    """Return columns of different scales; the first tells the label, the others do not."""
     columns = rng.normal(size=(N, 4)) * [0.5, 1, 100, 0.01]
     columns[:, 0] += 2 - labels
     return columns

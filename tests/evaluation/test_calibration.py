@@ -1,4 +1,4 @@
-"""Calibration brings back what a known distortion did, and the band leaves what it says it leaves."""
+"""Calibration undoes a known distortion, and the band leaves the share that it promises."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from datspect.evaluation.intervals import wilson_interval
 
 
 def outcomes(rng: np.random.Generator, n: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
-    """True log odds of some subjects, and labels that fall out accordingly."""
+    """Return true log odds of some subjects, and labels drawn by them."""
     truth = rng.normal(1, 2, n)
     return truth, (rng.random(n) < expit(truth)).astype(np.int64)
 

@@ -1,4 +1,4 @@
-"""Two models on the same subjects."""
+"""Two models on the same subjects differ by what theory says."""
 
 import json
 
@@ -21,7 +21,7 @@ def model(probabilities: NDArray[np.float64]) -> Predictions:
 
 
 def two_models(rng: np.random.Generator, n: int = 300) -> tuple[Labels, Predictions, Predictions]:
-    """A good and a worse model of the same subjects, whose mistakes go together."""
+    """Return a good and a worse model of the same subjects, whose mistakes go together."""
     labels = (np.arange(n) % 3 > 0).astype(np.int64)
     shared = rng.normal(size=n) + 2 * (2 * labels - 1)
     logits = [shared + rng.normal(size=n) * noise for noise in (0.4, 1.5)]
@@ -30,7 +30,7 @@ def two_models(rng: np.random.Generator, n: int = 300) -> tuple[Labels, Predicti
 
 
 def swapped(differences: dict[str, float]) -> dict[str, float]:
-    """What the same comparison must say with the models exchanged."""
+    """Return what the same comparison must say with the models exchanged."""
     names = [name for name in differences if name.endswith("_difference")]
     result = {"n_only_network_right": "n_only_other_right", "n_only_other_right": "n_only_network_right"}
     turned = {name: differences[result.get(name, name)] for name in differences}

@@ -1,4 +1,4 @@
-"""Points behind the plots."""
+"""The points of the plots are right."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Intervals against published examples, formulas, scipy and by coverage."""
+"""Intervals agree with published examples, formulas and scipy, and cover as often as they must."""
 
 from itertools import product
 
@@ -34,7 +34,7 @@ the SAS/STAT User's Guide, "The LOGISTIC Procedure", example "Comparing Receiver
 
 @pytest.fixture
 def ovarian() -> NDArray[np.float64]:
-    """Columns albumin, total protein, K-G score turned so that high is good; the outcome is the last."""
+    """Return columns albumin, total protein, K-G score turned so that high is good; the outcome is the last."""
     return np.array(OVARIAN.split(), float).reshape(-1, 4) * [1, 1, -1, 1]
 
 

@@ -1,4 +1,4 @@
-"""Each check against the fault that it is there for, and against a clean cohort."""
+"""Each check finds its fault and passes a clean cohort."""
 
 import numpy as np
 import pandas as pd
@@ -40,7 +40,7 @@ def splits() -> pd.DataFrame:
 
 @pytest.fixture
 def images(rng: np.random.Generator) -> np.ndarray:
-    """Without symmetry, and empty at the edge, as a slice above the head would be."""
+    """Return images without symmetry, and empty at the edge, like a slice above the head."""
     images = rng.random((N, 10, 8, 3)).astype(np.float32)
     images[:, 0] = 0
     return images

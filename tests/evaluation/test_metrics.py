@@ -1,4 +1,4 @@
-"""The measures of the paper's tables and their intervals."""
+"""The measures of the paper's tables and their intervals are right."""
 
 import json
 
@@ -36,7 +36,7 @@ def with_bounds(names: set[str]) -> set[str]:
 
 
 def noisy_set(rng: np.random.Generator, n: int, digits: int = 12) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Labels of both classes, and probabilities that know something of them; few digits make ties."""
+    """Return labels of both classes, and probabilities that know something of them; few digits make ties."""
     labels = np.concatenate([[0, 1], rng.integers(0, 2, n - 2)])
     return labels, np.round(np.clip(0.3 * labels + rng.uniform(0, 0.7, n), 0, 1), digits)
 

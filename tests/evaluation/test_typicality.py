@@ -1,4 +1,4 @@
-"""The distance is Mahalanobis' where that is known, and strangers are told from the cohort."""
+"""The distance is Mahalanobis' where that is known, and strangers differ from the cohort."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ N_FEATURES = 40
 
 
 def cohort(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Three strong directions and a little noise in all."""
+    """Return features with three strong directions and a little noise in all."""
     return rng.normal(size=(n, 3)) * [5, 3, 2] @ np.eye(3, N_FEATURES) + rng.normal(size=(n, N_FEATURES)) * 0.1 + 7
 
 
@@ -51,7 +51,7 @@ def test_constant_features_and_few_subjects_give_finite_distances():
 
 
 def test_networks_that_know_their_subjects_set_no_limit(rng):
-    """Each fold's own network draws those it was trained on together; the limit is that of those it was not."""
+    """Each fold's network draws its training subjects together; the limit comes from the others."""
     n, folds = 400, np.arange(400) % 2 + 1
     features = cohort(rng, n) * 0.1  # the final network was trained on all
     by_fold = {}

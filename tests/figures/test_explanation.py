@@ -1,4 +1,4 @@
-"""The page on an answer: it shows what it is given, says PHANTOM, and keeps its texts apart."""
+"""The page on an answer shows what it is given, says PHANTOM, and keeps its texts apart."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, shift
 
@@ -19,7 +19,7 @@ def _distance(centre, semi_axes):
 
 
 def _head(rng, *, offset=(0.0, 0.0, 0.0)):
-    """A blurred egg with two hot balls of a subject's own strength, counted and filtered like a scan."""
+    """Return a blurred egg with two hot balls of a subject's own strength, counted and filtered like a scan."""
     x, y, z = offset
     head = np.where(_distance((45 + x, 54 + y, 44 + z), (34, 42, 36)) < 1, 1000.0, 0.0)
     for side in (33, 57):
@@ -128,7 +128,7 @@ def test_in_a_small_cohort_a_new_export_is_found(heads, prints, n, name):
 
 @pytest.mark.parametrize("n", [2, 6, 24])
 def test_scans_of_two_kinds_that_differ_by_noise_alone_are_no_copies(n):
-    """As made-up cohorts are: everybody healthy is alike, and so is everybody ill."""
+    """Made-up cohorts are so: all healthy subjects are alike, and so are all ill ones."""
     rng = np.random.default_rng(5)
     brain = np.where(_distance((45, 54, 44), (34, 42, 36)) < 1, 1000.0, 20.0)
     striatum = _distance((33, 62, 40), (6, 9, 5)) < 1
@@ -136,6 +136,7 @@ def test_scans_of_two_kinds_that_differ_by_noise_alone_are_no_copies(n):
     assert near_copies(np.stack([fingerprint(data) for data in alike])) == []
 
 
+@settings(deadline=None)
 @given(
     voxels=st.tuples(*[st.integers(-3, 3)] * 3),
     scale=st.floats(1e-3, 1e3),

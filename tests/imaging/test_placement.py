@@ -10,7 +10,7 @@ from datspect.imaging.placement import FrameGeometry, check_affine, frames_affin
 from datspect.imaging.volume import MNI_SHAPE, Volume, mni_affine
 
 RAS = np.random.default_rng(5).integers(-99, 3000, MNI_SHAPE).astype(np.int16)
-"""No two places alike, so that every flip and swap shows."""
+"""No two voxels are alike, so that every flip and swap shows."""
 
 STANDARD = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 axis_orders = st.sampled_from(list(all_axis_orders()))

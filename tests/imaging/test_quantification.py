@@ -18,7 +18,7 @@ def regions() -> Regions:
 
 
 def striatal_volume(binding: dict[str, float]) -> np.ndarray:
-    """A head of uptake 100 with sharp nuclei of known binding ratio."""
+    """Return a head of uptake 100 with sharp nuclei of known binding ratio."""
     uptake = np.full(MNI_SHAPE, 100.0, dtype=np.float32)
     for name, ratio in binding.items():
         uptake += 100 * ratio * structure_fractions(structure(*name.rsplit("_", 1)), MNI_SHAPE, mni_affine())

@@ -17,7 +17,7 @@ TIGHT = ((-75.0, -109.0, -45.0), (75.0, 77.0, 83.0))
 
 
 def grid(spacing_mm: float, low=(-95.0, -130.0, -75.0), high=(95.0, 95.0, 112.0)):
-    """Shape and affine (RAS+) of a grid that spans the given corners."""
+    """Return shape and affine (RAS+) of a grid that spans the given corners."""
     shape = tuple(int(np.ceil((top - bottom) / spacing_mm)) + 1 for bottom, top in zip(low, high, strict=True))
     affine = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
     affine[:3, 3] = low
@@ -29,7 +29,7 @@ def world(shape, affine):
 
 
 def straight(shape, affine):
-    """World coordinates of a grid along the world's axes, as three arrays that broadcast."""
+    """Return world coordinates of a grid along the world's axes, as three arrays that broadcast."""
     return np.ix_(*(affine[axis, axis] * np.arange(size) + affine[axis, 3] for axis, size in enumerate(shape)))
 
 
@@ -42,7 +42,7 @@ def spot(points, centre_mm=(27.0, -3.0, 5.0), fwhm_mm=WIDTH_MM):
 
 
 def measured_fwhm(data, axis):
-    """Width of a spot from its second moment along one axis, in mm, on the template grid."""
+    """Return the width of a spot from its second moment along one axis, in mm, on the template grid."""
     profile = data.sum(axis=tuple({0, 1, 2} - {axis}))
     place = 2.0 * np.arange(len(profile))
     mean = (profile * place).sum() / profile.sum()

@@ -1,4 +1,4 @@
-"""Whole made-up PPMI downloads, every trap of the real ones included, and the right answer to each.
+"""Make up whole PPMI downloads with every trap of the real ones, and the right answer to each.
 
 Nothing in here comes from PPMI: ids, dates and people are counted up. The bytes of an image come from the caller, who
 is told what the image shall be (`MadeUpImage.content`, `.form`, `.label`).
@@ -71,7 +71,7 @@ ImageBytes = Callable[[MadeUpImage], bytes]
 
 @dataclass
 class MadeUpSubject:
-    """A person, and what an import of the whole download must make of them.
+    """A person, and the right result of an import of the whole download.
 
     `candidates`: (image id, whether there is a file), in order; `imported`: the image id that becomes the scan when
     the files are read, "" where the subject is to be excluded.
@@ -98,7 +98,7 @@ class Download:
     first_subject: int = 3000
     first_image: int = 323_660
     subjects: dict[str, MadeUpSubject] = field(default_factory=dict)
-    """By trap; the plain ones as "plain control 0" and so on."""
+    """People by trap; plain ones are keyed "plain control 0" and so on."""
     files: list[tuple[Part, str, MadeUpImage | bytes]] = field(default_factory=list)
     table_rows: dict[str, list[MadeUpImage]] = field(default_factory=lambda: {"old": [], "new": [], "ida": []})
     unmatched: list[str] = field(default_factory=list)
@@ -108,7 +108,7 @@ class Download:
     tables: list[Path] = field(default_factory=list)
 
     def add_subject(self, trap: str, group: str = "PD", age: str = "", expected_age: float | None = None) -> str:
-        """A further person, without images; an age of "" is made up."""
+        """Add a person without images; an age of "" is made up."""
         number = len(self.subjects)
         sex: Literal["female", "male"] = "female" if number % 3 == 0 else "male"
         if not age:
@@ -118,7 +118,7 @@ class Download:
         return trap
 
     def add_image(self, trap: str, *, days: int = 0, tables: Iterable[str] = ("new",), **fields: object) -> MadeUpImage:
-        """A further acquisition of a person, `days` after their first; it stands in `tables` but has no file yet."""
+        """Add an acquisition of a person, `days` after their first; it stands in `tables` but has no file yet."""
         person = self.subjects[trap]
         n_images = sum(len(subject.images) for subject in self.subjects.values())
         day = FIRST_DATE + timedelta(days=9 * list(self.subjects).index(trap) + days)
@@ -130,21 +130,21 @@ class Download:
         return image
 
     def put(self, image: MadeUpImage, part: Part = "folder", path: str = "") -> None:
-        """Lay the file of an image into a part of the download; as PPMI does, unless another path is given."""
+        """Put the file of an image into a part of the download; by default where PPMI puts it."""
         self.files.append((part, path or image.path, image))
 
     def expect(self, trap: str, *candidates: tuple[MadeUpImage, bool], imported: MadeUpImage | None) -> None:
-        """Say what is right for a person."""
+        """Set what is right for a person."""
         self.subjects[trap].candidates = [(image.image_id, has_file) for image, has_file in candidates]
         self.subjects[trap].imported = imported.image_id if imported else ""
 
     def chosen(self, labels: Iterable[str] = ("pd", "control")) -> dict[str, MadeUpSubject]:
-        """Original subject id -> person, for those that an import of `labels` plans."""
+        """Return the people that an import of `labels` plans, by original subject id."""
         wanted = set(labels)
         return {who.subject: who for who in self.subjects.values() if who.candidates and who.label in wanted}
 
     def identifiers(self) -> set[str]:
-        """Every text that must not reach an output: ids, dates as they are written, file names."""
+        """Return every text that must not reach an output: ids, dates as written, file names."""
         found = {UPLOAD_STAMP, *(who.subject for who in self.subjects.values())}
         for image in (image for who in self.subjects.values() for image in who.images):
             found |= {image.image_id, image.file_name, image.date_folder, image.date.isoformat()}
@@ -180,7 +180,7 @@ class Download:
 
 
 def write_zip(path: Path, members: Iterable[tuple[str, bytes]]) -> None:
-    """A zip as the archive makes them, folders included."""
+    """Write a zip as the archive does, folders included."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members:
@@ -188,7 +188,7 @@ def write_zip(path: Path, members: Iterable[tuple[str, bytes]]) -> None:
 
 
 def old_csv(rows: Iterable[MadeUpImage], people: dict[str, MadeUpSubject]) -> str:
-    """An old export: bare image ids, numbered visits, dates without padding."""
+    """Return an old export: bare image ids, numbered visits, dates without padding."""
     return _csv_text(
         {
             "Image Data ID": image.image_id,
@@ -209,7 +209,7 @@ def old_csv(rows: Iterable[MadeUpImage], people: dict[str, MadeUpSubject]) -> st
 
 
 def new_csv(rows: Iterable[MadeUpImage], people: dict[str, MadeUpSubject]) -> str:
-    """A newer export: image ids with an I, visit codes, healthy controls as HC, every second date padded."""
+    """Return a newer export: image ids with an I, visit codes, healthy controls as HC, every second date padded."""
     return _csv_text(
         {
             "Image Data ID": f"I{image.image_id}",
@@ -230,7 +230,7 @@ def new_csv(rows: Iterable[MadeUpImage], people: dict[str, MadeUpSubject]) -> st
 
 
 def ida_csv(rows: Iterable[MadeUpImage], people: dict[str, MadeUpSubject]) -> str:
-    """What a search of the archive saves: other names, no group, dates as year-month-day."""
+    """Return what a search of the archive saves: other names, no group, dates as year-month-day."""
     return _csv_text(
         {
             "Subject ID": image.subject,
@@ -248,7 +248,7 @@ def ida_csv(rows: Iterable[MadeUpImage], people: dict[str, MadeUpSubject]) -> st
 
 
 def full_download(n_plain: int = 2, first_subject: int = 3000, first_image: int = 323_660) -> Download:
-    """`n_plain` ordinary people of each group, and one person for each trap; not yet written."""
+    """Return `n_plain` ordinary people of each group, and one person for each trap; nothing is written yet."""
     download = Download(first_subject, first_image)
     for number in range(n_plain):
         for group in ("Control", "PD"):

@@ -1,4 +1,4 @@
-"""The account of an import: the numbers are those of the table, and what a person has to do is said."""
+"""The account of an import has the numbers of the table and says what a person has to do."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The journal: what was finished is known again, whatever was cut off; what changed is not taken for finished."""
+"""The journal knows finished scans again, whatever was cut off, and does not take changed ones for finished."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""NIfTI folders: every participant gets their own file or none, never somebody else's."""
+"""Every participant of a NIfTI folder gets their own file or none, never somebody else's."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def planned(files: list[Source], rows: pd.DataFrame, **options: object) -> Plan:
 
 
 def files_of(plan: Plan) -> dict[str, list[str | None]]:
-    """Original names of the files of each subject, by pseudonym."""
+    """Return original names of the files of each subject, by pseudonym."""
     return {
         who.subject_id: [each.source.name if each.source else None for each in who.candidates] for who in plan.subjects
     }

@@ -27,7 +27,7 @@ def plan_of(download, tmp_path, groups=DEFAULT):
 
 @pytest.fixture
 def download():
-    """One person with one image that has no file yet."""
+    """Return one person with one image that has no file yet."""
     download = Download()
     download.add_subject("person")
     return download
@@ -38,7 +38,7 @@ def reasons(plan):
 
 
 def sources_of(plan, download, trap="person"):
-    """The image ids of the files of a person's candidates, in order; None without a file."""
+    """Return the image ids of the files of a person's candidates, in order; None without a file."""
     planned = {subject.subject_id: subject for subject in plan.subjects}
     person = planned[NAMES.subject(download.subjects[trap].subject)]
     return [content_id(candidate.source) if candidate.source else None for candidate in person.candidates]

@@ -15,7 +15,7 @@ ROW = ["323662", "3000", "PD", "M", "61.5", "SC", "SPECT", "Reconstructed DaTSCA
 
 
 def row(**changed):
-    """A row of an export as text by column, "_" in a name standing for a space."""
+    """Return a row of an export as text by column; "_" in a name stands for a space."""
     return dict(zip(HEADER, ROW, strict=True)) | {name.replace("_", " "): value for name, value in changed.items()}
 
 
@@ -39,7 +39,7 @@ def collection(tmp_path):
 
 @pytest.fixture
 def problems(collection):
-    """The message that tables give."""
+    """Return the message that tables give."""
 
     def message(*tables):
         with pytest.raises(ImportingError) as error:

@@ -1,4 +1,4 @@
-"""Pseudonyms: the same under one key, unrelated under another; a key that only its owner may read."""
+"""Pseudonyms are the same under one key and unrelated under another; only its owner may read a key."""
 
 import logging
 import pickle

@@ -1,4 +1,4 @@
-"""Importing: finished scans are kept, half-written ones are not, one bad file stops nobody, nobody's name comes out."""
+"""An import keeps finished scans and no half-written ones; one bad file stops nobody; nobody's name comes out."""
 
 import logging
 import os
@@ -91,7 +91,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @dataclass
 class Reads:
-    """Names of the files that are read, by whichever process."""
+    """Names of the files that any process reads."""
 
     log: Path
 

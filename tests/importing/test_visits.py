@@ -1,4 +1,4 @@
-"""Visits: the order is told or not told, never guessed; no date is kept."""
+"""The order of visits is told or not told, never guessed; no date is kept."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""DICOM files as a PPMI download may hold them, written for tests: nuclear medicine objects full of identifiers."""
+"""Write DICOM files as a PPMI download may hold them: nuclear medicine objects full of identifiers."""
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
@@ -61,11 +61,11 @@ IDENTIFIERS: Mapping[str, str] = {
 """Every value that must never leave the reader."""
 
 PROJECTIONS: Mapping[str, Any] = {"image_type": ("ORIGINAL", "PRIMARY", "TOMO", "EMISSION"), "projections": True}
-"""Options that make a raw acquisition of what is otherwise a reconstruction; give it 60 to 480 frames."""
+"""Options that make a reconstruction a raw acquisition; it needs 60 to 480 frames."""
 
 
 def frames_of(data: NDArray[Any]) -> Frames:
-    """Frames, in the order PPMI is said to have, of a volume on the stored grid (x leftward, y forward, z upward)."""
+    """Return frames, in the order PPMI is said to have, of a volume on the stored grid (x left, y forward, z up)."""
     return np.ascontiguousarray(data[:, ::-1, :].transpose(2, 1, 0))
 
 
@@ -83,7 +83,7 @@ def turned(ras: NDArray[Any], order: Sequence[int], signs: Sequence[int]) -> tup
 
 
 def all_axis_orders() -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """The 48 ways to name and point three axes."""
+    """Yield the 48 ways to name and point three axes."""
     yield from product(permutations(range(3)), product((1, -1), repeat=3))
 
 
@@ -195,7 +195,7 @@ def _add_geometry(
 def _add_orientation(
     dataset: Dataset, orientation: Sequence[float] | None, position: Sequence[float] | None, place: Place
 ) -> None:
-    """Where nuclear medicine keeps it is the first item of the detectors; others write it at the top level."""
+    """Add the orientation: nuclear medicine keeps it in the first item of the detectors, others at the top level."""
     detector = Dataset()
     detector.CollimatorType = "FANB"
     detector.DetectorDescription = "DETECTOR OF GAMMA7"
@@ -221,7 +221,7 @@ def _add_private(dataset: Dataset) -> None:
 
 
 def _written(dataset: Dataset, syntax: Syntax, changes: Mapping[str, Any], *, meta: bool) -> bytes:
-    """The bytes of the file; without `meta`, of the data set alone after 132 bytes."""
+    """Return the bytes of the file; without `meta`, those of the data set alone after 132 bytes."""
     file_meta = FileMetaDataset()
     file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID

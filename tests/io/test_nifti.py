@@ -24,7 +24,7 @@ DIM, DATATYPE, VOX_OFFSET, SLOPE, SROW_X = 40, 70, 108, 112, 280
 
 
 def nifti_bytes(data, affine=None, code=4, image_class=nib.Nifti1Image, endianness=None, **fields) -> bytes:
-    """A .nii file of `data` with names in every text of its header."""
+    """Return a .nii file of `data` with names in every text of its header."""
     image = image_class(data, mni_affine() if affine is None else affine)
     header = image.header
     header["descrip"], header["intent_name"], header["aux_file"] = NAMES

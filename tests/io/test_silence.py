@@ -4,7 +4,8 @@ import warnings
 
 import pytest
 
-from datspect.io.silence import silent
+from datspect.errors import ScanError
+from datspect.io.silence import faults_named, silent
 
 
 def switches() -> tuple[list[object], int]:
@@ -14,7 +15,7 @@ def switches() -> tuple[list[object], int]:
 def test_nothing_is_said_within_and_everything_after(caplog: pytest.LogCaptureFixture) -> None:
     before = switches()
     with silent():
-        warnings.warn("DOE^JANE", stacklevel=1)  # an error in these tests, were it said
+        warnings.warn("DOE^JANE", stacklevel=1)  # a warning that comes through is an error in these tests
         logging.getLogger("pydicom").warning("DOE^JANE")
         logging.getLogger("nibabel.global").critical("DOE^JANE")
     assert not caplog.records
@@ -46,4 +47,12 @@ def test_an_error_within_ends_the_silence() -> None:
     before = switches()
     with pytest.raises(ValueError, match="spoilt"), silent():
         raise ValueError("spoilt")
+    assert switches() == before
+
+
+def test_a_fault_of_a_reader_is_named_by_its_type_and_not_quoted() -> None:
+    before = switches()
+    message = r"^not a readable tape file \(StopIteration\); rewind it$"
+    with pytest.raises(ScanError, match=message), faults_named("tape", "rewind it", StopIteration):
+        raise StopIteration("DOE^JANE")
     assert switches() == before

@@ -200,7 +200,7 @@ def test_a_spoilt_zip_given_as_root_does_not_stop_the_rest(tmp_path):
 
 
 def test_a_zip_whose_members_share_their_bytes_is_refused(tmp_path):
-    """The way of zip bombs: one packed kernel, listed under many names."""
+    """Zip bombs list one packed kernel under many names."""
     part = write_zip(tmp_path / "part.zip", {f"{number:04d}.dcm": bytes(100_000) for number in range(2)})
     first_offset = struct.pack("<L", 0)
     spoil(part, b"PK\x01\x02", 42, first_offset, which=1)

@@ -1,4 +1,4 @@
-"""A small phantom cohort on a plain head, which needs no template."""
+"""Make a small phantom cohort on a plain head, which needs no template."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def phantom_params() -> PhantomParams:
 
 @pytest.fixture(scope="session")
 def plain_head() -> Activity:
-    """An egg of grey matter around white matter, scalp outside, no striata."""
+    """Return an egg of grey matter around white matter, scalp outside, no striata."""
     brain = ellipsoid_fractions(Ellipsoid((0, -18, 6), (68, 86, 66), UPRIGHT), MNI_SHAPE, mni_affine())
     white = ellipsoid_fractions(Ellipsoid((0, -18, 6), (50, 70, 50), UPRIGHT), MNI_SHAPE, mni_affine())
     return background(brain - white, white, brain > 0.5)

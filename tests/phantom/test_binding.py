@@ -22,7 +22,7 @@ def draw_people(label: str, *, discordant: bool = False) -> list[Person]:
 
 
 def regional(people: list[Person]) -> pd.DataFrame:
-    """Binding ratios, a row a person, with the whole putamen of either side."""
+    """Return binding ratios, a row a person, with the whole putamen of either side."""
     table = pd.DataFrame([person.binding for person in people], columns=list(MEASURED))
     for side in ("left", "right"):
         halves = table[f"putamen_anterior_{side}"], table[f"putamen_posterior_{side}"]

@@ -119,7 +119,7 @@ def test_scans_measure_about_what_was_drawn(laboratory):
 
 @pytest.mark.slow
 def test_the_phantom_is_as_hard_as_real_scans(phantom_params):
-    """A reduced form of benchmarks/phantom.py: one seed, every third subject; limits widened by the sampling error."""
+    """Compare as benchmarks/phantom.py does, one seed and every third subject; limits are wider by sampling error."""
     from joblib import Parallel, delayed
 
     params = phantom_params.model_copy(update={"n_pd": 150, "n_control": 70, "seed": 1})

@@ -29,7 +29,7 @@ def offset(request):
 
 @pytest.fixture(scope="module")
 def scan(head, phantom_params, label, offset):
-    """A noisy scan that is perfectly registered, but for its vertical offset."""
+    """Return a noisy scan that is perfectly registered, but for its vertical offset."""
     varying = ("registration_shift_sd_mm", "registration_rotation_sd_degrees")
     params = phantom_params.model_copy(update={**dict.fromkeys(varying, 0.0), "z_offset_voxels": offset})
     rng = np.random.default_rng(11)

@@ -1,4 +1,4 @@
-"""A working tree as the stages leave it, small and made up, for the report to read."""
+"""Make up a small working tree as the stages leave it, for the report to read."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from datspect.evaluation.metrics import TABLE_1_MEASURES
 from datspect.io.png import write_figure
 from datspect.io.tables import write_json, write_table
 from datspect.reporting.tables import BASELINES
@@ -15,7 +16,6 @@ from datspect.reporting.tables import BASELINES
 N, N_FOLDS = 24, 3
 MEASURES = ("accuracy", "sensitivity", "specificity", "precision", "roc_auc", "pr_auc")
 PROBABILITY_MEASURES = ("loss", "brier", "calibration_error")
-TABLE_1 = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Results:
 
 
 def write_results(folder: Path, kind: str = "phantom", **changes: Any) -> Results:
-    """Files of all stages before the report; `changes`: columns of the subject table, or `excluded`."""
+    """Write the files of all stages before the report; `changes`: columns of the subject table, or `excluded`."""
     results = Results(folder / "images", folder / "splits.csv", folder / "reports")
     rng = np.random.default_rng(11)
     excluded = changes.pop("excluded", pd.DataFrame({"scan_id": [], "reason": []}))
@@ -49,7 +49,7 @@ def write_results(folder: Path, kind: str = "phantom", **changes: Any) -> Result
 def random_metrics(
     rng: np.random.Generator, names: tuple[str, ...] = (*MEASURES, *PROBABILITY_MEASURES)
 ) -> dict[str, Any]:
-    """Numbers that no other place holds: what a table shows is found again only if it is the right one."""
+    """Return numbers that no other place holds, so that a table shows one only if it is the right one."""
     counts = ("n", "true_positive", "false_positive", "true_negative", "false_negative")
     metrics: dict[str, Any] = {name: int(rng.integers(100, 10_000)) for name in counts}
     return metrics | {f"{name}{end}": float(rng.random()) for name in names for end in ("", "_low", "_high")}
@@ -86,12 +86,12 @@ def _write_reports(folder: Path, kind: str, splits: pd.DataFrame, rng: np.random
     test = splits[splits["role"] == "test"]
     write_table(folder / "cv/predictions.csv", _predictions(splits, rng))
     write_table(folder / "final/predictions.csv", _predictions(test, rng))
-    table_1 = pd.DataFrame(rng.random((N_FOLDS, 4)), columns=list(TABLE_1))
+    table_1 = pd.DataFrame(rng.random((N_FOLDS, 4)), columns=list(TABLE_1_MEASURES))
     table_1.insert(0, "n_validation", N // N_FOLDS)
     table_1.insert(0, "fold", range(1, N_FOLDS + 1))
     write_table(folder / "cv/table1.csv", table_1)
     summary_keys = [
-        *(f"{name}_{what}" for name in TABLE_1 for what in ("mean", "sd")),
+        *(f"{name}_{what}" for name in TABLE_1_MEASURES for what in ("mean", "sd")),
         "roc_auc_fold_mean",
         "roc_auc_fold_sd",
     ]

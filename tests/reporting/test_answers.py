@@ -1,4 +1,4 @@
-"""What an answer is worth, as a table."""
+"""The table of answers shows what they are worth."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The model card: right figures, small groups hidden, nobody named, a phantom called one."""
+"""The model card has the right figures, hides small groups, names nobody and calls a phantom one."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What stands beside the paper's protocol."""
+"""The table of choices shows ours beside the paper's."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Who is counted where."""
+"""Everybody is counted in the right group."""
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,7 @@ PREDICTIONS = SUBJECTS[["scan_id", "label"]].assign(
 
 
 def rows(table: str) -> dict[str, list[str]]:
-    """Cells of each row by its first."""
+    """Return the cells of each row by its first."""
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
     return {line[0]: line[1:] for line in lines}
 

@@ -12,7 +12,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), mi
 
 
 def cells(markdown: str) -> list[str]:
-    """Contents of all cells as they are read; anything but text in a cell is an error."""
+    """Return the contents of all cells as a reader gets them; anything but text in a cell is an error."""
     found = []
     for token in PARSER.parse(markdown):
         if token.type == "inline":

@@ -1,4 +1,4 @@
-"""Markdown made into a page."""
+"""Markdown becomes a page that needs nothing beside it."""
 
 import base64
 

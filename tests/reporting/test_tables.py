@@ -1,4 +1,4 @@
-"""The printed tables."""
+"""The printed tables hold the right numbers."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ POOLED = binary_metrics(np.array([1, 1, 0, 0]), np.array([0.9, 0.4, 0.2, 0.1]))
 
 
 def metrics(kind: str = "phantom") -> dict[str, Any]:
-    """What the cv and the final stage write, in one."""
+    """Return the metrics of stages cv and final in one."""
     summary = {f"{name}_{what}": 0.25 for name in MEASURES for what in ("mean", "sd")}
     return {"cohort_kind": kind, "cv": summary, "out_of_fold": POOLED, "holdout": POOLED}
 

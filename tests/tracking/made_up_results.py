@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from datspect.evaluation.metrics import TABLE_1_MEASURES
 from datspect.io.tables import read_json, write_table
 from datspect.modeling.heads import FittedHead, Head, initial_weights
 from datspect.params.whole import Params, load_params
@@ -92,7 +93,7 @@ def _record(stage: str, root: Path, data: TrainingData) -> dict[str, Any]:
 
 
 def _fitted(head: Head, rng: np.random.Generator) -> FittedHead:
-    history = {name: rng.random(N_EPOCHS) for name in (*crossval.TABLE_1_MEASURES, "learning_rate")}
+    history = {name: rng.random(N_EPOCHS) for name in (*TABLE_1_MEASURES, "learning_rate")}
     if not len(head.validation_rows):
         history |= {name: np.full(N_EPOCHS, np.nan) for name in ("validation_loss", "validation_accuracy")}
     return FittedHead(head.name, initial_weights(head, N_FEATURES), history)

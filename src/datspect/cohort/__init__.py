@@ -1,1 +1,1 @@
-"""Where scans come from; every source ends in the same cohort folder."""
+"""Read, screen and compare the scans of a cohort folder, in which every source of scans ends."""

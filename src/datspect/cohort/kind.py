@@ -16,12 +16,12 @@ class CohortKind(StrEnum):
 
     @property
     def caption(self) -> str:
-        """What every figure and report of the cohort is headed with."""
+        """The heading of every figure and report of the cohort."""
         return "PHANTOM cohort, simulated" if self is CohortKind.PHANTOM else "cohort of real scans"
 
     @property
     def short(self) -> str:
-        """What a line on the terminal calls the cohort."""
+        """The name of the cohort in a line on the terminal."""
         return "PHANTOM cohort" if self is CohortKind.PHANTOM else "real scans"
 
     @property

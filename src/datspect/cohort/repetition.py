@@ -1,4 +1,4 @@
-"""Which scans of a cohort repeat each other: the same voxels, one acquisition, or one subject."""
+"""Find scans of a cohort that repeat each other: the same voxels, one acquisition, or one subject."""
 
 from collections.abc import Iterable
 
@@ -12,19 +12,14 @@ from datspect.imaging.likeness import near_copies
 
 
 def bad_scans(scans: pd.DataFrame, screened: list[ScreenedScan]) -> dict[str, str]:
-    """Every scan that cannot be used, with all its reasons, sorted by scan_id.
+    """Return every scan that cannot be used, with all its reasons, sorted by scan_id.
 
-    Bad are: a scan that screening refused; of scans with the same voxels, or that are copies of one acquisition, all
-    but the first, and every one where they belong to several subjects, since nobody can tell whose they are; of a
-    subject's scans all but the first, and every one where the labels differ. First is a scan without another fault,
-    then by visit, then by scan_id, as text.
+    Screening refused a scan, or it repeats another. Of scans with the same voxels, and of copies of one acquisition,
+    all but the first are bad; if they belong to several subjects, all are, since nobody can tell whose they are. Of a
+    subject's scans all but the first are bad; if their labels differ, all are. Scans without another fault come first,
+    then they are ordered by visit and scan_id, as text.
 
-    Parameters
-    ----------
-    scans
-        Columns scan_id, subject_id, label, visit.
-    screened
-        What became of them, one for each.
+    `scans`: columns scan_id, subject_id, label, visit. `screened`: one for each scan.
     """
     bad = {scan.scan_id: scan.reason for scan in screened if scan.reason}
     contents = scans["scan_id"].map({scan.scan_id: scan.content_sha256 for scan in screened})
@@ -37,7 +32,7 @@ def bad_scans(scans: pd.DataFrame, screened: list[ScreenedScan]) -> dict[str, st
 
 
 def _shared_acquisitions(screened: Iterable[ScreenedScan]) -> dict[str, int]:
-    """A number for each acquisition of which there are near-copies, by the content of the copies."""
+    """Return a number for each acquisition that has near-copies, by the content of the copies."""
     prints = {scan.content_sha256: scan.fingerprint for scan in screened if scan.fingerprint is not None}
     contents = sorted(prints)
     pairs = near_copies(np.stack([prints[content] for content in contents])) if contents else []
@@ -70,7 +65,7 @@ def _repeated_acquisitions(scans: pd.DataFrame) -> dict[str, str]:
 
 
 def _doubtful(group: pd.DataFrame) -> tuple[list[str], str]:
-    """Of copies of one scan those that cannot be used, and what to do about them."""
+    """Return those copies of one scan that cannot be used, and what to do about them."""
     ids = list(group["scan_id"])
     if len(group[["subject_id", "label"]].drop_duplicates()) == 1:
         return ids[1:], "keep one"

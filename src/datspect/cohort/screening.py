@@ -1,4 +1,4 @@
-"""Whether a scan can be used by itself, and what the graph and the comparison with other scans need of it."""
+"""Judge one scan by itself, and compute what the graph and the comparison with other scans need of it."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -7,21 +7,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datspect.cohort.table import Cohort
-from datspect.errors import EmptyRegionError, ScanError
+from datspect.errors import ScanError
 from datspect.imaging.intensity import image_max, nonspecific_ratio
 from datspect.imaging.likeness import Fingerprint, fingerprint
 from datspect.imaging.orientation import mni_ras_affine, reorient
-from datspect.imaging.quantification import measure_binding, peak_slice
+from datspect.imaging.quantification import measure_binding, peak_slice, reference_mean
 from datspect.imaging.regions import Regions, striatal_regions
 from datspect.imaging.slices import axial_slices, resize
-from datspect.imaging.volume import MNI_SHAPE, Volume, Voxels
+from datspect.imaging.volume import MNI_SHAPE, Volume
 from datspect.io.digests import file_digest
 from datspect.io.volumes import read_volume
 from datspect.params.data import PreprocessParams
 
 AFFINE_TOLERANCE_MM = 0.01
 LOW_CONTRAST = 5.0
-"""Striatal contrast below which a scan is flagged; simulated scans of advanced disease stay above 10. [assumed]"""
+"""A scan below this striatal contrast gets a flag; simulated scans of advanced disease stay above 10. [assumed]"""
 QUALITY_FLAGS = ("peak_outside_slices", "low_contrast", "negative_values")
 
 _STRIATUM = ("caudate_left", "caudate_right", "putamen_left", "putamen_right")
@@ -29,7 +29,7 @@ _STRIATUM = ("caudate_left", "caudate_right", "putamen_left", "putamen_right")
 
 @dataclass(frozen=True)
 class ScreenedScan:
-    """What one scan gave: image, striatal voxels and quality, or the reason why it cannot be used.
+    """Image, striatal voxels and quality of one scan, or the reason why it cannot be used.
 
     `image`: shape (H, W, 3), in [0, 1]; `striatum`: see `striatal_voxels`.
     """
@@ -44,7 +44,7 @@ class ScreenedScan:
 
 
 def mni_regions(params: PreprocessParams) -> Regions:
-    """The measuring regions on the reoriented MNI grid, placed for this cohort."""
+    """Return the measuring regions on the reoriented MNI grid, placed for this cohort."""
     return striatal_regions(MNI_SHAPE, mni_ras_affine(), params.z_offset_voxels)
 
 
@@ -66,11 +66,11 @@ def screen_scan(cohort: Cohort, row: int, params: PreprocessParams, regions: Reg
 
 
 def check_volume(volume: Volume) -> None:
-    """See that an RAS+ volume holds finite, varying voxels on the MNI grid.
+    """Refuse an RAS+ volume without finite, varying voxels on the MNI grid.
 
     Raises
     ------
-    ScanError : it does not.
+    ScanError : shape, affine or voxels are not as they must be.
     """
     if volume.data.shape != MNI_SHAPE:
         raise ScanError(f"expected shape {MNI_SHAPE} on the 2 mm MNI grid, got {volume.data.shape}; normalise it first")
@@ -83,12 +83,13 @@ def check_volume(volume: Volume) -> None:
         )
     if np.issubdtype(volume.data.dtype, np.floating) and not np.isfinite(volume.data).all():
         raise ScanError(f"{int((~np.isfinite(volume.data)).sum())} voxels are NaN or infinite; convert the scan anew")
-    if _is_constant(volume.data):
+    # Every eighth voxel settles it for nearly every scan.
+    if all(part.min() == part.max() for part in (volume.data[::8, ::8, ::8], volume.data)):
         raise ScanError(f"every voxel is {volume.data.flat[0]:g}; the volume is empty")
 
 
 def network_image(volume: Volume, params: PreprocessParams, regions: Regions) -> NDArray[np.float32]:
-    """The image that the network sees, shape (H, W, 3), values in [0, 1]; `volume` is RAS+.
+    """Return the image that the network sees, shape (H, W, 3), values in [0, 1]; `volume` is RAS+.
 
     Raises
     ------
@@ -106,22 +107,20 @@ def network_image(volume: Volume, params: PreprocessParams, regions: Regions) ->
 
 
 def striatal_voxels(volume: Volume, regions: Regions) -> NDArray[np.float32]:
-    """The box around both striata over the mean of the occipital reference, so that a scan's gain cancels.
+    """Return the box around both striata over the mean of the occipital reference, so that a scan's gain cancels.
 
-    Shape (X, Y, Z) of the box, RAS+; 1 is nonspecific uptake.
+    It has the shape (X, Y, Z) of the box, RAS+; 1 is nonspecific uptake.
 
     Raises
     ------
     EmptyRegionError : the reference region holds no signal.
     """
-    reference = float(volume.data[regions.reference].mean(dtype=np.float64))
-    if not reference > 0:
-        raise EmptyRegionError(f"the mean of the reference region is {reference:g}; expected a positive value")
-    return (volume.data[regions.striatal_box].astype(np.float64) / reference).astype(np.float32)
+    box = volume.data[regions.striatal_box].astype(np.float64)
+    return (box / reference_mean(volume.data, regions)).astype(np.float32)
 
 
 def measure_quality(volume: Volume, params: PreprocessParams, regions: Regions) -> dict[str, float | int | str]:
-    """Peak slice, intensity range (file units), striatal contrast, specific binding ratios and flags of a scan.
+    """Return peak slice, intensity range (file units), striatal contrast, specific binding ratios and flags of a scan.
 
     The striatal contrast is (mean of caudates and putamina - reference mean) / sd of the reference; dimensionless.
 
@@ -143,9 +142,9 @@ def measure_quality(volume: Volume, params: PreprocessParams, regions: Regions) 
 
 
 def voxel_sha256(volume: Volume) -> str:
-    """Digest of the voxels: the same for one volume in files of different type or axis order.
+    """Return a digest of the voxels: the same for one volume in files of different type or axis order.
 
-    Taken over int16, as a cohort folder has them, where that holds every value, else over float32.
+    It is taken over int16, as in a cohort folder, if that holds every value, else over float32.
     """
     voxels = np.ascontiguousarray(volume.data.T)
     with np.errstate(invalid="ignore"):  # a value beyond int16 is seen in the next line
@@ -153,11 +152,6 @@ def voxel_sha256(volume: Volume) -> str:
     if as_stored is not voxels and not np.array_equal(as_stored, voxels):
         as_stored = voxels.astype("<f4")
     return hashlib.sha256(as_stored.data).hexdigest()
-
-
-def _is_constant(data: Voxels) -> bool:
-    # A sparse look settles it for nearly every scan.
-    return all(part.min() == part.max() for part in (data[::8, ::8, ::8], data))
 
 
 def _flags(quality: dict[str, float | int | str], slices: list[int]) -> list[str]:

@@ -1,6 +1,6 @@
-"""The cohort folder: the one format that the graph knows.
+"""Read and write the cohort folder, the one format that the graph knows.
 
-`participants.tsv` has a row a scan; `cohort.json` says of what kind the cohort is; the volumes lie beside them.
+`participants.tsv` has a row a scan, `cohort.json` names the kind of the cohort, and the volumes lie beside them.
 """
 
 import hashlib
@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from datspect.arrays import IntArray
 from datspect.cohort.kind import CohortKind
 from datspect.errors import CohortError
-from datspect.io.atomic import replacing
-from datspect.io.tables import read_json, write_json
+from datspect.io.tables import read_json, write_json, write_table
 
 CONTROL, PD = LABELS = ("control", "pd")
 """Class names in the order of their numbers; 1, Parkinson's disease, is the positive class."""
 OTHER_LABELS = ("swedd", "prodromal", "gencohort_pd", "gencohort_unaffected", "genreg_pd", "genreg_unaffected")
-"""Labels that a cohort folder may hold too; nobody with one takes part in training or testing."""
+"""Labels that a cohort folder may hold too; their subjects take no part in training or testing."""
 
 COLUMNS = ("scan_id", "subject_id", "label", "sex", "age", "site", "visit", "path", "sha256")
 _TEXT_COLUMNS = {column: str for column in COLUMNS if column != "age"}
@@ -50,7 +49,7 @@ def read_cohort(folder: Path) -> Cohort:
 
     Raises
     ------
-    CohortError : a file or column is missing or unreadable, or a row is not as it must be; all problems at once.
+    CohortError : a file or column is missing or unreadable, or rows are not as they must be; it names all problems.
     """
     table_path, kind_path = folder / "participants.tsv", folder / "cohort.json"
     for path in (table_path, kind_path):
@@ -61,13 +60,12 @@ def read_cohort(folder: Path) -> Cohort:
 
 def write_cohort(cohort: Cohort) -> None:
     """Write `participants.tsv` and `cohort.json` of a cohort whose volumes are in place."""
-    with replacing(cohort.folder / "participants.tsv") as unfinished:
-        cohort.scans[list(COLUMNS)].to_csv(unfinished, sep="\t", index=False, lineterminator="\n")
+    write_table(cohort.folder / "participants.tsv", cohort.scans[list(COLUMNS)], sep="\t")
     write_json(cohort.folder / "cohort.json", {"kind": cohort.kind})
 
 
 def scans_digest(scans: pd.DataFrame) -> str:
-    """Names the data in use: changes with any scan, label or subject, not with the order of the rows; hexadecimal."""
+    """Return a hexadecimal digest that changes with any scan, label or subject, but not with the order of the rows."""
     named = scans[["scan_id", "subject_id", "label", "sha256"]].sort_values("scan_id")
     return hashlib.sha256(named.to_csv(index=False, lineterminator="\n").encode()).hexdigest()
 

@@ -1,1 +1,1 @@
-"""Metrics, intervals and figures."""
+"""Judge predictions: measures, intervals, calibration, baselines and checks for leakage."""

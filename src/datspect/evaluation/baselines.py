@@ -1,7 +1,7 @@
-"""Models that a network has to beat: simple ones on the same folds, and one that must know nothing.
+"""Fit models that a network has to beat: simple ones on the same folds, and one that must know nothing.
 
-Whatever they learn (thresholds, means and scales of columns, missing ages, coefficients) comes from the part they are
-trained on. Nothing is tuned: their strength of regularisation is fixed in params.yaml.
+They learn everything (thresholds, means and scales of columns, missing ages, coefficients) from their training part.
+Nothing is tuned: params.yaml fixes their strength of regularisation.
 """
 
 from collections.abc import Callable, Iterable
@@ -21,17 +21,18 @@ from datspect.evaluation.comparison import Predictions
 from datspect.evaluation.metrics import predicted_labels
 
 Fitted = Callable[[FloatArray], Predictions]
-"""Columns of some subjects, shape (n, F), to what a fitted baseline says of them."""
+"""A fitted baseline: from columns of subjects, shape (n, F), to its predictions."""
 Fit = Callable[[FloatArray, IntArray], Fitted]
-"""Columns (N, F) and labels (N,), 1 for PD, of the training part to a fitted baseline."""
+"""From columns, shape (N, F), and labels, shape (N,), 1 for PD, of the training part to a fitted baseline."""
 
 _TOLERANCE, _MAX_ITERATIONS = 1e-6, 10_000
-"""With scikit-learn's 1e-4 the log odds of separable classes are off by several; the limit is never reached."""
+"""scikit-learn's tolerance of 1e-4 leaves errors of several in the log odds of separable classes. The limit of
+iterations is never reached."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """A model by name, what it sees of every subject, shape (N, F), and how it learns."""
+    """A model: its name, the columns that it sees of all subjects, shape (N, F), and how it learns."""
 
     name: str
     columns: FloatArray
@@ -39,22 +40,17 @@ class Baseline:
 
 
 def fold_parts(folds: IntArray) -> list[tuple[BoolArray, BoolArray]]:
-    """Training part and held-out part of every fold, each of shape (N,)."""
+    """Return training part and held-out part of every fold, each bool, shape (N,)."""
     return [(folds != fold, folds == fold) for fold in np.unique(folds)]
 
 
 def held_out_predictions(
     baseline: Baseline, labels: IntArray, parts: Iterable[tuple[BoolArray, BoolArray]]
 ) -> Predictions:
-    """What a baseline says of the held-out subjects, fitted anew for each part, in the order of the subjects.
+    """Return a baseline's predictions of the held-out subjects in their order, fitted anew for each part.
 
-    Parameters
-    ----------
-    labels
-        Shape (N,), 1 for PD.
-    parts
-        Training part and held-out part, each of shape (N,); no subject is held out twice. Subjects that no part
-        holds out are left out of the result.
+    `labels`: shape (N,), 1 for PD. `parts`: training part and held-out part, each bool, shape (N,); no subject is held
+    out twice. The result leaves out subjects that no part holds out.
     """
     rows, said = [], []
     for training, held_out in parts:
@@ -71,14 +67,17 @@ def held_out_predictions(
 
 
 def worse_putamen_sbr(quality: pd.DataFrame) -> FloatArray:
-    """The lower of the left and the right putamen's measured binding ratio, shape (N,)."""
+    """Return the lower of the left and the right putamen's measured binding ratio, shape (N,)."""
     return np.asarray(quality[["sbr_putamen_left", "sbr_putamen_right"]].min(axis=1))
 
 
 def best_threshold(sbr: FloatArray, labels: IntArray) -> float:
-    """The threshold below which calling a subject PD gives the most right answers; the middle one of equals.
+    """Return the threshold below which calling a subject PD gives the most right answers; the middle one of equals.
 
-    Candidates lie halfway between neighbouring values, and beyond both ends.
+    `sbr` and `labels` have shape (N,). Candidates lie halfway between neighbouring values, and beyond both ends.
+
+    >>> best_threshold(np.array([1.0, 2.0, 3.0, 4.0]), np.array([1, 1, 0, 0]))
+    2.5
     """
     values = np.unique(sbr)
     candidates = np.concatenate([[values[0] - 1], (values[1:] + values[:-1]) / 2, [values[-1] + 1]])
@@ -88,7 +87,7 @@ def best_threshold(sbr: FloatArray, labels: IntArray) -> float:
 
 
 def fit_threshold(columns: FloatArray, labels: IntArray) -> Fitted:
-    """PD below `best_threshold` of the only column; the score is the negative value, whatever the threshold."""
+    """Fit PD below `best_threshold` to columns, shape (N, 1), and labels (N,); the score is the negative value."""
     threshold = best_threshold(columns[:, 0], labels)
 
     def fitted(columns: FloatArray) -> Predictions:
@@ -98,9 +97,9 @@ def fit_threshold(columns: FloatArray, labels: IntArray) -> Fitted:
 
 
 def logistic_regression(c: float) -> Fit:
-    """Ridge logistic regression on standardised columns; a missing value becomes the training part's median.
+    """Return a ridge logistic regression on standardised columns; a missing value becomes the training part's median.
 
-    The score is the log odds, so that probabilities that round to 1 still differ.
+    The score is the log odds, so that scores differ even where probabilities round to 1.
     """
 
     def fit(columns: FloatArray, labels: IntArray) -> Fitted:
@@ -122,16 +121,16 @@ def logistic_regression(c: float) -> Fit:
 
 
 def linear_svm(c: float) -> Fit:
-    """Linear support vector machine on standardised columns; the score is the margin, PD from 0 upwards.
+    """Return a linear support vector machine on standardised columns; the score is the margin, PD from 0 upwards.
 
-    It has no probabilities, and margins of machines fitted apart need not be of one scale.
+    It gives no probabilities, and margins of machines fitted apart may differ in scale.
     """
 
     def fit(columns: FloatArray, labels: IntArray) -> Fitted:
         if len(np.unique(labels)) < 2:
             share = _share_of_pd(labels)
             return lambda columns: Predictions(share(columns).predictions, share(columns).scores)
-        # The kernel as a function: one matrix product in the type of the columns, many times faster than libsvm's own.
+        # This kernel is one matrix product in the type of the columns, many times faster than libsvm's own.
         model: Pipeline = make_pipeline(StandardScaler(), SVC(C=c, kernel=linear_kernel)).fit(columns, labels)
 
         def fitted(columns: FloatArray) -> Predictions:
@@ -144,16 +143,16 @@ def linear_svm(c: float) -> Fit:
 
 
 def age_sex_columns(subjects: pd.DataFrame) -> FloatArray:
-    """Age in years and a 0/1 column for every sex, shape (N, F); an unknown sex is one of its own.
+    """Return age in years and a 0/1 column for every sex, shape (N, F); an unknown sex has its own column.
 
-    A missing age is NaN; `logistic_regression` gives it the median age of the training part.
+    A missing age is NaN; `logistic_regression` replaces it by the median age of the training part.
     """
     sexes = pd.get_dummies(subjects["sex"], dtype=float)
     return np.column_stack([subjects["age"].to_numpy(np.float64), sexes.to_numpy()])
 
 
 def _share_of_pd(labels: IntArray) -> Fitted:
-    """For a training part of one class: the same share of PD for everyone, a subject of each class added to it."""
+    """Fit a training part of one class: everyone gets its share of PD, after a subject of each class is added."""
     share = (labels.sum() + 1) / (len(labels) + 2)
 
     def fitted(columns: FloatArray) -> Predictions:

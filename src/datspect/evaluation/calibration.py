@@ -1,4 +1,4 @@
-"""From a network's log odds to probabilities that mean what they say, and to the cases that are left undecided."""
+"""Turn a network's log odds into probabilities that mean what they say, and find the cases that are left undecided."""
 
 from dataclasses import dataclass
 
@@ -13,38 +13,43 @@ from datspect.evaluation.metrics import THRESHOLD, predicted_labels
 
 @dataclass(frozen=True)
 class Calibration:
-    """Calibrated log odds are slope x log odds + intercept; the slope is never negative."""
+    """Calibrated log odds: slope x log odds + intercept; the slope is never negative."""
 
     slope: float
     intercept: float
 
     def probabilities(self, logits: FloatArray) -> FloatArray:
-        """Calibrated probabilities of PD, in double precision."""
+        """Return calibrated probabilities of PD, in double precision, of the shape of `logits`."""
         return np.asarray(expit(self.slope * np.asarray(logits, np.float64) + self.intercept))
 
 
 @dataclass(frozen=True)
 class Band:
-    """Calibrated probabilities nearer to `THRESHOLD` than `half_width` are inconclusive."""
+    """The inconclusive probabilities: those nearer to `THRESHOLD` than `half_width`, once calibrated."""
 
     half_width: float
 
     def holds(self, probabilities: FloatArray) -> BoolArray:
-        """Whether each is inconclusive."""
+        """Return whether each is inconclusive, of the shape of `probabilities`."""
         return np.asarray(np.abs(probabilities - THRESHOLD) < self.half_width)
 
 
 def log_odds(probabilities: FloatArray) -> FloatArray:
-    """Log odds of float32 probabilities, those at 0 and 1 cut to the nearest below and above."""
+    """Return the log odds of float32 probabilities, any shape; 0 and 1 count as their nearest neighbours within."""
     cut = np.clip(probabilities.astype(np.float64), np.finfo(np.float32).tiny, 1 - np.finfo(np.float32).epsneg)
     return np.asarray(np.log(cut) - np.log1p(-cut))
 
 
 def fit_calibration(labels: IntArray, logits: FloatArray) -> Calibration:
-    """Platt's calibration of log odds of subjects that the model has not seen; both of shape (N,), both classes there.
+    """Fit Platt's calibration to log odds of subjects that the model has not seen.
 
-    Labels are softened to (n + 1) / (n + 2) as he advises, so that separable classes give finite figures. Scores that
-    rank the classes the wrong way round, or not at all, tell nothing: slope 0, and the share of PD as the probability.
+    `labels` and `logits` have shape (N,), and both classes must be there. Labels are softened to (n + 1) / (n + 2) as
+    he advises, so that separable classes give finite figures. Scores that rank the classes the wrong way round, or not
+    at all, tell nothing: the slope is then 0, and the probability is the share of PD.
+
+    >>> wrong_way_round = fit_calibration(np.array([0, 0, 1, 1]), np.array([2.0, 1.0, -1.0, -2.0]))
+    >>> wrong_way_round.probabilities(np.array([-3.0, 3.0]))
+    array([0.5, 0.5])
 
     References
     ----------
@@ -52,7 +57,7 @@ def fit_calibration(labels: IntArray, logits: FloatArray) -> Calibration:
     """
     n_positive, n = int(labels.sum()), len(labels)
     soft = np.where(labels == 1, (n_positive + 1) / (n_positive + 2), 1 / (n - n_positive + 2))
-    # Every subject once as PD and once as control, weighted by its soft label.
+    # Every subject counts once as PD and once as control, weighted by its soft label.
     column = np.concatenate([logits, logits]).astype(np.float64)[:, None]
     targets, weights = np.repeat([1, 0], n), np.concatenate([soft, 1 - soft])
     model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(column, targets, sample_weight=weights)
@@ -63,7 +68,7 @@ def fit_calibration(labels: IntArray, logits: FloatArray) -> Calibration:
 
 
 def cross_calibrated(labels: IntArray, logits: FloatArray, folds: IntArray) -> FloatArray:
-    """Calibrated probabilities of all subjects, shape (N,), each by a calibration fitted on the other folds."""
+    """Return calibrated probabilities, shape (N,), of all subjects, each by a calibration fitted on the other folds."""
     result = np.full(len(labels), np.nan)
     for fold in np.unique(folds):
         held_out = folds == fold
@@ -72,16 +77,21 @@ def cross_calibrated(labels: IntArray, logits: FloatArray, folds: IntArray) -> F
 
 
 def inconclusive_band(probabilities: FloatArray, coverage: float) -> Band:
-    """The widest band that leaves at least the share `coverage` of `probabilities`, shape (N,), conclusive."""
+    """Return the widest band that leaves at least the share `coverage` of `probabilities`, shape (N,), conclusive.
+
+    >>> probabilities = np.array([0.125, 0.375, 0.625, 0.875])
+    >>> inconclusive_band(probabilities, coverage=0.5).holds(probabilities)
+    array([False,  True,  True, False])
+    """
     distances = np.sort(np.abs(probabilities - THRESHOLD))
     n_undecided = int(np.floor((1 - coverage) * len(distances) + 1e-9))
     return Band(float(distances[n_undecided]) if n_undecided < len(distances) else 1.0)
 
 
 def decision_measures(labels: IntArray, probabilities: FloatArray, inconclusive: BoolArray) -> dict[str, float]:
-    """Share of conclusive subjects and the accuracy among them and among all, with Wilson's 95 % bounds.
+    """Return the share of conclusive subjects and the accuracy among them and among all, with Wilson's 95 % bounds.
 
-    Every array has shape (N,). Without a conclusive subject there is no accuracy among them, and the key is missing.
+    Every array has shape (N,). Without a conclusive subject the accuracy among them is missing.
     """
     conclusive = ~inconclusive
     right = predicted_labels(probabilities) == labels

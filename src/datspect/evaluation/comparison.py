@@ -1,4 +1,4 @@
-"""Two models on the same subjects: how much better the network is, and how sure that is."""
+"""Compare two models on the same subjects: how much better the network is, and how sure that is."""
 
 from dataclasses import dataclass
 
@@ -18,9 +18,9 @@ from datspect.evaluation.metrics import log_losses, roc_areas, weighted_means
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What one model says of N subjects; every array has shape (N,).
+    """Predictions of one model for N subjects; every array has shape (N,).
 
-    `predictions`: 1 is PD, 0 control; `scores`: higher means more like PD, on any scale; `probabilities`: of PD, or
+    `predictions`: 1 is PD, 0 control. `scores`: higher means more like PD, on any scale. `probabilities`: of PD, or
     None for a model that gives none.
     """
 
@@ -30,12 +30,20 @@ class Predictions:
 
 
 def compare_out_of_fold(labels: IntArray, network: Predictions, other: Predictions) -> dict[str, float]:
-    """Differences of the pooled out-of-fold measures, network minus other, with 95 % bounds as `_low` and `_high`.
+    """Return differences of the pooled out-of-fold measures, network minus other, with 95 % bounds.
 
-    Keys `accuracy_difference`, `roc_auc_difference` (both classes needed) and `loss_difference` (probabilities of both
-    needed; below 0 the network is better). The bounds are percentiles over a bootstrap of the subjects, stratified by
-    class, with the same resample for both models and all measures. They are conditional on the fitted models: the
-    models of the folds share training subjects, and that dependence is not in them. So there is no p value.
+    Keys are `accuracy_difference`, `roc_auc_difference` (both classes needed) and `loss_difference` (probabilities of
+    both needed; below 0 the network is better); bounds end in `_low` and `_high`. `labels` has shape (N,). The bounds
+    are percentiles over a bootstrap of the subjects, stratified by class, with the same resample for both models and
+    all measures. They are conditional on the fitted models: the models of the folds share training subjects, and the
+    bounds do not hold that dependence. So there is no p value.
+
+    >>> labels = np.array([0, 0, 1, 1])
+    >>> network = Predictions(labels, scores=np.array([1.0, 2.0, 3.0, 4.0]))
+    >>> other = Predictions(np.array([0, 1, 0, 1]), scores=np.array([1.0, 3.0, 2.0, 4.0]))
+    >>> differences = compare_out_of_fold(labels, network, other)
+    >>> differences["accuracy_difference"], differences["roc_auc_difference"]
+    (0.5, 0.25)
     """
     everybody = np.ones((1, len(labels)), np.int64)
     counts = resampled_counts(labels)
@@ -48,11 +56,12 @@ def compare_out_of_fold(labels: IntArray, network: Predictions, other: Predictio
 
 
 def compare_holdout(labels: IntArray, network: Predictions, other: Predictions) -> dict[str, float]:
-    """Differences on subjects that neither model has seen, network minus other, with 95 % bounds and p values.
+    """Return differences on subjects that neither model has seen, network minus other, with 95 % bounds and p values.
 
-    Accuracy: the subjects whom only one model got right, McNemar's exact two-sided p, and the interval of Agresti and
-    Min. ROC AUC (both classes needed): DeLong's paired interval and p. The interval and the exact test of the accuracy
-    are different methods and may disagree near 5 %. All are conditional on the fitted models.
+    `labels` has shape (N,). Accuracy has the numbers of subjects whom only one model got right, McNemar's exact
+    two-sided p, and the interval of Agresti and Min. ROC AUC (both classes needed) has DeLong's paired interval and p.
+    The interval and the exact test of the accuracy are different methods and may disagree near 5 %. All are conditional
+    on the fitted models.
 
     References
     ----------
@@ -76,13 +85,19 @@ def compare_holdout(labels: IntArray, network: Predictions, other: Predictions) 
 
 
 def mcnemar_p(n_only_first: int, n_only_second: int) -> float:
-    """Two-sided exact p that the subjects whom only one model got right fall to either alike; 1 when there is none."""
+    """Return McNemar's two-sided exact p that subjects whom only one model got right fall to either alike.
+
+    It is 1 if there are none.
+
+    >>> mcnemar_p(0, 5)  # 2 / 2^5
+    0.0625
+    """
     n_discordant = n_only_first + n_only_second
     return float(binomtest(n_only_first, n_discordant).pvalue) if n_discordant else 1.0
 
 
 def _differences(labels: IntArray, network: Predictions, other: Predictions, counts: IntArray) -> dict[str, FloatArray]:
-    """Network minus other over each resample of `counts`, shape (R, N); each value has shape (R,)."""
+    """Return network minus other over each resample of `counts`, shape (R, N); each value has shape (R,)."""
     gained = (network.predictions == labels).astype(np.int64) - (other.predictions == labels)
     differences = {"accuracy_difference": weighted_means(gained, counts)}
     if len(np.unique(labels)) == 2:

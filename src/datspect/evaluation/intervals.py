@@ -1,7 +1,7 @@
-"""95 % intervals of the measures and of their differences.
+"""Compute 95 % intervals of the measures and of their differences.
 
-All are conditional on the fitted models: the subjects vary, the models do not. How much another training run would
-change a measure is not in them.
+All are conditional on the fitted models: the subjects vary, the models do not. They do not hold how much another
+training run would change a measure.
 """
 
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from datspect.arrays import FloatArray, IntArray
 
 CONFIDENCE = 0.95
 N_RESAMPLES = 2000
-"""A bound then varies from seed to seed by about 6 % of a standard error: sqrt(0.025 * 0.975 / 2000) over the normal
-density at 1.96."""
+"""With so many a bound varies from seed to seed by about 6 % of a standard error: sqrt(0.025 * 0.975 / 2000) over the
+normal density at 1.96."""
 BOOTSTRAP_SEED = 20260
-"""Fixed, so that the same predictions give the same bounds."""
+"""It is fixed, so that the same predictions give the same bounds."""
 _Z = float(norm.ppf((1 + CONFIDENCE) / 2))
 
 
 @dataclass(frozen=True)
 class Difference:
-    """First minus second, with its interval and two-sided p value."""
+    """A difference, first minus second, with its interval and two-sided p value."""
 
     estimate: float
     low: float
@@ -31,21 +31,23 @@ class Difference:
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """Wilson's score interval of a proportion."""
+    """Return Wilson's score interval of a proportion.
+
+    >>> low, high = wilson_interval(0, 10)
+    >>> low, round(high, 4)  # 1.96^2 / (10 + 1.96^2)
+    (0.0, 0.2775)
+    """
     interval = binomtest(successes, trials).proportion_ci(CONFIDENCE, method="wilson")
     return float(interval.low), float(interval.high)
 
 
 def paired_proportions_interval(n_only_first: int, n_only_second: int, n: int) -> tuple[float, float]:
-    """Interval of the difference of two proportions over the same n subjects, first minus second, cut to [-1, 1].
+    """Return the interval of the difference of two proportions over the same n subjects, first minus second.
 
-    Wald's interval after half a subject is added to each cell of the 2 x 2 table. So it is centred a little nearer
-    to 0 than the difference itself, and has a width even where the two never differ.
+    It is Wald's interval after half a subject is added to each cell of the 2 x 2 table, cut to [-1, 1]. So its centre
+    is a little nearer to 0 than the difference itself, and it has a width even where the two never differ.
 
-    Parameters
-    ----------
-    n_only_first, n_only_second
-        Subjects whom only the first, or only the second, got right.
+    `n_only_first`, `n_only_second`: subjects whom only the first, or only the second, got right.
 
     References
     ----------
@@ -59,10 +61,14 @@ def paired_proportions_interval(n_only_first: int, n_only_second: int, n: int) -
 
 
 def delong_interval(labels: IntArray, scores: FloatArray) -> tuple[float, float]:
-    """DeLong's interval of the area under the ROC curve, cut to [0, 1]; each class needs two subjects or more.
+    """Return DeLong's interval of the area under the ROC curve, cut to [0, 1].
 
-    With fewer the variance is unknown and the interval is [0, 1]. Scores that separate the classes without a slip have
-    variance 0 and the interval [1, 1]: it is then too narrow, and small classes make that likely.
+    `labels` and `scores` have shape (N,). With fewer than two subjects of a class the variance is unknown and the
+    interval is [0, 1]. Scores that separate the classes without a slip have variance 0 and the interval [1, 1]: it is
+    then too narrow, and small classes make that likely.
+
+    >>> delong_interval(np.array([0, 0, 1, 1]), np.array([1.0, 2.0, 3.0, 4.0]))
+    (1.0, 1.0)
 
     References
     ----------
@@ -75,10 +81,11 @@ def delong_interval(labels: IntArray, scores: FloatArray) -> tuple[float, float]
 
 
 def delong_difference(labels: IntArray, first: FloatArray, second: FloatArray) -> Difference:
-    """Difference of the areas under two ROC curves of the same subjects, cut to [-1, 1]; both classes must be there.
+    """Return the difference of the areas under two ROC curves of the same subjects, cut to [-1, 1].
 
-    Without a spread (the same ranks in both) the interval is the difference itself; p is then 1 where it is 0, else 0.
-    A class of one subject leaves the variance unknown: interval [-1, 1], p 1.
+    All arrays have shape (N,), and both classes must be there. Without a spread (the same ranks in both) the interval
+    is the difference itself, and p is 1 if that is 0, else 0. A class of one subject leaves the variance unknown: the
+    interval is [-1, 1] and p is 1.
 
     References
     ----------
@@ -95,10 +102,14 @@ def delong_difference(labels: IntArray, first: FloatArray, second: FloatArray) -
 
 
 def resampled_counts(labels: IntArray) -> IntArray:
-    """How often each bootstrap resample holds each subject, shape (`N_RESAMPLES`, N).
+    """Return how often each bootstrap resample holds each subject, shape (`N_RESAMPLES`, N); `labels` has shape (N,).
 
-    Subjects are drawn with replacement within each class, so every resample keeps the size of both classes; the share
-    of PD in a cohort is chosen by its design and is no property of the model.
+    Subjects are drawn with replacement within each class, so every resample keeps the size of both classes: the share
+    of PD in a cohort is chosen by its design and is not a property of the model.
+
+    >>> counts = resampled_counts(np.array([0, 0, 0, 1]))
+    >>> set(counts[:, :3].sum(axis=1).tolist()), set(counts[:, 3].tolist())
+    ({3}, {1})
     """
     rng = np.random.default_rng(BOOTSTRAP_SEED)
     counts = np.zeros((N_RESAMPLES, len(labels)), np.int64)
@@ -110,10 +121,10 @@ def resampled_counts(labels: IntArray) -> IntArray:
 
 
 def percentile_interval(values: FloatArray) -> tuple[float, float]:
-    """The middle `CONFIDENCE` of a measure's values over resamples, shape (`N_RESAMPLES`,).
+    """Return the bounds of the middle `CONFIDENCE` of a measure's values over resamples, shape (`N_RESAMPLES`,).
 
     A measure at its limit in every resample, such as the PR AUC of scores that separate the classes without a slip, has
-    an interval of no width, which says too much.
+    an interval of no width, which claims too much.
 
     References
     ----------
@@ -124,7 +135,7 @@ def percentile_interval(values: FloatArray) -> tuple[float, float]:
 
 
 def with_bounds(name: str, estimate: float, interval: tuple[float, float]) -> dict[str, float]:
-    """The estimate under its name and its interval as `<name>_low` and `<name>_high`, as in every metrics file."""
+    """Return an estimate under its name and its interval as `<name>_low` and `<name>_high`, as in all metrics."""
     return {name: estimate, f"{name}_low": interval[0], f"{name}_high": interval[1]}
 
 
@@ -134,9 +145,9 @@ def _has_variance(labels: IntArray) -> bool:
 
 
 def _placements(labels: IntArray, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """For each positive the share of negatives below it, for each negative that of positives above it; ties are half.
+    """Return for each positive the share of negatives below it, for each negative that of positives above it.
 
-    Both have the area under the ROC curve as their mean. Shapes (P,) and (N - P,).
+    Ties count half. Both have the area under the ROC curve as their mean. Shapes (P,) and (N - P,).
     """
     positive, negative = scores[labels == 1], scores[labels == 0]
     m, n = len(positive), len(negative)
@@ -145,6 +156,6 @@ def _placements(labels: IntArray, scores: FloatArray) -> tuple[FloatArray, Float
 
 
 def _mean_and_error(of_positives: FloatArray, of_negatives: FloatArray) -> tuple[float, float]:
-    """DeLong's area, or difference of areas, and its standard error, from placements or their differences."""
+    """Return DeLong's area, or difference of areas, and its standard error, from placements or their differences."""
     variance = of_positives.var(ddof=1) / len(of_positives) + of_negatives.var(ddof=1) / len(of_negatives)
     return float(of_positives.mean()), float(np.sqrt(variance))

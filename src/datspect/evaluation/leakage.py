@@ -1,7 +1,7 @@
-"""What must hold before anything is trained: no subject and no image on both sides of a split, and no easy way round.
+"""Check before anything is trained that no subject or image is on both sides of a split, and no easy way round exists.
 
-A finding is one sentence with figures and without ids, so that it may be published; the ids are in the details, which
-only an error message shows.
+A finding is one sentence with figures and without ids, so that it may be published. The details hold the ids; only an
+error message shows them.
 """
 
 import hashlib
@@ -22,14 +22,14 @@ from datspect.evaluation.intervals import delong_interval
 from datspect.evaluation.metrics import predicted_labels
 
 SPLIT_COLUMNS = ("fold", "role", "dev_fold")
-"""Each value of each of them is a side; what lies on two sides of one column has leaked."""
+"""Each value of each column is a side; what lies on two sides of one column has leaked."""
 CHANCE_COVERAGE = 0.999
 """Share of permutations whose area under the ROC curve stays below the limit."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """What a check found. `details`: a line a fault, with ids; `advice`: what to do about them."""
+    """What a check found. `details`: a line a fault, with ids. `advice`: what to do about them."""
 
     name: str
     passed: bool
@@ -40,9 +40,9 @@ class Check:
 
 
 def check_subject_overlap(splits: pd.DataFrame) -> Check:
-    """No subject lies in two folds, two roles or two development folds, and the three agree.
+    """Check that no subject lies in two folds, two roles or two development folds, and that the three agree.
 
-    `splits`: columns scan_id, subject_id, fold, role, dev_fold, as they were read: somebody may have edited them.
+    `splits`: columns scan_id, subject_id, fold, role, dev_fold, as read: somebody may have edited them.
     """
     faults = [fault for column in SPLIT_COLUMNS for fault in _subjects_on_two_sides(splits, column)]
     faults += _impossible_places(splits)
@@ -56,19 +56,13 @@ def check_subject_overlap(splits: pd.DataFrame) -> Check:
 
 
 def check_image_overlap(scan_ids: list[str], images: NDArray[Any], splits: pd.DataFrame) -> Check:
-    """No image, mirrored or not, and no single slice of one lies on two sides of a split.
+    """Check that no image, mirrored or not, and no single slice of one lies on two sides of a split.
 
-    Mirrored, since the augmentation mirrors; slices, since neighbours of one volume may have been taken for two scans.
-    Slices of one value, as above the head, do not count.
+    Mirrored images count, since the augmentation mirrors. Slices count, since neighbours of one volume may have been
+    taken for two scans. Slices of one value, as above the head, do not count.
 
-    Parameters
-    ----------
-    scan_ids
-        One for each image.
-    images
-        Shape (N, H, W, 3), columns from left to right.
-    splits
-        Columns scan_id, fold, role, dev_fold.
+    `scan_ids`: one for each image. `images`: shape (N, H, W, 3), columns from left to right. `splits`: columns scan_id,
+    fold, role, dev_fold.
     """
     prints = {scan_id: _ImagePrint.of(image) for scan_id, image in zip(scan_ids, images, strict=True)}
     whole = _shared((scan_id, one.image) for scan_id, one in prints.items())
@@ -92,7 +86,7 @@ def check_image_overlap(scan_ids: list[str], images: NDArray[Any], splits: pd.Da
 
 
 def check_feature_overlap(scan_ids: list[str], subject_ids: list[str], clean: NDArray[Any]) -> Check:
-    """No two subjects have the same features, whatever their images: features are all that the heads see.
+    """Check that no two subjects have the same features, whatever their images: features are all that the heads see.
 
     `clean`: features of the clean images, shape (N, F).
     """
@@ -114,23 +108,19 @@ def check_feature_overlap(scan_ids: list[str], subject_ids: list[str], clean: ND
 
 
 def permuted_labels(labels: IntArray, subject_ids: list[str], seed: int) -> IntArray:
-    """The labels dealt out anew among the subjects; scans of one subject stay alike. Shape (N,)."""
+    """Deal the labels, shape (N,), out anew among the subjects; scans of one subject stay alike. Return shape (N,)."""
     _, first, member = np.unique(np.asarray(subject_ids), return_index=True, return_inverse=True)
     return np.asarray(np.random.default_rng(seed).permutation(labels[first])[member])
 
 
 def check_permuted_labels(labels: IntArray, scores: FloatArray) -> Check:
-    """A training on labels without meaning must not predict them: more than chance means that it has seen them.
+    """Check that a training on labels without meaning does not predict them beyond chance: if so, it has seen them.
 
-    Only too high a value fails: below 0.5 the held-out class is the rarer one among those left to train on, a known
-    effect of cross-validation.
+    Only too high a value fails. Values below 0.5 are a known effect of cross-validation: the held-out class is the
+    rarer one among those left to train on.
 
-    Parameters
-    ----------
-    labels
-        The permuted ones, shape (N,), 1 for PD.
-    scores
-        Out-of-fold scores of the training on them; NaN for a scan that no fold holds out.
+    `labels`: the permuted ones, shape (N,), 1 for PD. `scores`: shape (N,), out-of-fold scores of the training on them;
+    NaN for a scan that no fold holds out.
     """
     held_out = np.isfinite(scores)
     labels, scores = labels[held_out], scores[held_out]
@@ -147,13 +137,13 @@ def check_permuted_labels(labels: IntArray, scores: FloatArray) -> Check:
 
 
 def chance_limit(labels: IntArray) -> float:
-    """What the out-of-fold ROC AUC of labels without meaning stays below in `CHANCE_COVERAGE` of all permutations.
+    """Return the limit below which `CHANCE_COVERAGE` of all permutations leave the out-of-fold ROC AUC; labels (N,).
 
     For scores that do not depend on the labels the area is the Mann-Whitney statistic over m n, of standard deviation
     s = sqrt((m + n + 1) / (12 m n)) for m of PD and n controls. Out-of-fold scores do depend on them: subject i is
     scored by what was learnt from j, and j by what was learnt from i, with about the same weight. Each pair counts
-    twice, which doubles the variance: the limit is 0.5 + z sqrt(2) s, or 1 if that is less. Measured with ridge
-    classifiers on the phantom's features: 1.3 to 1.5 s.
+    twice, which doubles the variance: the limit is 0.5 + z sqrt(2) s, or 1 if that is less. Ridge classifiers on the
+    phantom's features were measured to spread by 1.3 to 1.5 s.
 
     References
     ----------
@@ -166,21 +156,14 @@ def chance_limit(labels: IntArray) -> float:
 def check_label_from(
     name: str, what: str, labels: IntArray, said: Predictions, limit: float, details: list[str]
 ) -> Check:
-    """What should not tell the label does not: the lower bound of its out-of-fold ROC AUC stays within the limit.
+    """Check that what should not tell the label does not: the lower bound of its ROC AUC stays within the limit.
 
     An area that chance may give, see `chance_limit`, passes too: DeLong's interval is for scores that were not learnt
     from the same subjects, and is too short for those of a small cohort.
 
-    Parameters
-    ----------
-    name
-        Of the check, `<what>_predicts_label`.
-    said
-        Out-of-fold predictions from `what` alone.
-    limit
-        Most that the lower bound of DeLong's interval may be.
-    details
-        How `what` is spread over the labels, for the message.
+    `name`: of the check, `<what>_predicts_label`. `labels`: shape (N,), 1 for PD. `said`: out-of-fold predictions from
+    `what` alone. `limit`: largest lower bound of DeLong's interval that passes. `details`: how `what` is spread over
+    the labels, for the message.
     """
     auc = float(roc_auc_score(labels, said.scores))
     low, high = delong_interval(labels, said.scores)
@@ -202,7 +185,7 @@ def check_label_from(
 
 
 def fit_group_share(columns: FloatArray, labels: IntArray) -> Fitted:
-    """The share of PD in each group of the training part, shrunk by one subject towards the share of all.
+    """Fit the share of PD in each group of the training part, shrunk by one subject towards the share of all.
 
     `columns`: the number of the group, shape (N, 1). A group without anyone to train on gets the share of all.
     """
@@ -221,7 +204,7 @@ def fit_group_share(columns: FloatArray, labels: IntArray) -> Fitted:
 
 @dataclass(frozen=True)
 class _ImagePrint:
-    """Digests of an image and of its slices that are the same for the mirrored image; `direct` is not."""
+    """Digests of an image and of its slices. `direct` changes when the image is mirrored; the others do not."""
 
     image: Hashable
     slices: frozenset[Hashable]
@@ -242,7 +225,7 @@ def _digest(values: NDArray[Any]) -> bytes:
 
 
 def _shared(contents: Iterable[tuple[str, Hashable]]) -> list[tuple[str, ...]]:
-    """Groups of two or more scans with one content, each group once; sorted."""
+    """Return groups of two or more scans with one content, each group once; sorted."""
     scans_of: dict[Hashable, set[str]] = {}
     for scan_id, content in contents:
         scans_of.setdefault(content, set()).add(scan_id)
@@ -250,7 +233,7 @@ def _shared(contents: Iterable[tuple[str, Hashable]]) -> list[tuple[str, ...]]:
 
 
 def _sides(splits: pd.DataFrame, scans: tuple[str, ...]) -> str:
-    """On which sides the scans lie, for each split of which they share more than one; empty if they never do."""
+    """Return on which sides the scans lie, for each split of which they touch more than one; "" if there is none."""
     rows = splits[splits["scan_id"].isin(scans)]
     apart = [column for column in SPLIT_COLUMNS if len(rows[column].unique()) > 1]
     return "; ".join(f"{column} {_listed(rows[column])}" for column in apart)

@@ -1,4 +1,4 @@
-"""How good probabilities and scores are: the measures of the paper's tables, their intervals and building blocks."""
+"""Measure probabilities and scores: the measures of the paper's tables, their intervals and building blocks."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,6 +19,8 @@ from datspect.evaluation.intervals import (
 THRESHOLD = 0.5
 """At or above this probability a subject is called PD."""
 N_CALIBRATION_BINS = 10
+TABLE_1_MEASURES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+"""Columns of the paper's Table 1."""
 
 
 @dataclass(frozen=True)
@@ -30,27 +32,42 @@ class ConfusionCounts:
     true_negative: int
     false_negative: int
 
+    def proportions(self) -> dict[str, tuple[int, int]]:
+        """Return successes and trials of each proportion by name; trials may be 0."""
+        tp, fp, tn, fn = self.true_positive, self.false_positive, self.true_negative, self.false_negative
+        return {
+            "accuracy": (tp + tn, tp + fp + tn + fn),
+            "sensitivity": (tp, tp + fn),
+            "specificity": (tn, tn + fp),
+            "precision": (tp, tp + fp),
+        }
+
 
 def predicted_labels(probabilities: FloatArray) -> IntArray:
-    """1 (PD) where the probability reaches `THRESHOLD`, else 0."""
+    """Return 1 (PD) where the probability reaches `THRESHOLD`, else 0, of the shape of `probabilities`."""
     return (probabilities >= THRESHOLD).astype(np.int64)
 
 
 def confusion_counts(labels: IntArray, predictions: IntArray) -> ConfusionCounts:
-    """Counts of the four outcomes."""
+    """Return the counts of the four outcomes; `labels` and `predictions` have shape (N,), 1 for PD."""
     (tn, fp), (fn, tp) = confusion_matrix(labels, predictions, labels=[0, 1])
     return ConfusionCounts(int(tp), int(fp), int(tn), int(fn))
 
 
 def binary_metrics(labels: IntArray, probabilities: FloatArray) -> dict[str, float]:
-    """The measures of Table 2, the Brier score and the calibration error, with their 95 % intervals.
+    """Return the measures of Table 2, the Brier score and the calibration error, with their 95 % intervals.
 
-    Bounds are `<name>_low` and `<name>_high`: Wilson's for proportions, DeLong's for ROC AUC, and for PR AUC, loss,
-    Brier score and calibration error the percentile bootstrap over subjects, stratified by class. All are conditional
-    on the fitted model. PR AUC is average precision. Measures that a one-class set does not have are left out.
+    `labels`, 1 for PD, and `probabilities` have shape (N,). Bounds are `<name>_low` and `<name>_high`: Wilson's for
+    proportions, DeLong's for ROC AUC, and for PR AUC, loss, Brier score and calibration error the percentile bootstrap
+    over subjects, stratified by class. All are conditional on the fitted model. PR AUC is average precision. Measures
+    that a one-class set does not have are left out.
 
     The bootstrap interval of the calibration error lies too high: a resample adds noise to every bin, and the error
     counts noise of either sign. In small sets, or with a well calibrated model, the estimate may lie below it.
+
+    >>> metrics = binary_metrics(np.array([1, 1, 1, 0, 0]), np.array([0.9, 0.8, 0.3, 0.4, 0.1]))
+    >>> metrics["accuracy"], metrics["specificity"], round(metrics["roc_auc"], 4)  # 4 of 5, 2 of 2, 5 of 6 pairs
+    (0.8, 1.0, 0.8333)
     """
     counts = resampled_counts(labels)
     metrics = _decision_metrics(labels, predicted_labels(probabilities))
@@ -65,19 +82,19 @@ def binary_metrics(labels: IntArray, probabilities: FloatArray) -> dict[str, flo
 
 
 def score_metrics(labels: IntArray, predictions: IntArray, scores: FloatArray) -> dict[str, float]:
-    """Of `binary_metrics` what a model without probabilities has: no loss, Brier score or calibration error.
+    """Return the measures of `binary_metrics` but loss, Brier score and calibration error, which need probabilities.
 
-    `predictions`: 1 is PD; `scores`: higher means more like PD, on any scale. Both have shape (N,).
+    `predictions`: 1 is PD; `scores`: higher means more like PD, on any scale. All arrays have shape (N,).
     """
     return _decision_metrics(labels, predictions) | _ranking_metrics(labels, scores, resampled_counts(labels))
 
 
 def fold_mean_auc(labels: IntArray, scores: FloatArray, folds: IntArray) -> dict[str, float]:
-    """Mean and standard deviation (ddof 0) over folds of the ROC AUC within each fold, every fold counting the same.
+    """Return mean and standard deviation (ddof 0) of the ROC AUC within each fold; all folds weigh the same.
 
-    Pooled out-of-fold scores come from different models, whose scales may differ; this mean compares no subject across
-    folds. The folds share training subjects, so their spread is no interval. A fold of one class has no AUC and is left
-    out; with none left nothing is returned.
+    All arrays have shape (N,). Pooled out-of-fold scores come from different models, whose scales may differ; this mean
+    compares no subject across folds. The folds share training subjects, so their spread is not an interval. A fold of
+    one class has no AUC and is left out; without any fold the result is empty.
     """
     inside = [folds == fold for fold in np.unique(folds)]
     areas = [roc_auc_score(labels[fold], scores[fold]) for fold in inside if _has_both_classes(labels[fold])]
@@ -87,24 +104,30 @@ def fold_mean_auc(labels: IntArray, scores: FloatArray, folds: IntArray) -> dict
 
 
 def weighted_mean_and_sd(values: FloatArray, weights: FloatArray) -> tuple[float, float]:
-    """Mean over folds weighted by their size, and the plain standard deviation over folds (ddof 0), as in Table 1."""
+    """Return the mean over folds weighted by their size, and the plain standard deviation (ddof 0), as in Table 1.
+
+    `values` and `weights` have shape (folds,).
+
+    >>> weighted_mean_and_sd(np.array([1.0, 3.0]), weights=np.array([3.0, 1.0]))
+    (1.5, 1.0)
+    """
     return float(np.average(values, weights=weights)), float(np.std(values))
 
 
 def log_losses(labels: IntArray, probabilities: FloatArray) -> FloatArray:
-    """Cross-entropy of each subject, natural logarithm; clipped by the machine epsilon as scikit-learn's `log_loss`."""
+    """Return the cross-entropy (natural logarithm) of each subject, shape (N,), clipped as in sklearn's `log_loss`."""
     epsilon = np.finfo(probabilities.dtype).eps
     of_truth = np.where(labels == 1, probabilities, 1 - probabilities)
     return np.asarray(-np.log(np.clip(of_truth, epsilon, 1 - epsilon)))
 
 
 def weighted_means(values: FloatArray, counts: IntArray) -> FloatArray:
-    """Mean of `values`, shape (N,), over each resample of `counts`, shape (R, N). Returns shape (R,)."""
+    """Return the mean of `values`, shape (N,), over each resample of `counts`, shape (R, N); shape (R,)."""
     return np.asarray(counts @ values / counts.sum(axis=1))
 
 
 def roc_areas(labels: IntArray, scores: FloatArray, counts: IntArray) -> FloatArray:
-    """ROC AUC over each resample of `counts`, shape (R, N); both classes must be in each. Returns shape (R,)."""
+    """Return the ROC AUC over each resample of `counts`, shape (R, N), which must hold both classes; shape (R,)."""
     true_positive, false_positive = _counts_above(labels, scores, counts)
     heights = (true_positive[:, 1:] + true_positive[:, :-1]) / 2  # a tie counts half
     area = np.sum(np.diff(false_positive, axis=1) * heights, axis=1)
@@ -112,7 +135,7 @@ def roc_areas(labels: IntArray, scores: FloatArray, counts: IntArray) -> FloatAr
 
 
 def average_precisions(labels: IntArray, scores: FloatArray, counts: IntArray) -> FloatArray:
-    """Average precision over each resample of `counts`, shape (R, N); each must hold a positive. Returns shape (R,)."""
+    """Return the average precision over each resample of `counts`, shape (R, N), which must hold PD; shape (R,)."""
     true_positive, false_positive = _counts_above(labels, scores, counts)
     # A threshold with nobody above it adds no recall: its precision may be anything finite.
     precision = true_positive / np.maximum(true_positive + false_positive, 1)
@@ -120,7 +143,7 @@ def average_precisions(labels: IntArray, scores: FloatArray, counts: IntArray) -
 
 
 def calibration_errors(labels: IntArray, probabilities: FloatArray, counts: IntArray) -> FloatArray:
-    """Expected calibration error over each resample of `counts`, shape (R, N). Returns shape (R,).
+    """Return the expected calibration error over each resample of `counts`, shape (R, N); shape (R,).
 
     Subjects, sorted by probability, are cut into `N_CALIBRATION_BINS` bins of equal size (as np.array_split does). The
     error is the mean over bins, weighted by size, of |mean probability - share of PD|. Equal probabilities that a cut
@@ -142,25 +165,17 @@ def calibration_errors(labels: IntArray, probabilities: FloatArray, counts: IntA
 
 
 def _decision_metrics(labels: IntArray, predictions: IntArray) -> dict[str, float]:
-    """n, the four counts, and the proportions that have a denominator."""
+    """Return n, the four counts, and the proportions that have a denominator."""
     counts = confusion_counts(labels, predictions)
-    tp, fp = counts.true_positive, counts.false_positive
-    tn, fn = counts.true_negative, counts.false_negative
-    proportions = {
-        "accuracy": (tp + tn, len(labels)),
-        "sensitivity": (tp, tp + fn),
-        "specificity": (tn, tn + fp),
-        "precision": (tp, tp + fp),
-    }
     metrics: dict[str, float] = {"n": len(labels), **asdict(counts)}
-    for name, (successes, trials) in proportions.items():
+    for name, (successes, trials) in counts.proportions().items():
         if trials:
             metrics |= with_bounds(name, successes / trials, wilson_interval(successes, trials))
     return metrics
 
 
 def _ranking_metrics(labels: IntArray, scores: FloatArray, counts: IntArray) -> dict[str, float]:
-    """ROC AUC and PR AUC, or nothing for a set of one class."""
+    """Return ROC AUC and PR AUC, or nothing for a set of one class."""
     if not _has_both_classes(labels):
         return {}
     area, precision = float(roc_auc_score(labels, scores)), float(average_precision_score(labels, scores))
@@ -170,9 +185,9 @@ def _ranking_metrics(labels: IntArray, scores: FloatArray, counts: IntArray) -> 
 
 
 def _counts_above(labels: IntArray, scores: FloatArray, counts: IntArray) -> tuple[IntArray, IntArray]:
-    """True and false positives at each threshold from above all scores to the lowest, shapes (R, distinct scores + 1).
+    """Return true and false positives at each threshold from above all scores to the lowest.
 
-    Ties are one threshold.
+    Both have shape (R, distinct scores + 1); ties are one threshold.
     """
     order = np.argsort(-scores, kind="stable")
     ends = _last_of_ties(scores[order])
@@ -183,7 +198,7 @@ def _counts_above(labels: IntArray, scores: FloatArray, counts: IntArray) -> tup
 
 
 def _last_of_ties(ordered: FloatArray) -> IntArray:
-    """Index of the last member of each run of equal values."""
+    """Return the index of the last member of each run of equal values."""
     return np.flatnonzero(np.append(np.diff(ordered) != 0, True))
 
 

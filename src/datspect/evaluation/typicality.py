@@ -1,6 +1,6 @@
-"""Is this a scan of the kind that was learnt from? How far its features lie from those of the training cohort.
+"""Judge whether a scan is of the kind that was learnt from, by its distance from the features of the training cohort.
 
-What is kept of the cohort are means, directions and variances, nothing of a single subject.
+Means, directions and variances are kept of the cohort, and nothing of a single subject.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from datspect.arrays import BoolArray, FloatArray, IntArray
 
 @dataclass(frozen=True)
 class Typicality:
-    """A Gaussian with `K` free directions in a space of `F` features, all other directions having one variance.
+    """A Gaussian with `K` free directions in a space of `F` features; all other directions have one variance.
 
     `mean`: shape (F,); `directions`: shape (K, F), orthonormal rows; `variances`: shape (K,); `rest_variance`: of each
     of the F - K other directions; `limit`: distances above it are untypical.
@@ -26,7 +26,7 @@ class Typicality:
     limit: float
 
     def distances(self, features: FloatArray) -> FloatArray:
-        """Mahalanobis distances from the mean over sqrt(F), shape (N,): near 1 for subjects like those learnt from."""
+        """Return Mahalanobis distances over sqrt(F), shape (N,), of features (N, F); near 1 is like the cohort."""
         centred = np.asarray(features, np.float64) - self.mean
         along = centred @ self.directions.T
         rest = np.maximum((centred**2).sum(axis=1) - (along**2).sum(axis=1), 0)
@@ -34,7 +34,7 @@ class Typicality:
         return np.asarray(np.sqrt(squared / len(self.mean)))
 
     def is_typical(self, features: FloatArray) -> BoolArray:
-        """Whether each subject, shape (N, F), lies within the limit."""
+        """Return whether each subject lies within the limit, shape (N,); `features` has shape (N, F)."""
         return np.asarray(self.distances(features) <= self.limit)
 
 
@@ -48,10 +48,10 @@ def fit_typicality(
 ) -> Typicality:
     """Describe a cohort's features, shape (N, F).
 
-    The limit is the distance within which the share `share` of the subjects lies, each measured by a description of
-    the other `folds`, shape (N,): to its own description every subject is nearer than a stranger is. A network that
-    was trained on a subject knows it too; where networks were, `features_by_fold` has for each fold what the network
-    makes of all subjects that was trained on the other folds.
+    The limit is the distance within which the share `share` of the subjects lies. Each subject is measured by a
+    description of the other `folds`, shape (N,): every subject is nearer to its own description than a stranger is. A
+    network that was trained on a subject knows it too. If networks were trained, `features_by_fold` has for each fold
+    the features of all subjects, shape (N, F), by the network that was trained on the other folds.
 
     References
     ----------
@@ -68,7 +68,7 @@ def fit_typicality(
 
 
 def _described(features: FloatArray, n_directions: int) -> Typicality:
-    """By maximum likelihood; as many directions as the subjects allow, at most `n_directions`; without a limit."""
+    """Describe features by maximum likelihood with up to `n_directions`, as far as subjects allow; without a limit."""
     features = np.asarray(features, np.float64)
     n, n_features = features.shape
     mean = features.mean(axis=0)

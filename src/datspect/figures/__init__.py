@@ -1,1 +1,1 @@
-"""Figures, drawn without pyplot: no global state, no window, the same on every machine."""
+"""Draw figures without pyplot: no global state, no window, the same on every machine."""

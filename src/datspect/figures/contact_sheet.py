@@ -1,33 +1,26 @@
-"""Figures, drawn without pyplot: no global state, no window, the same on every machine."""
+"""Draw many slices on one page."""
 
 from math import ceil
 
-import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+
+from datspect.arrays import FloatArray
 
 TILES_PER_ROW = 10
 _LEAST_COLUMNS = 4
-"""A page is as wide as so many tiles, so that the caption has room."""
+"""A page is at least as wide as so many tiles, so that the caption has room."""
 _PITCH_INCHES, _TILE_INCHES, _PAD_INCHES = 1.25, 1.19, 0.03
 _TITLE_POINTS = 6.0
 _TITLE_CHARACTERS = 20
-"""What fits above a tile at `_TITLE_POINTS`; longer titles are set smaller."""
+"""So many fit above a tile at `_TITLE_POINTS`; longer titles are set smaller."""
 _CAPTION_INCHES = 0.35
 
 
-def contact_sheet(images: NDArray[np.floating], titles: list[str], caption: str) -> Figure:
-    """Many slices on one page, a title above each, all drawn from 0 (black) to 1 (white).
+def contact_sheet(images: FloatArray, titles: list[str], caption: str) -> Figure:
+    """Draw many slices on one page, a title above each, all from 0 (black) to 1 (white).
 
-    Parameters
-    ----------
-    images
-        Shape (N, H, W), values in [0, 1], first row anterior; the caller chooses which N to show.
-    titles
-        One for each image, of one or more lines.
-    caption
-        One line above all of them.
+    `images`: shape (N, H, W), values in [0, 1], first row anterior. `titles`: one or more lines for each image.
+    `caption`: one line above all images.
     """
     if len(images) != len(titles):
         raise ValueError(f"expected a title for each of {len(images)} images, got {len(titles)}")
@@ -41,17 +34,14 @@ def contact_sheet(images: NDArray[np.floating], titles: list[str], caption: str)
     height = _CAPTION_INCHES + rows * (tile_height + title_height)
     figure = Figure(figsize=(width, height))
     figure.text(0.5, 1 - _CAPTION_INCHES / 2 / height, caption, ha="center", va="center", fontsize=9)
-    # One for the whole page, in inches: to make axes of its own for every tile takes longer than all the drawing.
+    # One pair of axes for the whole page, in inches: making axes for every tile takes longer than all the drawing.
     page = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
     page.set_axis_off()
     for index, (image, title) in enumerate(zip(images, titles, strict=True)):
         row, column = divmod(index, columns)
         middle = width / 2 + (column - (columns - 1) / 2) * _PITCH_INCHES
         top = height - _CAPTION_INCHES - title_height - row * (tile_height + title_height)
-        _draw_tile(page, image, (middle - _TILE_INCHES / 2, middle + _TILE_INCHES / 2, top - tile_height, top))
+        extent = (middle - _TILE_INCHES / 2, middle + _TILE_INCHES / 2, top - tile_height, top)
+        page.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest", extent=extent, aspect="auto")
         page.text(middle, top + _PAD_INCHES, title, fontsize=points, ha="center", va="bottom")
     return figure
-
-
-def _draw_tile(page: Axes, image: NDArray[np.floating], extent: tuple[float, float, float, float]) -> None:
-    page.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest", extent=extent, aspect="auto")

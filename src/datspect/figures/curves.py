@@ -1,4 +1,4 @@
-"""Plots of training and of what came out: curves, ROC, precision-recall, calibration, misclassified images."""
+"""Draw training and its results: curves, ROC, precision-recall, calibration, misclassified images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _MODEL_STYLES = (
 
 @dataclass(frozen=True)
 class ModelCurves:
-    """The points of a model's ROC and precision-recall curves, as `roc_points` and `pr_points` give them."""
+    """A model's ROC and precision-recall curves, as `roc_points` and `pr_points` give them, and the areas below."""
 
     name: str
     roc: pd.DataFrame
@@ -38,14 +38,14 @@ class ModelCurves:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Labels (1 is PD) and probabilities of PD of the same subjects, shape (N,) both."""
+    """Labels (1 is PD) and probabilities of PD of the same subjects, both of shape (N,)."""
 
     labels: IntArray
     probabilities: FloatArray
 
 
 def training_figure(history: pd.DataFrame, caption: str) -> Figure:
-    """Loss, accuracy and learning rate by epoch: each head thin, the mean over heads thick.
+    """Draw loss, accuracy and learning rate by epoch: each head thin, the mean over heads thick.
 
     `history`: columns head, epoch, train_loss, train_accuracy, validation_loss, validation_accuracy, learning_rate.
     """
@@ -65,7 +65,7 @@ def training_figure(history: pd.DataFrame, caption: str) -> Figure:
 
 
 def roc_figure(points: pd.DataFrame, auc_text: str, caption: str) -> Figure:
-    """ROC curve from a table of points, the chance line beneath."""
+    """Draw a ROC curve from a table of points, and the line of chance."""
     figure, axes = _square(caption)
     axes.plot([0, 1], [0, 1], color=_GUIDE_COLOUR, linestyle="--", linewidth=1)
     axes.plot(points["false_positive_rate"], points["true_positive_rate"], color=_TRAIN_COLOUR)
@@ -75,7 +75,7 @@ def roc_figure(points: pd.DataFrame, auc_text: str, caption: str) -> Figure:
 
 
 def pr_figure(points: pd.DataFrame, prevalence: float, auc_text: str, caption: str) -> Figure:
-    """Precision-recall curve from a table of points, the share of PD as the line of chance."""
+    """Draw a precision-recall curve from a table of points; `prevalence`, the share of PD, is the line of chance."""
     figure, axes = _square(caption)
     axes.axhline(prevalence, color=_GUIDE_COLOUR, linestyle="--", linewidth=1)
     axes.plot(points["recall"], points["precision"], color=_TRAIN_COLOUR, drawstyle="steps-pre")
@@ -85,9 +85,9 @@ def pr_figure(points: pd.DataFrame, prevalence: float, auc_text: str, caption: s
 
 
 def comparison_figure(models: Sequence[ModelCurves], prevalence: float, caption: str) -> Figure:
-    """ROC (its upper left corner enlarged) and precision-recall curves of several models, areas in the legend.
+    """Draw ROC (its upper left corner enlarged) and precision-recall curves of several models, areas in the legend.
 
-    The first of `models` is drawn on top; `prevalence`, the share of PD, is the line of chance of the right plot.
+    The first of `models` lies on top; `prevalence`, the share of PD, is the line of chance of the right plot.
     """
     figure = Figure(figsize=(10, 5.9), layout="constrained")
     figure.suptitle(caption, fontsize=11)
@@ -116,9 +116,9 @@ def comparison_figure(models: Sequence[ModelCurves], prevalence: float, caption:
 
 
 def calibration_figure(forecasts: Mapping[str, Forecast], caption: str) -> Figure:
-    """For each named set: how many of a bin had PD against what was said of it, and below it what was said how often.
+    """Draw for each named set the share of PD in bins against the mean probability, and a histogram of probabilities.
 
-    Bins as in `calibration_bins`, bars are Wilson's 95 % intervals.
+    Bins are those of `calibration_bins`, bars are Wilson's 95 % intervals.
     """
     figure = Figure(figsize=(5 * len(forecasts), 6.6), layout="constrained")
     figure.suptitle(caption, fontsize=11)
@@ -133,9 +133,9 @@ def calibration_figure(forecasts: Mapping[str, Forecast], caption: str) -> Figur
 
 
 def misclassified_figure(images: FloatArray, titles: list[str], caption: str) -> Figure:
-    """The three slices of each misclassified image side by side, its title above, several subjects in a row.
+    """Draw the three slices of each misclassified image side by side, its title above, several subjects in a row.
 
-    `images`: shape (N, H, W, 3) in [0, 1]; with N = 0 the page says that there is none.
+    `images`: shape (N, H, W, 3) in [0, 1]; with N = 0 the page says that nobody was misclassified.
     """
     n_rows = ceil(len(images) / _SUBJECTS_PER_ROW)
     figure = Figure(figsize=(10, 0.5 + 1.5 * max(n_rows, 1)), layout="constrained")

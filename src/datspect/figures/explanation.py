@@ -1,4 +1,4 @@
-"""One page on one answer: the slices, what in them it rests on, and the binding ratios beside it."""
+"""Draw one page on one answer: the slices, what in them the answer rests on, and the binding ratios."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ _STRONG = 0.995
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """What the page shows.
+    """An answer and what explains it.
 
     image, attribution, template : shape (H, W, 3), patient's left on the left; the image in [0, 1], the attribution in
         log odds, positive towards PD, the template in any unit
     striatum : bool, shape (H, W, 3)
-    measures : holds sbr_caudate_left and so on
-    striatal_share : of the absolute attribution, within the striatum
-    completeness_error : of the attribution, as a share of the difference it explains
+    measures : binding ratios, keyed sbr_caudate_left and so on
+    striatal_share : share of the absolute attribution that lies within the striatum
+    completeness_error : error of the sum of the attribution, as a share of the difference that it explains
     """
 
     title: str
@@ -44,7 +44,7 @@ class Explanation:
 
 
 def draw_explanation(shown: Explanation) -> Figure:
-    """The page."""
+    """Draw the page."""
     figure = Figure(figsize=(12, 7.6), layout="constrained")
     figure.suptitle(f"{shown.title}: {shown.answer}\n{shown.cohort}; research only, no diagnosis", fontsize=11)
     grid = figure.add_gridspec(2, 4, width_ratios=(1, 1, 1, 1.05))
@@ -57,7 +57,7 @@ def draw_explanation(shown: Explanation) -> Figure:
         picture = _draw_attribution(below, shown, channel, strong)
         for axes in (above, below):
             axes.set(xticks=[], yticks=[])
-    # The patient's left is said once, where it is seen.
+    # One label names the patient's left, where it is seen.
     figure.axes[0].set_ylabel("scan; patient's left on the left", fontsize=9)
     figure.axes[1].set_ylabel("attribution on the MNI template", fontsize=9)
     if picture is not None:

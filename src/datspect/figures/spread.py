@@ -1,4 +1,4 @@
-"""Which scans a page of pictures shows: a few of each label, from the highest value to the lowest."""
+"""Choose the scans that a page of pictures shows: a few of each label, from the highest value to the lowest."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ ORDER = (
     f"the patient's left on the left; up to {TILES_PER_LABEL} of each label from high to low binding ratio of "
     "the worse putamen (the number)"
 )
-"""What the caption of such a page says of its order."""
+"""The order of such a page, for its caption."""
 
 
 def spread_by_label(labels: "pd.Series[str]", values: "pd.Series[float]", order: tuple[str, ...]) -> list[int]:

@@ -1,4 +1,4 @@
-"""What happens to each augmented image: shifts, flip and brightness, drawn in NumPy from seeds alone."""
+"""Draw what happens to each augmented image: shifts, flip and brightness, in NumPy, from seeds alone."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -12,7 +12,7 @@ from datspect.params.network import AugmentParams
 
 
 class _Stream(IntEnum):
-    """Keeps the random numbers of one purpose apart from those of another under the same seed."""
+    """Keys that keep the random numbers of one purpose apart from those of another under the same seed."""
 
     AUGMENTATION = 0
     DRAW_ORDER = 1
@@ -28,7 +28,7 @@ class Augmentations:
     brightness: NDArray[np.float32]  # factor on the pixel values
 
     def __getitem__(self, index: object) -> Self:
-        """The same selection from each array."""
+        """Return the same selection from each array."""
         return type(self)(
             shift_rows=self.shift_rows[index],  # type: ignore[call-overload]
             shift_columns=self.shift_columns[index],  # type: ignore[call-overload]
@@ -38,7 +38,7 @@ class Augmentations:
 
 
 def draw_augmentations(params: AugmentParams, n_subjects: int, image_shape: tuple[int, int]) -> Augmentations:
-    """`params.draws` augmentations for each subject, shape (draws, subjects).
+    """Return `params.draws` augmentations for each subject, shape (draws, subjects).
 
     Element (d, i) depends on the seed, i, d, the ranges and `image_shape` (rows, columns) alone: more draws or more
     subjects leave the others as they were, and so does switching one kind of augmentation off.
@@ -57,10 +57,13 @@ def draw_augmentations(params: AugmentParams, n_subjects: int, image_shape: tupl
 
 
 def draw_order(seed: int, n_subjects: int, n_epochs: int, n_draws: int) -> NDArray[np.intp]:
-    """The draw (0 to n_draws - 1) that each subject uses in each epoch, shape (epochs, subjects).
+    """Return the draw (0 to n_draws - 1) that each subject uses in each epoch, shape (epochs, subjects).
 
     A subject goes through all draws in random order before one comes again, then through all in a new order. Its
     column depends on (seed, subject, n_draws) alone: more subjects or more epochs leave it as it was.
+
+    >>> sorted(draw_order(seed=1, n_subjects=2, n_epochs=3, n_draws=3)[:, 0].tolist())
+    [0, 1, 2]
     """
     n_cycles = -(-n_epochs // n_draws)
     keys = np.stack(  # (cycles, draws, subjects)

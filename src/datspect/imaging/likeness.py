@@ -1,7 +1,7 @@
-"""Which scans are copies of one acquisition, however smoothed, shifted or exported anew.
+"""Find scans that are copies of one acquisition, however smoothed, shifted or exported anew.
 
-A copy keeps the counting noise and the small anatomy of its original, which no second acquisition has. Both are
-looked for where copies keep them: in the coarse spatial frequencies, after place, sharpness and scale are fitted away.
+A copy keeps the counting noise and the small anatomy of its original, which no second acquisition has. Copies keep
+both in the coarse spatial frequencies. They are compared there, after place, sharpness and scale are fitted away.
 """
 
 from functools import cache
@@ -17,12 +17,12 @@ Fingerprint = NDArray[np.complex64]
 """A scan's coarse Fourier coefficients, shape (3692,), 30 kB."""
 
 FINEST_MM, COARSEST_MM = 16.0, 40.0
-"""Wavelengths that are compared. Finer ones do not outlive 8 mm of smoothing; coarser ones are the head's outline,
-which serves to align the scans."""
+"""Wavelengths that are compared. Finer ones do not outlive 8 mm of smoothing. Coarser ones are the head's outline and
+serve to align the scans."""
 MIN_SCANS = 16
-"""Fewer scans do not tell what is common to all; see `near_copies`."""
+"""Fewer scans do not show what is common to all; see `near_copies`."""
 ALIKE = 0.5
-"""Correlation, once the cohort's mean is fitted away, from which two scans may be copies; one pair of distinct subjects
+"""Two scans may be copies from this correlation, once the cohort's mean is fitted away; one pair of distinct subjects
 in thirty reaches it."""
 COPIED = 0.35
 """Least partial correlation of copies. Distinct subjects reach 0.3 in a cohort of sixty, 0.15 in one of hundreds; a
@@ -30,24 +30,24 @@ second acquisition of the same head reaches 0.2."""
 FALSE_ALARM = 1e-3
 """Chance that a cohort's candidates hold a false alarm, if partial correlations of distinct scans are normal."""
 NOISE_SHARE = 0.05
-"""Part of a scan's residual that is never taken for its own: what rounding and interpolation may add."""
+"""Part of a scan's residual that never counts as its own: rounding and interpolation may add it."""
 STRICT_MISFIT = 1.2e-3
 """Relative misfit of a copy in a small cohort. Counting noise alone sets two acquisitions 50 times further apart."""
 _CLUSTER = 0.8
-"""Correlation from which a third scan may be a copy too."""
+"""A third scan may be a copy too from this correlation."""
 _CLUSTER_SHARE = 0.1
-"""Such scans are copies only if they are few; what a tenth of the cohort shares is common."""
+"""Such scans are copies only if they are at most this share of the cohort; else they show what is common."""
 _ALIGNING_STEPS = 8
 _NORMAL = NormalDist()
 _VOXEL_MM = float(mni_affine()[2, 2])
 
 
 def fingerprint(data: Voxels) -> Fingerprint:
-    """What `near_copies` compares; `data` is RAS+ on the MNI grid, any scale.
+    """Return what `near_copies` compares, shape (3692,), of voxels `data`, shape `MNI_SHAPE`, RAS+, any scale.
 
     Raises
     ------
-    ScanError : the shape is another one, or no structure coarser than `FINEST_MM` is there.
+    ScanError : the shape is another one, or the volume has no structure coarser than `FINEST_MM`.
     """
     if data.shape != MNI_SHAPE:
         raise ScanError(f"expected shape {MNI_SHAPE} on the 2 mm MNI grid, got {data.shape}; normalise it first")
@@ -59,15 +59,16 @@ def fingerprint(data: Voxels) -> Fingerprint:
 
 
 def near_copies(fingerprints: NDArray[np.complex64]) -> list[tuple[int, int]]:
-    """Pairs (i, j), i < j, that are copies of one acquisition; fingerprints of shape (n, 3692).
+    """Return pairs (i, j), i < j, that are copies of one acquisition; `fingerprints` has shape (n, 3692).
 
-    With `MIN_SCANS` or more: two scans are copies if, with the mean scan fitted away, they correlate by `ALIKE`, and if
-    they still do so by `COPIED` and beyond chance with all that the other scans explain fitted away too (the partial
-    correlation): distinct scans of one disease, camera or head shape are alike, but in what others share as well.
+    `MIN_SCANS` or more scans: two are copies under two conditions. They correlate by `ALIKE` once the mean scan is
+    fitted away. They still correlate by `COPIED` and beyond chance once all that the other scans explain is fitted away
+    too (the partial correlation). Distinct scans of one disease, camera or head shape are alike, but only in what other
+    scans share as well.
 
-    With fewer nobody knows what others share, and a stricter rule holds: one scan must follow from the other by scale,
-    offset, shift and blur, but for a misfit of `STRICT_MISFIT`. It finds copies that were exported anew and lightly
-    smoothed ones; shifts that lose slices, or interpolate, it does not.
+    Fewer scans do not show what others share, and a stricter rule holds: one scan must follow from the other by scale,
+    offset, shift and blur, but for a misfit of `STRICT_MISFIT`. This finds copies that were exported anew or lightly
+    smoothed; it does not find shifts that lose slices or interpolate.
     """
     if len(fingerprints) < MIN_SCANS:
         pairs = zip(*np.triu_indices(len(fingerprints), 1), strict=True)
@@ -81,14 +82,14 @@ def near_copies(fingerprints: NDArray[np.complex64]) -> list[tuple[int, int]]:
 
 
 def misfit(first: Fingerprint, second: Fingerprint) -> float:
-    """What of `second` does not follow from `first` by scale, offset, shift and blur, as a share of its norm."""
+    """Return what share of `second`, shape (3692,), does not follow from `first` by scale, offset, shift and blur."""
     moved = _aligned(second[np.newaxis], first)
     rest = _without(moved[:, 1:], _blurs_and_shifts(first)[:, 1:])
     return float(np.linalg.norm(rest) / np.linalg.norm(second[1:]))
 
 
 def _limit(precision: NDArray[np.float64], n_candidates: int) -> float:
-    """Partial correlation that no pair of distinct scans among `n_candidates` reaches by chance."""
+    """Return the partial correlation that no pair of distinct scans among `n_candidates` reaches by chance."""
     scale = np.sqrt(np.diag(precision))
     values = (-precision / scale / scale[:, np.newaxis])[np.triu_indices(len(precision), 1)]
     centre = float(np.median(values))
@@ -97,7 +98,7 @@ def _limit(precision: NDArray[np.float64], n_candidates: int) -> float:
 
 
 def _within_cluster(precision: NDArray[np.float64], correlation: NDArray[np.float64], pair: tuple[int, int]) -> float:
-    """A pair's partial correlation given all scans outside its cluster: a third copy must not explain the other two."""
+    """Return a pair's partial correlation given all scans outside its cluster: a third copy must not explain it."""
     similar = np.flatnonzero((correlation[list(pair)] >= _CLUSTER).any(axis=0))
     others = [int(scan) for scan in similar if scan not in pair]
     if len(others) > _CLUSTER_SHARE * len(correlation):
@@ -108,7 +109,7 @@ def _within_cluster(precision: NDArray[np.float64], correlation: NDArray[np.floa
 
 
 def _residuals(fingerprints: NDArray[np.complex64]) -> NDArray[np.float64]:
-    """What the mean scan, blurred and moved to fit, leaves of each; real rows of norm 1."""
+    """Return what the mean scan, blurred and moved to fit, leaves of each; real rows of norm 1."""
     mean = fingerprints.mean(axis=0)
     for _ in range(2):
         aligned = _aligned(fingerprints, mean)
@@ -120,7 +121,7 @@ def _residuals(fingerprints: NDArray[np.complex64]) -> NDArray[np.float64]:
 
 
 def _aligned(fingerprints: NDArray[np.complex64], reference: Fingerprint) -> NDArray[np.complex64]:
-    """The scans moved onto `reference`, by their coarsest waves; shape (n, 3692)."""
+    """Return the scans moved onto `reference`, by their coarsest waves; shape (n, 3692)."""
     frequencies = _grid()[0]
     coarse = np.linalg.norm(frequencies, axis=0) <= 1 / COARSEST_MM
     waves, product = frequencies[:, coarse], fingerprints[:, coarse] * reference[coarse].conj()
@@ -134,17 +135,17 @@ def _aligned(fingerprints: NDArray[np.complex64], reference: Fingerprint) -> NDA
 
 
 def _phases(shifts_mm: NDArray[np.float64], waves: NDArray[np.float64]) -> NDArray[np.complex64]:
-    """exp(2 pi i shift wave), shape (n, waves)."""
+    """Return exp(2 pi i shift wave), shape (n, waves)."""
     angles = (2 * np.pi * shifts_mm @ waves).astype(np.float32)
     phases = np.empty(angles.shape, dtype=np.complex64)
-    # Not exp of complex numbers, which takes thirty times as long.
+    # exp of complex numbers takes thirty times as long.
     np.cos(angles, out=phases.real)
     np.sin(angles, out=phases.imag)
     return phases
 
 
 def _blurs_and_shifts(scan: Fingerprint) -> NDArray[np.complex64]:
-    """`scan` and what a little blur or shift along any axis adds to it, shape (12, 3692).
+    """Return `scan` and what a little blur or shift along any axis adds to it, shape (12, 3692).
 
     A blur multiplies the coefficient of frequency f by a function of f^2 along each axis, a shift by 1 + i a f.
     """
@@ -155,7 +156,7 @@ def _blurs_and_shifts(scan: Fingerprint) -> NDArray[np.complex64]:
 
 
 def _without(scans: NDArray[np.complex64], basis: NDArray[np.complex64]) -> NDArray[np.float32]:
-    """What a fit of `basis` with real factors leaves of each scan; real and imaginary parts side by side."""
+    """Return what a fit of `basis` with real factors leaves of each scan; real and imaginary parts side by side."""
     rows, columns = (np.concatenate([part.real, part.imag], axis=1) for part in (scans, basis))
     directions = np.linalg.qr(columns.T)[0]
     return np.asarray(rows - (rows @ directions) @ directions.T)
@@ -163,9 +164,9 @@ def _without(scans: NDArray[np.complex64], basis: NDArray[np.complex64]) -> NDAr
 
 @cache
 def _grid() -> tuple[NDArray[np.float64], tuple[NDArray[np.intp], ...]]:
-    """Frequencies (cycles per mm along x, y, z) in rising order, shape (3, 3692), and where `_spectrum` has them.
+    """Return frequencies (cycles per mm along x, y, z), rising, shape (3, 3692), and their places in `_spectrum`.
 
-    Of each two opposite frequencies one: their coefficients are conjugates. The first is 0, the mean.
+    They hold one of each two opposite frequencies, whose coefficients are conjugates. The first is 0, the mean.
     """
     axes = [waves / (_VOXEL_MM * size) for waves, size in zip(_wave_numbers(), MNI_SHAPE, strict=True)]
     z, y, x = (grid.ravel() for grid in np.meshgrid(*reversed(axes), indexing="ij"))
@@ -176,14 +177,14 @@ def _grid() -> tuple[NDArray[np.float64], tuple[NDArray[np.intp], ...]]:
 
 
 def _wave_numbers() -> list[NDArray[np.int64]]:
-    """Waves per side length: along x 0 and up, along y and z both ways."""
+    """Return the waves per side length: along x from 0 upwards, along y and z both ways."""
     most = [int(_VOXEL_MM * size / FINEST_MM) for size in MNI_SHAPE]
     return [np.arange(0 if axis == 0 else -limit, limit + 1) for axis, limit in enumerate(most)]
 
 
 @cache
 def _waves() -> list[NDArray[np.complex64]]:
-    """exp(-2 pi i k x / size) along x, y and z, each of shape (size, waves), voxel 0 in the middle of the grid."""
+    """Return exp(-2 pi i k x / size) along x, y and z, each of shape (size, waves), x from the middle of the grid."""
     places = [np.arange(size) - (size - 1) / 2 for size in MNI_SHAPE]
     return [
         np.exp(-2j * np.pi * np.outer(place, waves) / len(place)).astype(np.complex64)
@@ -192,9 +193,9 @@ def _waves() -> list[NDArray[np.complex64]]:
 
 
 def _spectrum(data: Voxels) -> NDArray[np.complex64]:
-    """Fourier coefficients of the volume at `_wave_numbers`, shape (kz, ky, kx)."""
+    """Return the Fourier coefficients of the volume at `_wave_numbers`, shape (kz, ky, kx)."""
     along_x, along_y, along_z = _waves()
-    # Transposed, since x is the fastest axis of a NIfTI file; the voxels are real, which halves the longest product.
+    # x is the fastest axis of a NIfTI file, hence the transpose. Voxels are real, which halves the longest product.
     rows = np.ascontiguousarray(data.T, dtype=np.float32).reshape(-1, len(along_x))
     parts = rows @ np.concatenate([along_x.real, along_x.imag], axis=1)
     partial = (parts[:, : along_x.shape[1]] + 1j * parts[:, along_x.shape[1] :]).reshape(len(along_z), len(along_y), -1)

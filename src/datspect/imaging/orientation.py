@@ -11,11 +11,15 @@ from datspect.imaging.volume import MNI_SHAPE, Affine, Volume, mni_affine
 
 
 def reorient(volume: Volume) -> Volume:
-    """The same voxels at the same places in space, axes swapped and flipped to RAS+; a view, nothing is copied.
+    """Return the same voxels at the same places in space with axes swapped and flipped to RAS+: a view, not a copy.
+
+    >>> las = Volume(np.arange(8).reshape(2, 2, 2), np.diag([-2.0, 2.0, 2.0, 1.0]))  # x runs to the patient's left
+    >>> reorient(las).data[:, 0, 0].tolist()
+    [4, 0]
 
     Raises
     ------
-    ScanError : the affine holds NaN or infinity, or flattens an axis.
+    ScanError : the volume does not have shape (X, Y, Z), or the affine holds NaN or infinity, or flattens an axis.
     """
     if volume.data.ndim != 3:
         raise ScanError(f"expected a 3-D volume, got shape {volume.data.shape}; average or choose the frames first")
@@ -24,7 +28,7 @@ def reorient(volume: Volume) -> Volume:
 
 
 def reoriented_affine(shape: tuple[int, ...], affine: Affine) -> Affine:
-    """Voxel to world (mm) once the axes of a grid of `shape` are in RAS+ order.
+    """Return voxel to world (mm), shape (4, 4), of a grid of `shape` once its axes are in RAS+ order.
 
     Raises
     ------
@@ -37,9 +41,9 @@ def reoriented_affine(shape: tuple[int, ...], affine: Affine) -> Affine:
 
 @cache
 def mni_ras_affine() -> Affine:
-    """Voxel to world (mm) of the 2 mm MNI grid in RAS+ order; voxel 0 is the leftmost, hindmost, lowest.
+    """Return voxel to world (mm), shape (4, 4), of the 2 mm MNI grid in RAS+ order; voxel 0 is left, hindmost, lowest.
 
-    Made once; not to be written to.
+    All callers share one array, which cannot be written to.
     """
     affine = reoriented_affine(MNI_SHAPE, mni_affine())
     affine.flags.writeable = False
@@ -47,13 +51,13 @@ def mni_ras_affine() -> Affine:
 
 
 def _orientation(affine: Affine) -> NDArray[np.float64]:
-    """Axis and direction of each axis of the voxels, shape (3, 2), as nibabel has it."""
+    """Return axis and direction of each axis of the voxels, shape (3, 2), as nibabel has it."""
     return _found_orientation(tuple(map(float, np.ravel(affine))))
 
 
 @lru_cache(maxsize=256)
 def _found_orientation(affine: tuple[float, ...]) -> NDArray[np.float64]:
-    """Kept, since the scans of a cohort lie on one grid and the search takes longer than all else in `reorient`."""
+    # Cached: the scans of a cohort lie on one grid, and the search takes longer than all else in `reorient`.
     orientation: NDArray[np.float64] = io_orientation(np.reshape(affine, (4, 4)))
     orientation.flags.writeable = False
     return orientation

@@ -1,8 +1,8 @@
-"""Where the frames of a DICOM object lie in the patient, and whether a grid is that of the template.
+"""Find where the frames of a DICOM object lie in the patient, and whether a grid is that of the template.
 
-A reconstructed PPMI scan lies on the 2 mm MNI grid, whose frames no camera makes. So a header is asked for the
-directions of the three axes only; the place is the template's. Image Position (Patient) is left unread: where it is
-given it may be that of the scanner, before the scan was brought into the template.
+A reconstructed PPMI scan lies on the 2 mm MNI grid, whose frames no camera makes. So only the directions of the three
+axes are read from a header; the place is the template's. Image Position (Patient) is not read: it may be that of the
+scanner, before the scan was brought into the template.
 """
 
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ SPACING_TOLERANCE_MM = 0.01
 """Amounts to 1 mm from one end of the grid to the other."""
 
 UNIT_TOLERANCE = 1e-3
-"""How far direction cosines, written as text, may be from unit length and from a right angle."""
+"""Largest distance of direction cosines, written as text, from unit length and from a right angle."""
 
 AXIS_COSINE = float(np.cos(np.radians(1.0)))
-"""A scan in the template has its axes along the template's; one degree is left for rounding."""
+"""A scan in the template has its axes along the template's; one degree is allowed for rounding."""
 
 ASSUMED_ORIENTATION = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-"""Where no header says otherwise: columns run right to left, rows anterior to posterior (direction cosines in LPS)."""
+"""Unless a header says otherwise, columns run right to left, rows anterior to posterior (direction cosines in LPS)."""
 
 PLACE_TOLERANCE_MM = 0.05
 VOXEL_SIZE_RANGE_MM = (0.1, 50.0)
@@ -38,11 +38,11 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 
 @dataclass(frozen=True)
 class FrameGeometry:
-    """What a DICOM header says about its frames; None where it says nothing. Directions are in LPS, as DICOM has it.
+    """What a DICOM header says about its frames; None where it says nothing. Directions are in LPS, as in DICOM.
 
-    `orientation` is Image Orientation (Patient): the direction in which the column index grows, then that in which the
-    row index grows. `pixel_spacing_mm` is between rows, then between columns. The sign of `slice_spacing_mm` tells
-    whether frames are stacked along the cross product of the two directions, or against it (DICOM PS3.3 C.8.4.15).
+    `orientation` is Image Orientation (Patient): the direction in which the column index grows, then the one in which
+    the row index grows. `pixel_spacing_mm` is between rows, then between columns. The sign of `slice_spacing_mm` tells
+    whether frames are stacked along the cross product of the two directions or against it (DICOM PS3.3 C.8.4.15).
     """
 
     orientation: tuple[float, ...] | None = None
@@ -51,13 +51,13 @@ class FrameGeometry:
 
 
 def frames_affine(shape: tuple[int, ...], geometry: FrameGeometry) -> Affine:
-    """Index (column, row, frame) to world (mm, RAS+) of frames of `shape` (frame, row, column), on the template.
+    """Return index (column, row, frame) to world (mm, RAS+), shape (4, 4), of frames of `shape` (frame, row, column).
 
-    A spacing that the header leaves out is the template's: the shape alone tells that it is.
+    The frames lie on the template. A spacing that the header leaves out is the template's: the shape alone tells so.
 
     Raises
     ------
-    ScanError : directions or spacings that are none.
+    ScanError : the header gives directions or spacings that cannot be.
     IneligibleError : the grid is not that of the template: another shape, spacing, or oblique axes.
     """
     directions = _axis_directions(geometry)
@@ -73,9 +73,9 @@ def frames_affine(shape: tuple[int, ...], geometry: FrameGeometry) -> Affine:
 
 
 def placed(frames: Voxels, geometry: FrameGeometry) -> Volume:
-    """Frames, shape (frame, row, column), as a volume in the order and place of `mni_affine`; a view.
+    """Return frames, shape (frame, row, column), as a volume in the order and place of `mni_affine`; a view.
 
-    Without directions in the header this is `frames.transpose(2, 1, 0)[:, ::-1, :]`.
+    Its data is `frames.transpose(2, 1, 0)[:, ::-1, :]` if the header gives no directions.
     """
     affine = frames_affine(frames.shape, geometry)
     upright = reorient(Volume(frames.transpose(2, 1, 0), affine))
@@ -83,11 +83,11 @@ def placed(frames: Voxels, geometry: FrameGeometry) -> Volume:
 
 
 def check_affine(affine: Affine) -> None:
-    """Refuse an affine that is none for a scan of a head.
+    """Refuse an affine that no scan of a head has; its shape must be (4, 4).
 
     Raises
     ------
-    ScanError : not finite, voxels beyond `VOXEL_SIZE_RANGE_MM`, or axes that nearly coincide.
+    ScanError : it is not finite, voxel sizes lie beyond `VOXEL_SIZE_RANGE_MM`, or axes nearly coincide.
     """
     if affine.shape != (4, 4) or not np.isfinite(affine).all():
         raise ScanError("the affine holds numbers that are not finite; convert the scan anew")
@@ -99,7 +99,7 @@ def check_affine(affine: Affine) -> None:
 
 
 def on_template_grid(shape: tuple[int, ...], affine: Affine) -> bool:
-    """Whether a grid is the 2 mm MNI grid, its axes in any order and pointing either way; its affine is a sound one."""
+    """Return whether a grid with a sound affine, shape (4, 4), is the 2 mm MNI grid, axes in any order and sense."""
     if sorted(shape) != sorted(MNI_SHAPE):
         return False
     upright = reorient(Volume(np.broadcast_to(np.int8(0), shape), affine))
@@ -108,7 +108,7 @@ def on_template_grid(shape: tuple[int, ...], affine: Affine) -> bool:
 
 
 def _axis_directions(geometry: FrameGeometry) -> NDArray[np.float64]:
-    """Unit vectors in RAS+ along which the column, row and frame index grow: shape (3, 3), one per matrix column."""
+    """Return unit vectors (RAS+) along which column, row and frame index grow: shape (3, 3), one a matrix column."""
     cosines = np.asarray(geometry.orientation or ASSUMED_ORIENTATION, dtype=np.float64)
     if cosines.shape != (6,) or not np.isfinite(cosines).all():
         raise ScanError("expected six finite numbers as the orientation of the frames; export the scan anew")
@@ -123,7 +123,7 @@ def _axis_directions(geometry: FrameGeometry) -> NDArray[np.float64]:
 
 
 def _spacing(geometry: FrameGeometry) -> NDArray[np.float64]:
-    """Millimetres between columns, rows and frames, all positive."""
+    """Return the millimetres between columns, rows and frames, all positive, shape (3,)."""
     rows_columns = geometry.pixel_spacing_mm or (TEMPLATE_SPACING_MM,) * 2
     frames = TEMPLATE_SPACING_MM if geometry.slice_spacing_mm is None else abs(geometry.slice_spacing_mm)
     spacing = np.array([*rows_columns[::-1], frames], dtype=np.float64)
@@ -133,7 +133,7 @@ def _spacing(geometry: FrameGeometry) -> NDArray[np.float64]:
 
 
 def _check_template_grid(shape: tuple[int, ...], directions: NDArray[np.float64], spacing: NDArray[np.float64]) -> None:
-    """`shape`, the columns of `directions` and `spacing` are in the order (column, row, frame)."""
+    """Refuse another grid; `shape`, the columns of `directions` and `spacing` are in the order (column, row, frame)."""
     along = np.abs(directions).argmax(axis=0)  # which of x, y, z each index runs along
     upright = tuple(int(shape[index]) for index in np.argsort(along))
     if upright != MNI_SHAPE:

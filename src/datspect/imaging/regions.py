@@ -34,16 +34,16 @@ class Ellipsoid:
     axes: tuple[Vector, Vector, Vector]
 
     def mirrored(self) -> "Ellipsoid":
-        """The same ellipsoid on the other side of the midsagittal plane, x = 0."""
+        """Return the same ellipsoid on the other side of the midsagittal plane, x = 0."""
         first, second, third = (_mirrored(axis) for axis in self.axes)
         return Ellipsoid(_mirrored(self.centre_mm), self.semi_axes_mm, (first, second, third))
 
     def scaled(self, factor: float) -> "Ellipsoid":
-        """The same ellipsoid with its semi-axes times `factor`, about its own centre."""
+        """Return the same ellipsoid with its semi-axes times `factor`, about its own centre."""
         return replace(self, semi_axes_mm=_vector(np.asarray(self.semi_axes_mm) * factor))
 
     def moved(self, shift_mm: NDArray[np.float64]) -> "Ellipsoid":
-        """The same ellipsoid elsewhere; `shift_mm` has shape (3,)."""
+        """Return the same ellipsoid moved by `shift_mm`, shape (3,)."""
         return replace(self, centre_mm=_vector(np.asarray(self.centre_mm) + shift_mm))
 
 
@@ -52,27 +52,27 @@ Half = Literal["anterior", "posterior"]
 
 @dataclass(frozen=True)
 class Structure:
-    """Union of ellipsoids, or the half of it before (`anterior`) or behind the coronal plane y = 0."""
+    """A union of ellipsoids, or its half before (`anterior`) or behind (`posterior`) the coronal plane y = 0."""
 
     ellipsoids: tuple[Ellipsoid, ...]
     half: Half | None = None
 
     def mirrored(self) -> "Structure":
-        """The same structure on the other side of the midsagittal plane."""
+        """Return the same structure on the other side of the midsagittal plane."""
         return replace(self, ellipsoids=tuple(ellipsoid.mirrored() for ellipsoid in self.ellipsoids))
 
     def scaled(self, factor: float) -> "Structure":
-        """The same structure, each ellipsoid scaled about its own centre; the plane y = 0 stays."""
+        """Return the same structure with each ellipsoid scaled about its own centre; the plane y = 0 stays."""
         return replace(self, ellipsoids=tuple(ellipsoid.scaled(factor) for ellipsoid in self.ellipsoids))
 
     def moved(self, shift_mm: NDArray[np.float64]) -> "Structure":
-        """The same structure elsewhere; the plane y = 0 stays."""
+        """Return the same structure moved by `shift_mm`, shape (3,); the plane y = 0 stays."""
         return replace(self, ellipsoids=tuple(ellipsoid.moved(shift_mm) for ellipsoid in self.ellipsoids))
 
 
 @dataclass(frozen=True)
 class Regions:
-    """What a scan is measured with, on a grid of `shape`.
+    """The regions that measure a scan, on a grid of `shape`.
 
     targets : voxels of the core of each target region, keyed `caudate_left` ... `putamen_posterior_right`
     reference : voxels of the occipital reference region
@@ -91,7 +91,7 @@ def _mirrored(vector: Vector) -> Vector:
 
 
 def _orthonormal(first: Vector, second: Vector) -> tuple[Vector, Vector, Vector]:
-    """Right-handed axes: `first`, the part of `second` across it, and their cross product."""
+    """Return right-handed axes: `first`, the part of `second` across it, and their cross product."""
     one = np.asarray(first) / np.linalg.norm(first)
     two = np.asarray(second) - np.dot(second, one) * one
     two /= np.linalg.norm(two)
@@ -127,7 +127,7 @@ _RIGHT: Mapping[str, Structure] = {
 }
 CORE = 0.75
 """Linear size of the measured target within its nucleus: a full outline would mostly measure blurred edges and
-misregistration. With it 10.8 mm FWHM leave 45 to 60 % of the specific signal, as published values have."""
+misregistration. At this size 10.8 mm FWHM leave 45 to 60 % of the specific signal, as in published values."""
 _TARGETS = ("caudate", "putamen", "putamen_anterior", "putamen_posterior")
 
 # Occipital cortex and the white matter below it, well inside the brain so that a few millimetres of
@@ -138,17 +138,17 @@ STRIATAL_BOX_MM = ((-44.0, 44.0), (-32.0, 34.0), (-22.0, 30.0))
 
 
 def striatal_structures() -> dict[str, Structure]:
-    """The nuclei of `NUCLEI` on both sides, keyed `caudate_left`; MNI mm."""
+    """Return the nuclei of `NUCLEI` on both sides, keyed `caudate_left`; MNI mm."""
     return {f"{nucleus}_{side}": structure(nucleus, side) for nucleus in NUCLEI for side in SIDES}
 
 
 def structure(name: str, side: str) -> Structure:
-    """`caudate`, `putamen`, `putamen_anterior`, `putamen_posterior`, `accumbens` or `pallidum` of a patient's side."""
+    """Return `caudate`, `putamen`, `putamen_anterior`, `putamen_posterior`, `accumbens` or `pallidum` of a side."""
     return _RIGHT[name] if side == "right" else _RIGHT[name].mirrored()
 
 
 def structure_fractions(structure: Structure, shape: tuple[int, int, int], affine: Affine) -> Fractions:
-    """Share of each voxel inside `structure`, shape `shape`; `affine` maps voxel indices to MNI mm."""
+    """Return the share of each voxel inside `structure`, shape `shape`; `affine`, shape (4, 4), leads to MNI mm."""
     inside = np.zeros(shape, dtype=np.float32)
     for ellipsoid in structure.ellipsoids:
         np.maximum(inside, ellipsoid_fractions(ellipsoid, shape, affine), out=inside)
@@ -160,10 +160,10 @@ def structure_fractions(structure: Structure, shape: tuple[int, int, int], affin
 
 
 def ellipsoid_fractions(ellipsoid: Ellipsoid, shape: tuple[int, int, int], affine: Affine) -> Fractions:
-    """Share of each voxel inside `ellipsoid`: a linear ramp one voxel wide across its surface.
+    """Return the share of each voxel inside `ellipsoid`, shape `shape`: a ramp one voxel wide across its surface.
 
-    The ramp takes the surface for flat: the volume comes out 1 + h^2 / (4 r^2) times too large for voxels of h and
-    a radius of r, 2 % for the striatal nuclei at 2 mm.
+    `affine`, shape (4, 4), leads to MNI mm. The ramp treats the surface as flat, so the volume is 1 + h^2 / (4 r^2)
+    times too large for voxels of h and a radius of r: 2 % for the striatal nuclei at 2 mm.
     """
     semi_axes = np.asarray(ellipsoid.semi_axes_mm)
     to_unit_sphere = np.asarray(ellipsoid.axes) / semi_axes[:, np.newaxis] @ affine[:3]
@@ -181,16 +181,9 @@ def ellipsoid_fractions(ellipsoid: Ellipsoid, shape: tuple[int, int, int], affin
 
 
 def striatal_regions(shape: tuple[int, int, int], affine: Affine, z_offset_voxels: float) -> Regions:
-    """Regions to measure scans with whose voxels lie `z_offset_voxels` slices above MNI.
+    """Return the regions that measure scans of `shape` whose voxels lie `z_offset_voxels` slices above MNI.
 
-    Parameters
-    ----------
-    shape
-        Voxels along each axis.
-    affine
-        Voxel to world (mm, RAS+ world), its axes along x, y and z in this order, either way round.
-    z_offset_voxels
-        How many voxels above MNI the volumes lie.
+    `affine`: shape (4, 4), voxel to world (mm, RAS+ world); its axes run along x, y and z in this order, either way.
     """
     to_mni = mni_affine_of(affine, z_offset_voxels)
     targets = {f"{name}_{side}": structure(name, side).scaled(CORE) for name in _TARGETS for side in SIDES}
@@ -203,26 +196,32 @@ def striatal_regions(shape: tuple[int, int, int], affine: Affine, z_offset_voxel
 
 
 def mni_affine_of(affine: Affine, z_offset_voxels: float) -> Affine:
-    """Voxel to MNI mm for volumes that lie `z_offset_voxels` slices above where their `affine` says."""
+    """Return voxel to MNI mm, shape (4, 4), of volumes that lie `z_offset_voxels` slices above where `affine` says."""
     shifted = affine.copy()
     shifted[:3, 3] -= z_offset_voxels * affine[:3, 2]
     return shifted
 
 
 def structure_mask(structure: Structure, shape: tuple[int, int, int], affine: Affine) -> Mask:
-    """Voxels with more than half of their volume inside `structure`."""
+    """Return the voxels with more than half of their volume inside `structure`: bool, shape `shape`.
+
+    >>> from datspect.imaging.volume import MNI_SHAPE, mni_affine
+    >>> left, right = (structure_mask(structure("putamen", side), MNI_SHAPE, mni_affine()) for side in SIDES)
+    >>> bool(np.array_equal(left, right[::-1]))  # the plane x = 0 is a mirror
+    True
+    """
     return structure_fractions(structure, shape, affine) > np.float32(0.5)
 
 
 def occipital_mask(shape: tuple[int, int, int], affine: Affine) -> Mask:
-    """The occipital reference region, both sides."""
+    """Return the occipital reference region of both sides: bool, shape `shape`."""
     return structure_mask(Structure((_OCCIPITAL, _OCCIPITAL.mirrored())), shape, affine)
 
 
 def striatal_box_slices(
     shape: tuple[int, int, int], affine: Affine, margin_mm: float = 0.0
 ) -> tuple[slice, slice, slice]:
-    """Index ranges of the box `STRIATAL_BOX_MM`, grown by `margin_mm` on every side."""
+    """Return index ranges of the box `STRIATAL_BOX_MM`, grown by `margin_mm` on every side, on a grid of `shape`."""
     x, y, z = (
         _indices_between(low - margin_mm, high + margin_mm, affine[axis, axis], affine[axis, 3], shape[axis])
         for axis, (low, high) in enumerate(STRIATAL_BOX_MM)
@@ -236,9 +235,9 @@ def _indices_between(low_mm: float, high_mm: float, step_mm: float, origin_mm: f
 
 
 def _linear_on_grid(row: NDArray[np.float64], shape: tuple[int, int, int]) -> Fractions:
-    """row[0] i + row[1] j + row[2] k + row[3] at every voxel (i, j, k).
+    """Return row[0] i + row[1] j + row[2] k + row[3] at every voxel (i, j, k), shape `shape`.
 
-    Sums of broadcast vectors, not a matrix product: the same bits whatever the BLAS and its threads.
+    The sums of broadcast vectors give the same bits whatever the BLAS and its threads; a matrix product would not.
     """
     i, j, k = (np.arange(size, dtype=np.float64) * row[axis] for axis, size in enumerate(shape))
     plane = ((i[:, np.newaxis] + j) + row[3]).astype(np.float32)

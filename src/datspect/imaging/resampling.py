@@ -1,4 +1,4 @@
-"""A volume in MNI space, on whatever grid, brought onto the 2 mm MNI grid."""
+"""Bring a volume in MNI space from any grid onto the 2 mm MNI grid."""
 
 from itertools import product
 
@@ -14,8 +14,8 @@ from datspect.imaging.placement import TEMPLATE_SPACING_MM, check_affine
 from datspect.imaging.volume import MNI_SHAPE, Affine, Volume, mni_affine
 
 BRAIN_BOX_MM = ((-70.0, 70.0), (-104.0, 72.0), (-40.0, 78.0))
-"""x, y, z of the ICBM-152 brain without its outermost 2 mm and what lies below the temporal lobes, where fields of view
-often end."""
+"""Ranges of x, y and z of the ICBM-152 brain without its outermost 2 mm and without what lies below the temporal lobes,
+where fields of view often end."""
 
 TOLERATED_GAP_MM = 1.0
 
@@ -24,15 +24,16 @@ _ENDS = {"L": "one side", "R": "one side", "P": "the back", "A": "the front", "I
 
 
 def resampled_to_mni(volume: Volume) -> Volume:
-    """The volume on the grid of `mni_affine`, its affine (mm, RAS+) taken as leading to MNI space; 0 outside its view.
+    """Return the volume on the grid of `mni_affine`, shape `MNI_SHAPE`; its affine (mm, RAS+) must lead to MNI space.
 
-    Interpolation is cubic: a linear one would take a tenth from a hot spot of 10 mm on voxels of 3 mm, and so from the
-    striatum. What cubic splines add beyond the smallest and largest value given is cut off, so that counts stay
-    positive and int16 still holds them. Detail that the template's grid cannot hold is blurred away first.
+    Voxels outside its view become 0. Interpolation is cubic: a linear one would take a tenth from a hot spot of 10 mm
+    on voxels of 3 mm, and so from the striatum. Cubic splines may exceed the smallest and largest value given; the
+    excess is cut off, so that counts stay positive and still fit into int16. Detail that the template's grid cannot
+    hold is blurred away first.
 
     Raises
     ------
-    ScanError : the affine is none, or the brain is not covered; the message says what is missing.
+    ScanError : the affine is not sound, or the volume does not cover the brain; the message says what is missing.
     """
     check_affine(volume.affine)
     _check_coverage(volume.data.shape, volume.affine)
@@ -44,10 +45,10 @@ def resampled_to_mni(volume: Volume) -> Volume:
 
 
 def _blurred(volume: Volume) -> NDArray[np.float32]:
-    """The volume as if its voxels were as large as the template's, along each axis where they are smaller.
+    """Blur the volume along each axis where its voxels are smaller than the template's, as if they were as large.
 
-    The point spread of a voxel of s mm is taken as a Gaussian of that width at half maximum, so the one that is lacking
-    has a width of sqrt(2^2 - s^2) mm (Cardoso et al. 2015, doi:10.1007/978-3-319-24571-3_81).
+    The point spread of a voxel of s mm counts as a Gaussian of that width at half maximum, so the missing blur has a
+    width of sqrt(2^2 - s^2) mm (Cardoso et al. 2015, doi:10.1007/978-3-319-24571-3_81).
     """
     sizes_mm = voxel_sizes(volume.affine)
     lacking_mm = np.sqrt(np.maximum(TEMPLATE_SPACING_MM**2 - sizes_mm**2, 0.0))

@@ -1,26 +1,31 @@
-"""From a volume to the image that the network sees: three axial slices as three channels.
+"""Make a volume into the image that the network sees: three axial slices as three channels.
 
-Rows run from anterior (first) to posterior, columns from the patient's left (first) to the patient's right, so that
-a horizontal flip swaps left and right. This is the neurological convention; radiological displays are mirrored.
+Rows run from anterior (first) to posterior, columns from the patient's left (first) to the patient's right. A
+horizontal flip swaps left and right. This is the neurological convention; radiological displays are mirrored.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from datspect.arrays import FloatArray
 from datspect.errors import ScanError
 from datspect.imaging.volume import Volume
 
-Image = NDArray[np.floating]
+Image = FloatArray
 """Shape (H, W, 3)."""
 
 
 def axial_slices(volume: Volume, indices: Sequence[int]) -> Image:
-    """Axial slices, counted from 0 at the lowest, as channels: shape (Y, X, len(indices)), float64.
+    """Return axial slices, counted from 0 at the lowest, as channels: shape (Y, X, len(indices)), float64.
 
-    Voxel (x, y, z) of the RAS+ `volume` lands at row Y - 1 - y, column x, and the channel of its slice z.
+    Voxel (x, y, z) of the RAS+ `volume`, shape (X, Y, Z), goes to row Y - 1 - y, column x, and the channel of slice z.
+
+    >>> volume = Volume(np.arange(24).reshape(2, 3, 4), np.eye(4))
+    >>> image = axial_slices(volume, [1, 2, 3])
+    >>> image.shape, image[2, 1, 0] == volume.data[1, 0, 1]
+    ((3, 2, 3), np.True_)
 
     Raises
     ------
@@ -35,10 +40,13 @@ def axial_slices(volume: Volume, indices: Sequence[int]) -> Image:
 
 
 def resize(image: Image, height: int, width: int) -> Image:
-    """Bilinear interpolation at pixel centres, shape (height, width, channels); edge pixels repeat outwards.
+    """Interpolate bilinearly at pixel centres; return shape (height, width, channels). Edge pixels repeat outwards.
 
-    Where the image shrinks it is blurred first (Gaussian, sd = (shrink factor - 1) / 2 pixels of the old size),
-    so that detail below the new pixel size fades instead of turning into false patterns.
+    `image` has shape (H, W, channels). An axis that shrinks is blurred first (Gaussian, sd = (shrink factor - 1) / 2
+    pixels of the old size), so that detail below the new pixel size fades instead of turning into false patterns.
+
+    >>> resize(np.array([[[0.0], [8.0]]]), height=1, width=4)[0, :, 0]
+    array([0., 2., 6., 8.])
     """
     return _resize_axis(_resize_axis(image, 0, height), 1, width)
 

@@ -15,7 +15,11 @@ MNI_SHAPE = (91, 109, 91)
 
 
 def mni_affine() -> Affine:
-    """Voxel to world (mm, RAS+ after reorientation) of the 2 mm MNI grid; its x axis runs right to left."""
+    """Return voxel to world (mm, RAS+), shape (4, 4), of the 2 mm MNI grid as scans are stored: x runs right to left.
+
+    >>> mni_affine() @ [45, 63, 36, 1]  # the origin of MNI space
+    array([0., 0., 0., 1.])
+    """
     return np.array([[-2.0, 0, 0, 90], [0, 2, 0, -126], [0, 0, 2, -72], [0, 0, 0, 1]])
 
 

@@ -1,1 +1,1 @@
-"""From what people download to a cohort folder: whose scans, from which files, under which pseudonyms."""
+"""Make downloads into a cohort folder: whose scans, from which files, under which pseudonyms."""

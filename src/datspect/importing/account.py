@@ -1,4 +1,4 @@
-"""The account of an import: what was found, what became of it, who the subjects are and how their scans lie."""
+"""Give the account of an import: what was found, what became of it, who the subjects are and how their scans lie."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,7 +10,8 @@ import pandas as pd
 
 from datspect.importing.journal import ImportedScan
 from datspect.importing.plan import Exclusion
-from datspect.io.atomic import replacing
+from datspect.io.atomic import write_text
+from datspect.io.tables import write_table
 from datspect.phantom.uprightness import FLIPS
 
 ACCOUNT_NAME, EXCLUDED_NAME, ORIENTATION_NAME = "account.txt", "excluded.tsv", "orientation.tsv"
@@ -23,8 +24,8 @@ _REASONS_SHOWN = 20
 class Account:
     """What an import did.
 
-    `counts`: what was seen, in the order to be shown. `scans`: the cohort's table. `z_offset_voxels`: what
-    preprocess.z_offset_voxels is set to, None if unknown.
+    `counts`: what was seen, in the order of the text. `scans`: the cohort's table. `z_offset_voxels`: the value of
+    preprocess.z_offset_voxels, None if unknown.
     """
 
     counts: Mapping[str, int]
@@ -35,7 +36,7 @@ class Account:
 
 
 def account_text(account: Account) -> str:
-    """The account in words, for the terminal and for `account.txt`; holds pseudonyms at most."""
+    """Return the account in words, for the terminal and for `account.txt`; it names pseudonyms at most."""
     parts = [["Account of the import"], _seen(account), _excluded(account.exclusions)]
     if account.imported:
         parts += [_groups(account.scans), _orientation(account), _scales(account.imported)]
@@ -44,15 +45,14 @@ def account_text(account: Account) -> str:
 
 def write_account(folder: Path, account: Account) -> None:
     """Write `account.txt`, `excluded.tsv` (what, reason) and `orientation.tsv` (a row a scan)."""
-    with replacing(folder / ACCOUNT_NAME) as unfinished:
-        unfinished.write_text(account_text(account), encoding="utf-8", newline="\n")
+    write_text(folder / ACCOUNT_NAME, account_text(account))
     excluded = pd.DataFrame([(out.what, out.reason) for out in account.exclusions], columns=["what", "reason"])
-    _write_tsv(folder / EXCLUDED_NAME, excluded)
-    _write_tsv(folder / ORIENTATION_NAME, orientation_table(account.imported))
+    write_table(folder / EXCLUDED_NAME, excluded, sep="\t")
+    write_table(folder / ORIENTATION_NAME, orientation_table(account.imported), sep="\t")
 
 
 def orientation_table(imported: Iterable[ImportedScan]) -> pd.DataFrame:
-    """How each scan lies: columns scan_id, placed_by, a correlation with the mean phantom for each flip, best, ..."""
+    """Return how each scan lies: scan_id, placed_by, a correlation with the mean phantom for each flip, best, ..."""
     rows = [
         {
             "scan_id": scan.scan_id,
@@ -150,8 +150,3 @@ def _axes(flips: str) -> str:
 
 def _counted(what: str, n: int) -> str:
     return f"{what:<{_WIDTH}} {n:>7d}"
-
-
-def _write_tsv(path: Path, table: pd.DataFrame) -> None:
-    with replacing(path) as unfinished:
-        table.to_csv(unfinished, sep="\t", index=False, encoding="utf-8", lineterminator="\n")

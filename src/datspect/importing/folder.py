@@ -1,4 +1,4 @@
-"""The folder that an import fills: nobody else's, one import at a time, hidden from git, no half-written file in it."""
+"""Reserve the folder that an import fills: one import at a time, hidden from git, without half-written files."""
 
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from datspect.cohort.kind import CohortKind
 from datspect.errors import CohortError, ImportingError
 from datspect.importing.journal import JOURNAL_NAME
 from datspect.io.tables import read_json
@@ -17,7 +18,7 @@ _UNFINISHED = ".*-unfinished-*"  # as io.atomic names them
 
 @contextmanager
 def reserved(folder: Path) -> Iterator[None]:
-    """Hold the target folder for this import alone, hidden from git, without what a killed one left half-written."""
+    """Hold the target folder for this import alone, hidden from git; remove what a killed import left half-written."""
     _refuse_foreign(folder)
     _make(folder / "volumes")
     try:
@@ -43,7 +44,7 @@ def _refuse_foreign(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise ImportingError(f"{folder}: is a file; choose a folder")
-    if _cohort_kind(folder) == "phantom":
+    if _cohort_kind(folder) == CohortKind.PHANTOM:
         raise ImportingError(f"{folder}: holds a phantom cohort; choose another folder")
     begun = {".gitignore", LOCK_NAME, "volumes"}  # all that an import killed at once may have left
     is_begun = all(path.name in begun or path.match(_UNFINISHED) for path in folder.iterdir())
@@ -59,7 +60,7 @@ def _cohort_kind(folder: Path) -> str:
 
 
 def _hide_from_git(folder: Path) -> None:
-    """Make git overlook the folder, and see that it does."""
+    """Make git overlook the folder, and check that it does."""
     if not (folder / ".gitignore").exists():
         (folder / ".gitignore").write_text("*\n", encoding="utf-8")
     command = ["git", "-C", str(folder), "check-ignore", "--quiet", "participants.tsv"]
@@ -75,6 +76,6 @@ def _hide_from_git(folder: Path) -> None:
 
 
 def remove(paths: Iterable[Path]) -> None:
-    """Remove files, as far as they are there."""
+    """Remove those of the files that exist."""
     for path in paths:
         path.unlink(missing_ok=True)

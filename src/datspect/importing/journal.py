@@ -1,4 +1,4 @@
-"""The journal of an import: a line for each finished scan, so that an import which was stopped can go on."""
+"""Keep the journal of an import: a line for each finished scan, so that a stopped import can go on."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from datspect.errors import ImportingError
-from datspect.io.atomic import replacing
+from datspect.io.atomic import write_text
 from datspect.io.digests import file_digest
 
 JOURNAL_NAME = ".import.jsonl"
 _FORMAT = 1
 
 Tried = tuple[str, str | None]
-"""A candidate: its scan_id, and what its file was sealed as; None without a file."""
+"""A candidate: its scan_id, and the seal of its file, None without a file."""
 
 
 @dataclass(frozen=True)
 class PassedOver:
-    """An earlier acquisition of a subject that turned out to be something else than a reconstructed scan."""
+    """An earlier acquisition of a subject that was something else than a reconstructed scan."""
 
     scan_id: str
     reason: str
@@ -27,11 +27,11 @@ class PassedOver:
 
 @dataclass(frozen=True)
 class ImportedScan:
-    """A scan in the cohort folder, and what was seen on the way.
+    """A scan in the cohort folder, and what was seen while it was imported.
 
-    `correlations` with the mean phantom are keyed by the flips ("" for the scan as it is); `best` is the key of the
-    highest, `margin` its lead, `fixed` the flips that were undone. `z_offset_voxels`: how far above MNI the scan lies
-    with `best` undone.
+    `correlations` with the mean phantom are keyed by the flips ("" for the scan as it is). `best` is the key of the
+    highest, `margin` its lead, `fixed` the flips that were undone. `z_offset_voxels`: height of the scan above MNI with
+    `best` undone.
     """
 
     subject_id: str
@@ -50,16 +50,16 @@ class ImportedScan:
 
 @dataclass(frozen=True)
 class Entry:
-    """A line: the scan, the candidates tried for it in order, the imported one last, and the options in force."""
+    """A line: the scan, the candidates that were tried in order, the imported one last, and the options in force."""
 
     scan: ImportedScan
     tried: tuple[Tried, ...]
     made_with: str
 
     def answers(self, candidates: Sequence[Tried], made_with: str) -> bool:
-        """Whether trying `candidates` anew would find this scan again.
+        """Return whether trying `candidates` anew would find this scan again.
 
-        A file that is not at hand now is taken to be what it was: parts of a download may come one after the other.
+        A file that is missing now counts as unchanged: parts of a download may come one after the other.
         """
         first = tuple(candidates[: len(self.tried)])
         return (
@@ -71,14 +71,14 @@ class Entry:
 
 @dataclass
 class Journal:
-    """The journal in `path`; `entries` by subject."""
+    """The journal in `path`; `entries` are keyed by subject."""
 
     path: Path
     fingerprint: str
     entries: dict[str, Entry] = field(default_factory=dict)
 
     def append(self, entry: Entry) -> None:
-        """Add a line that stays when the process is killed right after."""
+        """Add a line that stays even if the process is killed right after."""
         with self.path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(_line(_record(entry)))
         self.entries[entry.scan.subject_id] = entry
@@ -91,8 +91,7 @@ class Journal:
             _line({"format": _FORMAT, "key": self.fingerprint}),
             *(_line(_record(e)) for e in self.entries.values()),
         ]
-        with replacing(self.path) as unfinished:
-            unfinished.write_text("".join(lines), encoding="utf-8", newline="\n")
+        write_text(self.path, "".join(lines))
 
 
 def open_journal(folder: Path, fingerprint: str) -> Journal:
@@ -100,7 +99,7 @@ def open_journal(folder: Path, fingerprint: str) -> Journal:
 
     Raises
     ------
-    ImportingError : what lies there is no journal, or the import was made under another key.
+    ImportingError : the file is not a journal, or the import was made under another key.
     """
     journal = Journal(folder / JOURNAL_NAME, fingerprint)
     if journal.path.exists():
@@ -113,13 +112,13 @@ def open_journal(folder: Path, fingerprint: str) -> Journal:
 
 
 def is_whole(folder: Path, scan: ImportedScan) -> bool:
-    """Whether the volume of an imported scan still is what was written."""
+    """Return whether the volume of an imported scan is still as it was written."""
     path = folder / volume_path(scan.scan_id)
     return path.is_file() and file_digest(path) == scan.sha256
 
 
 def volume_path(scan_id: str) -> str:
-    """Where a scan's volume lies, relative to the cohort folder."""
+    """Return the path of a scan's volume, relative to the cohort folder."""
     return f"volumes/{scan_id}.nii"
 
 
@@ -137,7 +136,7 @@ def _check_header(line: str, journal: Journal) -> None:
 
 
 def _record(entry: Entry) -> dict[str, Any]:
-    """What `_parsed_entry` reads; `dataclasses.asdict` would copy every value, which takes ten times as long."""
+    """Return what `_parsed_entry` reads; `dataclasses.asdict` would copy every value, which takes ten times as long."""
     scan = vars(entry.scan) | {"passed_over": [vars(earlier) for earlier in entry.scan.passed_over]}
     return vars(entry) | {"scan": scan}
 

@@ -1,4 +1,4 @@
-"""A folder of NIfTI files and a table of participants: which file is whose, and what is left out."""
+"""Plan the import of a folder of NIfTI files with a table of participants: which file is whose, what is left out."""
 
 import re
 from collections import Counter, defaultdict
@@ -10,7 +10,7 @@ from typing import Literal
 
 import pandas as pd
 
-from datspect.cohort.table import LABELS, OTHER_LABELS
+from datspect.cohort.table import CONTROL, LABELS, OTHER_LABELS, PD
 from datspect.errors import ImportingError
 from datspect.importing.plan import Candidate, Exclusion, Plan, PlannedSubject, kept_age
 from datspect.importing.pseudonyms import Pseudonyms
@@ -19,12 +19,12 @@ from datspect.io.delimited import row_list
 from datspect.io.sources import Source, UnusableSource
 
 SPELLINGS: Mapping[str, str] = {
-    **dict.fromkeys(("pd", "parkinson", "parkinsons", "parkinson's", "parkinson's disease", "parkinson disease"), "pd"),
-    **dict.fromkeys(("control", "controls", "hc", "healthy", "healthy control", "healthy controls"), "control"),
+    **dict.fromkeys((PD, "parkinson", "parkinsons", "parkinson's", "parkinson's disease", "parkinson disease"), PD),
+    **dict.fromkeys((CONTROL, "controls", "hc", "healthy", "healthy control", "healthy controls"), CONTROL),
     **{label.replace("_", " "): label for label in OTHER_LABELS},
     **{label: label for label in OTHER_LABELS},
 }
-"""Labels as tables spell them, in lower case, and ours."""
+"""From labels as tables spell them, in lower case, to ours."""
 
 NIFTI_ENDINGS = (".nii", ".nii.gz")
 
@@ -38,7 +38,7 @@ _MOST_TOKENS = 8
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the table's columns; of several the first that is there. None, or none there: no such column."""
+    """Names of the table's columns; the first of several that is there counts. Without one there is no such column."""
 
     subject: tuple[str, ...] = ("participant_id",)
     label: tuple[str, ...] = ("group", "diagnosis", "label")
@@ -51,7 +51,7 @@ class Columns:
 
 @dataclass
 class _Row:
-    """A row of the table in our words, and the files that may be its own."""
+    """A row of the table in our words, and the files that may belong to it."""
 
     subject: str
     label: str
@@ -73,9 +73,9 @@ def plan_nifti(
 ) -> Plan:
     """Find every participant's scans in what `io.sources.find_sources` found.
 
-    `participants` is as `io.delimited.read_delimited` gives it. `labels` maps further spellings, in lower case.
-    Several rows of a subject are scans of several visits, tried in the order of the visits. Without a file column a
-    file belongs to the subject whose id its name or folders carry, as `sub-<id>` or as a whole word.
+    `participants` is a table from `io.delimited.read_delimited`. `labels` maps further spellings, in lower case.
+    Several rows of a subject are scans of several visits, which are tried in the order of the visits. Without a file
+    column a file belongs to the subject whose id its name or folders carry, as `sub-<id>` or as a whole word.
 
     Raises
     ------
@@ -88,7 +88,8 @@ def plan_nifti(
             "no row has a label that is known; name the column with --label-column and what stands in it with "
             '--labels "THEIRS=pd,THEIRS=control"'
         )
-    files = [source for source in sources if _is_nifti(source.name) and fnmatchcase(source.name, pattern)]
+    nifti = (source for source in sources if source.name.lower().endswith(NIFTI_ENDINGS))
+    files = [source for source in nifti if fnmatchcase(source.name, pattern)]
     if not files:
         raise ImportingError("no NIfTI file (.nii, .nii.gz) was found; name the folder that holds them")
     _match(rows, files, sources)
@@ -111,11 +112,14 @@ def plan_nifti(
 
 
 def parse_labels(text: str) -> dict[str, str]:
-    """What `--labels "PD=pd,HC=control"` says: spelling, in lower case, to label.
+    """Return spellings, in lower case, with their labels.
+
+    >>> parse_labels("PD=pd, HC=control")
+    {'pd': 'pd', 'hc': 'control'}
 
     Raises
     ------
-    ImportingError : it is not of that form, or names a label that there is not.
+    ImportingError : the text does not have this form, or names an unknown label.
     """
     mapping = {}
     for pair in filter(None, (part.strip() for part in text.split(","))):
@@ -130,7 +134,7 @@ def parse_labels(text: str) -> dict[str, str]:
 
 
 def _resolved(columns: Columns, there: list[str]) -> dict[str, str]:
-    """What each column that is there is called; subject and label must be, and so must one that was named alone."""
+    """Return the name of each column that is there; subject, label and columns that the user named must be."""
     resolved = {}
     for what in Columns.__dataclass_fields__:
         wanted: tuple[str, ...] = getattr(columns, what)
@@ -171,7 +175,7 @@ def _known(text: str) -> str:
 
 
 def _age(text: str) -> float | None:
-    """Whole years; None where the text is no age."""
+    """Return whole years; None if the text is not an age."""
     match = _AGE.fullmatch(text)
     years = int(match[1]) if match else None
     return None if years is None or years > _LONGEST_LIFE else kept_age(years)
@@ -181,7 +185,7 @@ def _age(text: str) -> float | None:
 
 
 def _match(rows: Sequence[_Row], files: Sequence[Source], sources: Sequence[Source]) -> None:
-    """Give every row the files that may be its own."""
+    """Give every row the files that may belong to it."""
     n_rows = Counter(row.subject for row in rows)
     by_subject, by_name = defaultdict(list), defaultdict(list)
     for source in files:
@@ -199,7 +203,7 @@ def _match(rows: Sequence[_Row], files: Sequence[Source], sources: Sequence[Sour
 
 
 def _named(path: str, by_name: Mapping[str, list[Source]]) -> list[Source]:
-    """Files that a path in the table means: the whole path below the folder, or the end of it."""
+    """Return the files that a path in the table means: the whole path below the folder, or its end."""
     path = "/" + path.removeprefix("./").strip("/")
     return [
         source
@@ -209,7 +213,7 @@ def _named(path: str, by_name: Mapping[str, list[Source]]) -> list[Source]:
 
 
 def _words(name: str, entity: Literal["sub", "ses"]) -> set[str]:
-    """What a path may name a subject or a session by: its BIDS entity, else every run of whole words in a part."""
+    """Return possible names of a subject or session in a path: its BIDS entity, else all runs of words in a part."""
     parts = re.sub(r"\.nii(\.gz)?$", "", name, flags=re.IGNORECASE).split("/")
     labelled = {label for part in parts for label in re.findall(_ENTITY.format(entity), part)}
     return labelled or {run for part in parts for run in _runs(part)}
@@ -220,10 +224,6 @@ def _runs(part: str) -> Iterator[str]:
     for first, (start, _) in enumerate(words):
         for _, end in words[first : first + _MOST_TOKENS]:
             yield part[start:end]
-
-
-def _is_nifti(name: str) -> bool:
-    return name.lower().endswith(NIFTI_ENDINGS)
 
 
 # People

@@ -1,6 +1,6 @@
-"""What an import is going to do: whose scans, from which files, and what was left out before a file was opened.
+"""The plan of an import: whose scans, from which files, and what was left out before a file was opened.
 
-Ids in here are pseudonyms; original names live only in `Source`, which is never written or logged.
+Ids in a plan are pseudonyms; original names live only in `Source`, which is never written or logged.
 """
 
 import math
@@ -10,12 +10,12 @@ from typing import Literal
 from datspect.io.sources import Source
 
 TOP_AGE_YEARS = 90
-"""Higher ages are kept as this one: so few people reach them that the age alone could name somebody."""
+"""Higher ages are kept as this one: few people reach them, so that the age alone could name somebody."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One acquisition that may become a subject's scan; `source` is None where no file of it was found."""
+    """One acquisition that may become a subject's scan; `source` is None if no file of it was found."""
 
     scan_id: str
     visit: str
@@ -27,8 +27,8 @@ class Candidate:
 class PlannedSubject:
     """A person and their acquisitions in the order in which they are tried.
 
-    The first that is a reconstructed scan is the one: those before it were something else, and one that is spoilt
-    ends the search, since a later scan is no replacement for it.
+    The first reconstructed scan is taken; acquisitions before it were something else. A spoilt one ends the search,
+    since a later scan does not replace it.
     """
 
     subject_id: str
@@ -40,7 +40,7 @@ class PlannedSubject:
 
 @dataclass(frozen=True)
 class Exclusion:
-    """Something that does not become a scan: `what` is a pseudonym of a subject, a scan or a file."""
+    """A subject, scan or file that does not become a scan; `what` is its pseudonym."""
 
     what: str
     reason: str
@@ -48,7 +48,7 @@ class Exclusion:
 
 @dataclass(frozen=True)
 class Plan:
-    """Subjects to import, what is excluded already, and what was seen; `counts` are in the order to be shown."""
+    """Subjects to import, what is excluded already, and what was seen; `counts` are in the order of the account."""
 
     subjects: tuple[PlannedSubject, ...]
     exclusions: tuple[Exclusion, ...]
@@ -56,5 +56,9 @@ class Plan:
 
 
 def kept_age(years: float) -> float:
-    """An age as a cohort holds it: whole years, `TOP_AGE_YEARS` for all above."""
+    """Return an age as a cohort holds it: whole years, `TOP_AGE_YEARS` for all above.
+
+    >>> kept_age(63.9), kept_age(97.0)
+    (63.0, 90.0)
+    """
     return float(min(math.floor(years), TOP_AGE_YEARS))

@@ -1,4 +1,4 @@
-"""Planning the import of a PPMI download: who is imported, and in which order their scans are tried."""
+"""Plan the import of a PPMI download: who is imported, and in which order their scans are tried."""
 
 import datetime
 import math
@@ -27,10 +27,10 @@ def plan_ppmi(
     groups: Sequence[str],
     names: Pseudonyms,
 ) -> Plan:
-    """What to import of a download: every subject of `groups` (labels), with all their scans, the earliest first.
+    """Plan to import every subject of `groups` (labels), with all their scans, the earliest first.
 
-    A scan without a file stays in its place (after those of its day that have one), so that no later scan is taken
-    for the earliest without a word.
+    A scan without a file keeps its place (after those of its day that have one), so that no later scan silently takes
+    the place of the earliest.
     """
     images = [Image(*row) for row in collection[list(COLUMNS)].itertuples(index=False, name=None)]
     matching = match_files(sources, images)
@@ -50,7 +50,7 @@ def plan_ppmi(
 
 
 def whole_years(age: float) -> float | None:
-    """An age as a cohort holds it; None for NaN."""
+    """Return an age as a cohort holds it; None for NaN."""
     return None if math.isnan(age) else kept_age(age)
 
 
@@ -64,7 +64,7 @@ def _scans_of_subjects(images: Sequence[Image]) -> dict[str, list[Image]]:
 
 def _subject_problem(scans: Sequence[Image], groups: Sequence[str], file_of: Mapping[str, Source]) -> str:
     if not scans[0].group:
-        # Of a search result that lists the whole archive, only those whose files were downloaded are meant.
+        # A search result may list the whole archive; it means only subjects whose files were downloaded.
         return NO_GROUP if any(scan.image_id in file_of for scan in scans) else ""
     masked = len(scans) > 1 and any(scan.date is None for scan in scans)
     return MASKED_DATE if masked and scans[0].group in groups else ""

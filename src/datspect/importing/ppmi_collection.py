@@ -1,4 +1,4 @@
-"""The collection CSVs of a PPMI download, old and new, as one table of images."""
+"""Read the collection CSVs of a PPMI download, old and new, as one table of images."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -54,14 +54,14 @@ _NAMES_OF_COLUMNS = {
 _NEEDED_IN_EACH = ("image_id", "subject", "modality", "description", "date")
 _NEEDED_IN_ONE = ("group", "sex", "age", "visit")
 _SAME_AGE_YEARS = 1.0
-"""Exports round ages differently; further apart they are two ages."""
+"""Exports round ages differently; ages further apart contradict each other."""
 
 Places = dict[str, list[tuple[int, int]]]
-"""What is wrong -> (number of the CSV, row in it)."""
+"""From what is wrong to (number of the CSV, row in it)."""
 
 
 def parse_groups(text: str) -> tuple[str, ...]:
-    """Labels of groups named as the archive does, joined by commas; case, spaces and underscores do not matter.
+    """Return labels of groups named as in the archive, joined by commas; case, spaces and underscores do not matter.
 
     Raises
     ------
@@ -81,12 +81,12 @@ def parse_groups(text: str) -> tuple[str, ...]:
 
 
 def read_collection(paths: Sequence[Path]) -> pd.DataFrame:
-    """Every image that the CSVs list, once, with the columns `COLUMNS`; what several CSVs say of it is put together.
+    """Read every image that the CSVs list, once, with the columns `COLUMNS`; what several CSVs say of it is joined.
 
     `image_id`: its digits alone. `group`: a label, "" if no CSV gives the subject's. `sex`: female, male or "".
     `age`: years, NaN if unknown. `visit`: SC, BL, V04, U01; N04 for number 4 of an old export, whose code is not
     known; "other" for anything else. `kind`: the archive's Type. `date`: a datetime.date, None if masked (year 9999).
-    `left_out`: "" for a reconstructed DaTSCAN, else why it is none; its other fields are then not checked.
+    `left_out`: "" for a reconstructed DaTSCAN, else the reason; its other fields are then not checked.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def read_collection(paths: Sequence[Path]) -> pd.DataFrame:
 
 
 def _joined(paths: Sequence[Path]) -> pd.DataFrame:
-    """All rows as text, columns named as in `COLUMNS`, and `place`: number of the CSV and row in it."""
+    """Return all rows as text, columns named as in `COLUMNS`, and `place`: number of the CSV and row in it."""
     tables, problems, seen = [], [], set()
     for number, path in enumerate(paths, start=1):
         table = read_delimited(path, f"CSV {number}")
@@ -130,7 +130,7 @@ def _find(table: pd.DataFrame, names: Sequence[str]) -> str | None:
 
 
 def _parse(wanted: pd.DataFrame, problems: Places) -> None:
-    """Put values in the place of text; note the rows where that cannot be done."""
+    """Replace text by values; note the rows where that cannot be done."""
     parsers: dict[str, tuple[Callable[[str], Any], str]] = {
         "group": (parse_group, f"the group is none of {', '.join(GROUP_NAMES)}, Phantom, Volunteer"),
         "sex": (parse_sex, "the sex is none of M, F, Male, Female"),
@@ -152,7 +152,7 @@ def _parse(wanted: pd.DataFrame, problems: Places) -> None:
 
 
 def _others(images: pd.DataFrame) -> pd.DataFrame:
-    """The images that are left out: what is known of the subject's group, and nothing that would have to be checked."""
+    """Return the images that are left out, with the subject's group if known, and no field that would need a check."""
     others = images[(images["left_out"] != "") & (images["image_id"] != "")]
     groups = [group_label(text) or "" for text in others["group"]]
     return others.assign(group=groups, sex="", age=float("nan"), visit="", date=None)
@@ -177,7 +177,7 @@ def _find_contradictions(images: pd.DataFrame, wanted: pd.DataFrame, problems: P
 
 
 def _collapsed(images: pd.DataFrame) -> pd.DataFrame:
-    """A row an image: of each field the first that is filled; a subject's group and sex from any of its rows."""
+    """Return a row an image with the first filled value of each field; a subject has one group and sex for all rows."""
     images = images.sort_values("visit", key=lambda visits: visits.astype(str).str.match("N[0-9]"), kind="stable")
     filled = images.astype({"age": "object"}).replace("", None)
     for column in ("group", "sex"):

@@ -1,4 +1,4 @@
-"""Which file of a PPMI download is which image of the collection."""
+"""Match the files of a PPMI download to the images of the collection."""
 
 import datetime
 import posixpath
@@ -16,11 +16,11 @@ NO_IMAGE = "neither an image id nor subject and date tell which image it is; kee
 SEVERAL_FILES = "several different files claim to be the same image; keep the right one"
 
 _FORMS = (".nii", ".gz")
-"""Endings of copies, in the order in which they are taken; what has another ending, the archive's DICOM, goes first."""
+"""Endings of copies, in order of preference; other endings, those of the archive's DICOM, go first."""
 
 
 class Image(NamedTuple):
-    """A row of the collection, as `read_collection` gives it."""
+    """A row of the collection, as `read_collection` returns it."""
 
     image_id: str
     subject: str
@@ -37,7 +37,7 @@ class Image(NamedTuple):
 
 @dataclass
 class Matching:
-    """Image id -> its file; `problems`: names of the files that are no image's, with the reasons."""
+    """The file of each image id; `problems`: names of the files that belong to no image, with the reasons."""
 
     n_scan_files: int
     file_of: dict[str, Source] = field(default_factory=dict)
@@ -48,8 +48,8 @@ class Matching:
 def match_files(sources: Sequence[Source], images: Sequence[Image]) -> Matching:
     """Give each image its file: by the image id in the file's name or path, else by subject and date of its folders.
 
-    A file of an image that the CSV leaves out, or of a subject other than the CSV's, is nobody's. Of the same file in
-    two parts of a download one is taken.
+    A file belongs to nobody if the CSV leaves its image out or names another subject. If two parts of a download hold
+    the same file, one is taken.
     """
     subjects = {image.subject for image in images}
     claims = {source: path_claims(source.name, subjects) for source in sources if is_scan_file(source.name)}
@@ -100,7 +100,7 @@ def _by_subject(images: Sequence[Image]) -> dict[str, list[Image]]:
 
 
 def _subjects_of_one_folder(claims: dict[Source, PathClaims]) -> set[str]:
-    """Subjects all of whose files lie in one folder (the same folder in two parts of a download is one)."""
+    """Return subjects whose files all lie in one folder (the same folder in two parts of a download counts once)."""
     folders: dict[str, set[str]] = defaultdict(set)
     for source, claim in claims.items():
         for subject in claim.subjects:

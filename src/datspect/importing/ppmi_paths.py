@@ -1,4 +1,4 @@
-"""What the path of a file says about its image, in a PPMI download and in copies made from one."""
+"""Read what the path of a file says about its image, in a PPMI download and in copies made from one."""
 
 import datetime
 import re
@@ -6,12 +6,13 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from datspect.importing.ppmi_fields import MASKED_YEAR
+
 _SCAN_ENDINGS = (".dcm", ".dicom", ".ima", ".nii", ".gz", "")
 _DATE_FOLDER = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})_[0-9]{2}_[0-9]{2}_[0-9]{2}(?:\.[0-9]+)?")
 _IMAGE_FOLDER = re.compile(r"I0*([0-9]{3,})", re.IGNORECASE)
 _IMAGE_IN_NAME = re.compile(r"(?:^|[_.\s-])I0*([0-9]{3,})(?=[_.\s-]|$)", re.IGNORECASE)
 _SUBJECT_IN_NAME = re.compile(r"PPMI_([0-9]+)_", re.IGNORECASE)
-_MASKED_YEAR = 9999
 
 
 @dataclass(frozen=True)
@@ -24,15 +25,15 @@ class PathClaims:
 
 
 def is_scan_file(name: str) -> bool:
-    """Whether a file may hold a scan, by its ending; DICOM files often have none."""
+    """Return whether a file may hold a scan, by its ending; DICOM files often have none."""
     return PurePosixPath(name).suffix.lower() in _SCAN_ENDINGS
 
 
 def path_claims(name: str, known_subjects: AbstractSet[str]) -> PathClaims:
-    """What the path `name` claims, in the archive's tree or with known subject ids as words of it.
+    """Return what the path `name` claims, in the archive's tree or with known subject ids as words of it.
 
     The 17 digits of the archive's file names are an upload stamp, so no date is taken from a file name. The file name
-    says which image it is, before the folders do: several images may have come to lie in one folder.
+    goes before the folders in naming the image: several images may have come to lie in one folder.
     """
     *folders, file_name = name.split("/")
     dated = [place for place, folder in enumerate(folders) if _DATE_FOLDER.fullmatch(folder)]
@@ -55,7 +56,7 @@ def _image_id(folders: list[str], file_name: str) -> str:
 
 def _date(folder: str) -> datetime.date | None:
     found = _DATE_FOLDER.fullmatch(folder)
-    if found is None or int(found[1]) == _MASKED_YEAR:
+    if found is None or int(found[1]) == MASKED_YEAR:
         return None
     try:
         return datetime.date(int(found[1]), int(found[2]), int(found[3]))

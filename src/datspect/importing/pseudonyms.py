@@ -1,6 +1,6 @@
-"""Pseudonyms: names that stand for people, scans and files, and lead back to them only with a secret key.
+"""Make pseudonyms: names that stand for people, scans and files, and lead back to them only with a secret key.
 
-HMAC-SHA256 under the key, so that nobody without it can find a pseudonym by trying every subject id, and whoever has
+They are HMAC-SHA256 under the key: nobody without it can find a pseudonym by trying every subject id, and whoever has
 it gives the same person the same pseudonym again.
 """
 
@@ -22,7 +22,7 @@ KEY_VARIABLE = "DATSPECT_KEY_FILE"
 _KEY_BYTES = 32
 _KEY_TEXT = re.compile(rf"[0-9a-f]{{{2 * _KEY_BYTES}}}")
 _LENGTH = 10
-"""Base32 characters, 50 bits: of 10,000 subjects two share a pseudonym once in 20 million keys."""
+"""Base32 characters, 50 bits: two of 10,000 subjects share a pseudonym under one of 20 million keys."""
 _SITE_LENGTH = 6
 _PSEUDONYM = re.compile(rf"\b[PSF]-[A-Z2-7]{{{_LENGTH}}}\b")
 _REPOSITORY_MARKS = (".git", ".dvc")
@@ -32,39 +32,39 @@ log = logging.getLogger("datspect.pseudonyms")
 
 
 class Pseudonyms:
-    """Names things under one key; remembers in memory, and nowhere else, what each name stands for."""
+    """Pseudonyms under one key. What each stands for is remembered in memory and nowhere else."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
         self._originals: dict[str, str] = {}
 
     def subject(self, original: str) -> str:
-        """`P-` and ten characters: a person."""
+        """Return `P-` and ten characters for a person."""
         return self._remembered("P-" + self._code("subject", original, _LENGTH), original)
 
     def scan(self, original: str) -> str:
-        """`S-` and ten characters: one acquisition."""
+        """Return `S-` and ten characters for one acquisition."""
         return self._remembered("S-" + self._code("scan", original, _LENGTH), original)
 
     def file(self, original: str) -> str:
-        """`F-` and ten characters: a file of the download."""
+        """Return `F-` and ten characters for a file of the download."""
         return self._remembered("F-" + self._code("file", original, _LENGTH), original)
 
     def site(self, original: str) -> str:
-        """`site-` and six characters: a hospital, whose name may tell where a patient lives."""
+        """Return `site-` and six characters for a hospital, whose name may tell where a patient lives."""
         return "site-" + self._code("site", original, _SITE_LENGTH)
 
     def seal(self, text: str) -> str:
-        """Compares equal for equal text and tells nothing else about it."""
+        """Return a code that is equal for equal text and tells nothing else about it."""
         return self._code("seal", text, 2 * _LENGTH)
 
     @property
     def fingerprint(self) -> str:
-        """Names the key without giving it away."""
+        """A name of the key that does not give it away."""
         return "K-" + self._code("fingerprint", "", _LENGTH)
 
     def revealed(self, text: str) -> list[tuple[str, str]]:
-        """Every pseudonym in `text` with what it stands for; for the person at the keyboard, never for a file."""
+        """Return every pseudonym in `text` with its meaning: for the person at the keyboard, never for a file."""
         found = dict.fromkeys(_PSEUDONYM.findall(text))
         return [(pseudonym, self._originals[pseudonym]) for pseudonym in found if pseudonym in self._originals]
 
@@ -73,7 +73,7 @@ class Pseudonyms:
         return pseudonym
 
     def _code(self, purpose: str, original: str, length: int) -> str:
-        # The purpose in front: subject 323662 and image 323662 must not be seen to have the same number.
+        # The purpose stands in front: nobody may see that subject 323662 and image 323662 have the same number.
         same = unicodedata.normalize("NFC", original.strip())
         digest = hmac.digest(self._key, f"{purpose}\0{same}".encode("utf-8", "surrogatepass"), "sha256")
         return base64.b32encode(digest).decode("ascii")[:length]
@@ -86,13 +86,13 @@ class Pseudonyms:
 
 
 def key_path() -> Path:
-    """Where the key lies: the environment's DATSPECT_KEY_FILE, else `~/.config/datspect/pseudonym.key`."""
+    """Return the path of the key: the environment's DATSPECT_KEY_FILE, else `~/.config/datspect/pseudonym.key`."""
     place = os.environ.get(KEY_VARIABLE)
     return Path(place).expanduser() if place else Path.home() / ".config" / "datspect" / "pseudonym.key"
 
 
 def read_or_create_key(path: Path) -> Pseudonyms:
-    """Pseudonyms under the key in `path`; without a file a new random key is put there, for its owner only.
+    """Return pseudonyms under the key in `path`; without a file put a new random key there, for its owner only.
 
     Raises
     ------
@@ -121,12 +121,12 @@ def _create_key(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        # Created with the rights it keeps: there is no moment in which others may read it.
+        # The file has its final rights from the start, so that others can read it at no moment.
         with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
             file.write(secrets.token_hex(_KEY_BYTES) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        # A link, unlike a rename, takes nobody's place: of two first uses one wins and both read its key.
+        # A link, unlike a rename, replaces nothing: one of two first uses wins, and both read its key.
         with contextlib.suppress(FileExistsError):
             path.hardlink_to(unfinished)
             log.info(

@@ -1,4 +1,4 @@
-"""One subject's scan on its way into a cohort folder: read, checked, turned upright if asked, written."""
+"""Bring one subject's scan into a cohort folder: read it, check it, turn it upright if asked, write it."""
 
 import logging
 from dataclasses import dataclass
@@ -16,19 +16,20 @@ from datspect.io.volumes import write_volume
 from datspect.phantom.uprightness import check_uprightness, uprighted
 
 _VERSION = 1
-"""To be raised when the same file and options give another volume: finished scans are then read anew."""
+"""Raise it when the same file and options give another volume: finished scans are then read anew."""
 
 _DIGITS = 4
-"""Further ones depend on how many threads summed, and the folder shall repeat byte for byte."""
+"""Digits of correlations that are kept. Further ones depend on the number of threads, and bytes must repeat."""
 
 log = logging.getLogger("datspect.importing")
 
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """How to import; `z_offset_voxels` is what the graph is set to now, None if unknown.
+    """How to import.
 
-    `n_workers`: processes that read scans; None for one a core.
+    `z_offset_voxels`: the value that the graph has now, None if unknown. `n_workers`: processes that read scans, None
+    for one a core.
     """
 
     fix_orientation: bool = False
@@ -39,13 +40,13 @@ class ImportOptions:
 
     @property
     def made_with(self) -> str:
-        """What a volume depends on besides its file."""
+        """The version and options that a volume depends on besides its file."""
         return f"{_VERSION} fix_orientation={self.fix_orientation} resample={self.resample}"
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A subject without a scan: the last acquisition that was tried, and why it is none; "" if there was none."""
+    """A subject without a scan: the last acquisition that was tried ("" if none is listed) and why it failed."""
 
     subject_id: str
     scan_id: str
@@ -58,7 +59,7 @@ def import_subject(subject: PlannedSubject, folder: Path, options: ImportOptions
 
     Raises
     ------
-    ImportingError : the volume could not be written.
+    ImportingError : the volume cannot be written.
     """
     passed_over: list[PassedOver] = []
     for candidate in subject.candidates:

@@ -1,4 +1,4 @@
-"""From a plan to a cohort folder: every subject's scan imported, on all cores, stoppable at any moment."""
+"""Fill a cohort folder by a plan: import every subject's scan, on all cores, stoppable at any moment."""
 
 import logging
 from collections import Counter
@@ -27,7 +27,7 @@ from datspect.running.pool import unordered
 from datspect.running.progress import progress
 
 Seals = Mapping[str, list[Tried]]
-"""Every subject's candidates, with what their files are sealed as."""
+"""Every subject's candidates with the seals of their files."""
 
 _RESULTS = ("participants.tsv", "cohort.json", ACCOUNT_NAME, EXCLUDED_NAME, ORIENTATION_NAME)
 _NAMED = 10
@@ -38,18 +38,21 @@ log = logging.getLogger("datspect.importing")
 def import_subjects(plan: Plan, folder: Path, options: ImportOptions, names: Pseudonyms) -> Account:
     """Fill a cohort folder, going on where an earlier import of the same subjects was stopped.
 
-    `participants.tsv` is written last: a folder without it is unfinished. Where no scan could be imported, it and
+    `participants.tsv` is written last: a folder without it is unfinished. If no scan can be imported, it and
     `cohort.json` are not written.
 
     Raises
     ------
-    ImportingError : the folder is in use, is not one of ours, or git would take it; or with `strict`, a bad scan.
+    ImportingError : the folder is in use, is not one of ours, or git would take it; with `strict`, also a bad scan.
     """
     _check_plan(plan)
     with reserved(folder):
         journal = open_journal(folder, names.fingerprint)
         _refuse_unlisted(journal, plan)
-        seals = {subject.subject_id: _sealed(subject, names) for subject in plan.subjects}
+        seals = {
+            who.subject_id: [(candidate.scan_id, _seal(candidate.source, names)) for candidate in who.candidates]
+            for who in plan.subjects
+        }
         finished = _finished(journal, folder, plan, seals, options)
         if len(finished) < len(plan.subjects):
             remove(folder / name for name in _RESULTS)
@@ -63,7 +66,7 @@ def import_subjects(plan: Plan, folder: Path, options: ImportOptions, names: Pse
 def _import_unfinished(
     plan: Plan, finished: set[str], folder: Path, options: ImportOptions, journal: Journal, seals: Seals
 ) -> list[Failure]:
-    """Import whoever is not finished, noting each in the journal; with `strict` nobody new is begun after a failure."""
+    """Import all who are not finished, and note each in the journal; with `strict` begin nobody new after a failure."""
     todo = [who for who in plan.subjects if who.subject_id not in finished]
     failures: list[Failure] = []
     wanted = takewhile(lambda _: not (options.strict and failures), todo)
@@ -79,12 +82,12 @@ def _import_unfinished(
 def _imported(
     subjects: Iterable[PlannedSubject], total: int, folder: Path, options: ImportOptions
 ) -> Generator[ImportedScan | Failure, None, None]:
-    """What became of the subjects, in the order in which they are done; only small records come back."""
+    """Yield the outcome of each subject as it is done; only small records come back."""
     if not total:
         return
-    mean_phantom()  # made once, here: each worker would make its own
+    mean_phantom()  # made here once: each worker would make its own
     work = partial(import_subject, folder=folder, options=options)
-    # One thread for each matrix product: on all cores in every worker they would stand in their own way.
+    # Each matrix product has one thread: on all cores in every worker they would slow each other down.
     with threadpool_limits(1), closing(unordered(work, subjects, options.n_workers)) as outcomes:
         yield from progress(outcomes, total=total, what="import", unit="scan")
 
@@ -99,7 +102,7 @@ def _check_plan(plan: Plan) -> None:
 
 
 def _refuse_unlisted(journal: Journal, plan: Plan) -> None:
-    """Nobody vanishes from a cohort without a word: who is imported already is listed, or excluded with a reason."""
+    """Refuse a plan from which an imported subject vanished: each must be listed, or excluded with a reason."""
     listed = {who.subject_id for who in plan.subjects} | {name for out in plan.exclusions for name in out.what.split()}
     unlisted = sorted(set(journal.entries) - listed)
     if unlisted:
@@ -115,7 +118,7 @@ def _some(ids: list[str]) -> str:
 
 
 def _finished(journal: Journal, folder: Path, plan: Plan, seals: Seals, options: ImportOptions) -> set[str]:
-    """Subjects whose scan is there, whole, and the one that would be imported now."""
+    """Return subjects whose scan is there, whole, and the one that would be imported now."""
     entries = [journal.entries[who.subject_id] for who in plan.subjects if who.subject_id in journal.entries]
     scans = [entry.scan for entry in entries if entry.answers(seals[entry.scan.subject_id], options.made_with)]
     pool = Parallel(n_jobs=options.n_workers or -1, prefer="threads")
@@ -126,12 +129,8 @@ def _finished(journal: Journal, folder: Path, plan: Plan, seals: Seals, options:
     return finished
 
 
-def _sealed(subject: PlannedSubject, names: Pseudonyms) -> list[Tried]:
-    return [(candidate.scan_id, _seal(candidate.source, names)) for candidate in subject.candidates]
-
-
 def _seal(source: Source | None, names: Pseudonyms) -> str | None:
-    """Changes when the file does, tells nothing about it; the time of change stands for the content."""
+    """Return a code that changes with the file and tells nothing else; the time of change stands for the content."""
     if source is None:
         return None
     changed = source.container.stat().st_mtime_ns if source.container.exists() else 0
@@ -146,7 +145,7 @@ def _entry(scan: ImportedScan, candidates: list[Tried], options: ImportOptions) 
 def _concluded(
     plan: Plan, folder: Path, options: ImportOptions, names: Pseudonyms, journal: Journal, failures: list[Failure]
 ) -> Account:
-    """Write the cohort's tables and account; volumes that belong to nobody now are removed."""
+    """Write the cohort's tables and account; remove volumes that belong to nobody now."""
     imported = tuple(entry.scan for entry in journal.entries.values())
     scans = _scans_table(plan, journal)
     exclusions = sorted(
@@ -163,7 +162,7 @@ def _concluded(
 
 
 def _scans_table(plan: Plan, journal: Journal) -> pd.DataFrame:
-    """Columns of `cohort.table.COLUMNS`, sorted by scan_id."""
+    """Return the table of a cohort, columns `cohort.table.COLUMNS`, sorted by scan_id."""
     rows = []
     for subject in plan.subjects:
         entry = journal.entries.get(subject.subject_id)

@@ -1,4 +1,4 @@
-"""Visits as tables name them: which comes first, and how they are written without a date."""
+"""Order visits by the names that tables give them, and write them without a date."""
 
 import re
 from collections.abc import Sequence
@@ -12,10 +12,13 @@ _Key = tuple[str, int]
 
 
 def in_order(visits: Sequence[str]) -> list[int] | None:
-    """Places of the visits from the first to the last; None where nobody can tell.
+    """Return the places of the visits from the first to the last; None if the order cannot be told.
 
-    Told are numbers and codes of one kind (V04, V06; M12, M24), screening and baseline before them, and dates as
-    year, month, day.
+    Numbers and codes of one kind (V04, V06; M12, M24), screening and baseline before them, and dates as year, month,
+    day have an order.
+
+    >>> in_order(["V06", "baseline", "V04"])
+    [1, 2, 0]
     """
     keys = [_key(visit) for visit in visits]
     if len(visits) <= 1:
@@ -29,7 +32,7 @@ def in_order(visits: Sequence[str]) -> list[int] | None:
 
 
 def written_visit(visit: str, number: int) -> str:
-    """A visit as it may be kept: a short code as it is, everything else, which may be a date, as its number."""
+    """Return a visit as it may be kept: a short code as it is, everything else, which may be a date, as its number."""
     is_code = visit.casefold() in _FIRST or _CODE.fullmatch(visit)
     return visit if is_code or not visit else f"visit{number}"
 

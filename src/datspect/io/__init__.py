@@ -1,1 +1,1 @@
-"""File to object and back, no arithmetic."""
+"""Read files into objects and write them back."""

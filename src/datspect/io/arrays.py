@@ -1,4 +1,4 @@
-"""NumPy arrays as files."""
+"""Read and write NumPy arrays."""
 
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ from datspect.io.atomic import replacing
 
 
 def read_array(path: Path, *, memory_mapped: bool = False) -> NDArray[Any]:
-    """Read a .npy file, never unpickling; `memory_mapped` leaves it on disk, read-only.
+    """Read a .npy file of an array of any shape without unpickling; `memory_mapped` leaves it on disk, read-only.
 
     Raises
     ------
-    CohortError : the file is missing or no plain array.
+    CohortError : the file is missing or is not a plain array.
     """
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r" if memory_mapped else None, allow_pickle=False)
@@ -27,6 +27,6 @@ def read_array(path: Path, *, memory_mapped: bool = False) -> NDArray[Any]:
 
 
 def write_array(path: Path, array: NDArray[Any]) -> None:
-    """Write a .npy file."""
+    """Write a .npy file of an array of any shape."""
     with replacing(path) as unfinished:
         np.save(unfinished, array, allow_pickle=False)

@@ -1,4 +1,4 @@
-"""Tables that others wrote: CSV or TSV of whatever encoding and delimiter, read as text."""
+"""Read tables that others wrote as text: CSV or TSV of any encoding and delimiter."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ import pandas as pd
 from datspect.errors import ImportingError
 
 MAX_TABLE_BYTES = 64 << 20
-"""A larger table is none: all images of a large study together have less than 20 MB of rows."""
+"""No table of images is larger: the rows of all images of a large study have less than 20 MB."""
 DELIMITERS = (",", ";", "\t")
 
 log = logging.getLogger(__name__)
@@ -23,15 +23,15 @@ _HEADER_CHARACTERS = 1 << 16
 
 
 def read_delimited(path: Path, called: str = "the table") -> pd.DataFrame:
-    """Read a table as text, fields stripped; the index `row` is the line in which a row begins, the header's being 1.
+    """Read a table as text, fields stripped; the index `row` is the line in which a row begins, counted from 1.
 
-    The delimiter (comma, semicolon or tab) is taken from the header. The encoding is UTF-8, or UTF-16 with its mark,
-    or, with a warning, Windows-1252. Empty lines, empty columns without a name and a header that comes again (joined
-    exports) are left out. Messages name rows and columns by number and the table as `called`, never what stands in it.
+    The header tells the delimiter (comma, semicolon or tab). The encoding is UTF-8, or UTF-16 with its mark, or, with a
+    warning, Windows-1252. Empty lines, empty columns without a name and repeated headers (of joined exports) are left
+    out. Messages name rows and columns by number and the table as `called`, and never quote a cell.
 
     Raises
     ------
-    ImportingError : no such file, too large, no text, no header, or rows of another length than the header.
+    ImportingError : the file is missing, too large, not text, without a header, or has rows of another length.
     """
     numbered = _records(_read_text(path, called), called)
     _, header = next(numbered, (0, [""]))
@@ -48,7 +48,11 @@ def read_delimited(path: Path, called: str = "the table") -> pd.DataFrame:
 
 
 def row_list(rows: Sequence[int]) -> str:
-    """Row numbers for a message: "rows 3, 5", the first few of many."""
+    """Return row numbers for a message, the first few of many.
+
+    >>> row_list([5, 3])
+    'rows 3, 5'
+    """
     shown = ", ".join(str(row) for row in sorted(rows)[:_SHOWN_ROWS])
     more = f" and {len(rows) - _SHOWN_ROWS} more" if len(rows) > _SHOWN_ROWS else ""
     return f"row{'s' if len(rows) > 1 else ''} {shown}{more}"
@@ -86,7 +90,7 @@ def _decoded(content: bytes, called: str) -> str:
 
 
 def _records(text: str, called: str) -> Iterator[tuple[int, list[str]]]:
-    """Line number and stripped fields of every record that is not empty."""
+    """Yield line number and stripped fields of every record that is not empty."""
     delimiter, skipped = _delimiter(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
     begins = 1
@@ -101,16 +105,13 @@ def _records(text: str, called: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _delimiter(text: str) -> tuple[str, int]:
-    """The delimiter, and how many lines stand before the header: spreadsheets may write "sep=;" there."""
+    """Return the delimiter and the number of lines before the header: spreadsheets may write "sep=;" there."""
     header = next((line for line in io.StringIO(text, newline="") if line.strip()), "")[:_HEADER_CHARACTERS]
     declared = re.fullmatch(r'"?sep=([,;\t])"?\s*', header)
     if declared:
         return declared[1], 1
-    return max(DELIMITERS, key=lambda delimiter: _n_fields(header, delimiter)), 0
-
-
-def _n_fields(line: str, delimiter: str) -> int:
-    return len(next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), []))
+    readers = {delimiter: csv.reader([header], delimiter=delimiter, skipinitialspace=True) for delimiter in DELIMITERS}
+    return max(DELIMITERS, key=lambda delimiter: len(next(readers[delimiter], []))), 0
 
 
 def _named(table: pd.DataFrame, header: list[str], called: str) -> pd.DataFrame:

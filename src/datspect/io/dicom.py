@@ -1,15 +1,12 @@
-"""DICOM objects to the frames of a reconstructed scan; whatever else is in a file is refused by what it is.
+"""Read the frames of a reconstructed scan from a DICOM object; refuse whatever else is in a file by what it is.
 
-A file is judged by its header before a voxel is read. No text of a header leaves this module: not in what it returns,
-nor in an error, a warning or a log line.
+A file is judged by its header before a voxel is read. No text of a header leaves this module, neither in a result nor
+in an error, a warning or a log line.
 """
 
 import io
 import struct
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -31,26 +28,26 @@ from pydicom.valuerep import VR
 from datspect.errors import IneligibleError, ScanError
 from datspect.imaging.placement import FrameGeometry, frames_affine
 from datspect.imaging.volume import Voxels
-from datspect.io.silence import silent
+from datspect.io.silence import faults_named
 
 SPECT_MODALITIES = ("NM", "ST")
 """Nuclear medicine, and the retired code for single-photon tomography. PET (PT) is another tracer."""
 
 NOT_RECONSTRUCTED = ("TOMO", "GATED TOMO", "STATIC", "DYNAMIC", "GATED", "WHOLE BODY")
-"""Third value of Image Type of what a camera records, against RECON TOMO (DICOM PS3.3 C.8.4.9.1.1)."""
+"""Third values of Image Type of what a camera records; a reconstruction has RECON TOMO (DICOM PS3.3 C.8.4.9.1.1)."""
 
 SECONDARY_CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
 ANGULAR_VIEW_VECTOR = 0x00540090
-"""In the Frame Increment Pointer of projections; that of a reconstruction points to the Slice Vector."""
+"""The Frame Increment Pointer of projections holds it; that of a reconstruction points to the Slice Vector."""
 
 READABLE_SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless)
 BITS = (8, 16, 32)
 
 MOST_RLE_OVERHEAD = 2.0
-"""Run lengths of noise are a little longer than the noise; twice as long is no image, but may swell when unpacked."""
+"""Run lengths of noise are a little longer than the noise; data twice as long is not an image and may swell."""
 
 MOST_HEADER_BYTES = 2**22
-"""4 MiB, a hundred times that of a reconstruction; as empty elements, eight bytes each, they take a second to read."""
+"""4 MiB, a hundred times the header of a reconstruction; as empty elements of eight bytes they are read in a second."""
 
 PREAMBLE_BYTES = 128
 _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
@@ -82,25 +79,7 @@ _HEADER = (
     "PerFrameFunctionalGroupsSequence",
 )
 
-_FAULTS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    BytesLengthException,
-    EOFError,
-    InvalidDicomError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,  # with NotImplementedError and RecursionError
-    StopIteration,  # fewer packed frames than declared
-    TypeError,
-    ValueError,  # with UnicodeError
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""What pydicom raises on a spoilt file, and a zip on a spoilt member."""
+_FAULTS = (BytesLengthException, InvalidDicomError, StopIteration)  # the last: fewer packed frames than declared
 
 
 @dataclass(frozen=True)
@@ -112,7 +91,7 @@ class DicomScan:
 
 
 def looks_like_dicom(head: bytes) -> bool:
-    """Whether a file that begins so may be DICOM: it says so, or begins with an element of the first groups."""
+    """Return whether a file with this start may be DICOM: it says so, or begins with an element of the first groups."""
     if head[PREAMBLE_BYTES : PREAMBLE_BYTES + 4] == b"DICM":
         return True
     if len(head) < 8 or head[:2] not in _FIRST_GROUPS:
@@ -121,15 +100,16 @@ def looks_like_dicom(head: bytes) -> bool:
 
 
 def read_dicom(stream: BinaryIO) -> DicomScan:
-    """The frames of a reconstructed scan on the MNI grid.
+    """Read the frames of a reconstructed scan on the MNI grid.
 
     Raises
     ------
-    IneligibleError : whole, but something else: another modality, projections, another grid, a screenshot.
-    ScanError : no DICOM, spoilt, cut short, or written in a way that is not read.
+    IneligibleError : the file is whole, but something else: another modality, projections, another grid, a screenshot.
+    ScanError : the file is not DICOM, spoilt, cut short, or written in a way that is not read.
     """
-    with silent(), _faults_named():
-        start = _start(stream)
+    with faults_named("DICOM", "download or export it anew", *_FAULTS):
+        stream.seek(0)
+        start = io.BytesIO(stream.read(MOST_HEADER_BYTES))
         _check_syntax(start)
         header = _read(start, stop_before_pixels=True)
         _check_kind(header)
@@ -138,22 +118,8 @@ def read_dicom(stream: BinaryIO) -> DicomScan:
         return DicomScan(_rescaled(_frames(stream, header), header), geometry)
 
 
-@contextmanager
-def _faults_named() -> Iterator[None]:
-    try:
-        yield
-    except _FAULTS as error:
-        raise ScanError(f"not a readable DICOM file ({type(error).__name__}); download or export it anew") from None
-
-
-def _start(stream: BinaryIO) -> BinaryIO:
-    """The part of a file in which its header is looked for."""
-    stream.seek(0)
-    return io.BytesIO(stream.read(MOST_HEADER_BYTES))
-
-
 def _check_syntax(stream: BinaryIO) -> None:
-    """Look at the transfer syntax alone: reading the rest of a deflated file unpacks it without a bound."""
+    """Read the transfer syntax alone: reading the rest of a deflated file would unpack it without a bound."""
     stream.seek(0)
     head = stream.read(PREAMBLE_BYTES + 4)
     if not looks_like_dicom(head):
@@ -173,7 +139,7 @@ def _read(stream: BinaryIO, *, stop_before_pixels: bool) -> Dataset:
 
 
 def _check_kind(header: Dataset) -> None:
-    """Refuse what is no single reconstructed volume in grey, plainest reason first."""
+    """Refuse what is not a single reconstructed volume in grey, plainest reason first."""
     if header.get("Modality") is None or (_is_spect(header) and header.get("Rows") is None):
         raise ScanError("the header ends early or lacks what every image has; download or export it anew")
     image_type = [str(value).strip().upper() for value in _many(header, "ImageType")]
@@ -199,7 +165,7 @@ def _is_spect(header: Dataset) -> bool:
 
 
 def _shape(header: Dataset) -> tuple[int, int, int]:
-    """Frames, rows, columns."""
+    """Return the numbers of frames, rows and columns."""
     return int(header.NumberOfFrames), int(header.Rows), int(header.Columns)
 
 
@@ -213,7 +179,7 @@ def _geometry(header: Dataset) -> FrameGeometry:
 
 
 def _orientation(header: Dataset) -> tuple[float, ...] | None:
-    """Direction cosines of the frames: nuclear medicine has them with the detectors, others at the top level."""
+    """Return the direction cosines of the frames: nuclear medicine has them with the detectors, others at the top."""
     places = [header, *(header.get("DetectorInformationSequence") or [])]
     found = [cosines for place in places if (cosines := _numbers(place, "ImageOrientationPatient"))]
     if any(len(cosines) != len(found[0]) or not np.allclose(cosines, found[0], atol=1e-3) for cosines in found):
@@ -222,7 +188,7 @@ def _orientation(header: Dataset) -> tuple[float, ...] | None:
 
 
 def _many(header: Dataset, keyword: str) -> list[Any]:
-    """The values of an element that may be missing, empty, single or several."""
+    """Return the values of an element that may be missing, empty, single or several."""
     value = header.get(keyword)
     if value is None or value == "":
         return []
@@ -234,7 +200,7 @@ def _numbers(header: Dataset, keyword: str) -> tuple[float, ...] | None:
 
 
 def _frames(stream: BinaryIO, header: Dataset) -> Voxels:
-    """Voxels as stored, shape (frame, row, column); the shape is known to be that of the template."""
+    """Return voxels as stored, shape (frame, row, column); the shape was found to be that of the template."""
     if header.BitsAllocated not in BITS:
         raise ScanError("expected voxels of 8, 16 or 32 bits; export the scan anew")
     n_bytes = int(np.prod(_shape(header))) * header.BitsAllocated // 8
@@ -248,7 +214,7 @@ def _frames(stream: BinaryIO, header: Dataset) -> Voxels:
 
 
 def _syntax_found(dataset: Dataset) -> UID:
-    """The transfer syntax by which the data set was read, where nothing names it."""
+    """Return the transfer syntax by which a data set without its name was read."""
     is_implicit, is_little_endian = dataset.original_encoding
     if is_implicit:
         return ImplicitVRLittleEndian
@@ -267,7 +233,7 @@ def _check_length(dataset: Dataset, n_bytes: int) -> None:
 
 
 def _rescaled(frames: Voxels, header: Dataset) -> Voxels:
-    """Stored values times slope plus intercept; integers stay integers where there is nothing to do."""
+    """Return stored values times slope plus intercept; integers stay integers if slope is 1 and intercept 0."""
     slope, intercept = (_numbers(header, f"Rescale{name}") or (default,) for name, default in _UNSCALED.items())
     if len(slope) != 1 or len(intercept) != 1:
         raise ScanError("frames are scaled by several slopes, which is not read; export the scan with one")

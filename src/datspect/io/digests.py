@@ -1,4 +1,4 @@
-"""Digests of files."""
+"""Compute digests of files."""
 
 import hashlib
 from pathlib import Path
@@ -6,6 +6,6 @@ from typing import Literal
 
 
 def file_digest(path: Path, algorithm: Literal["sha256", "md5"] = "sha256") -> str:
-    """Digest of a file's bytes, hexadecimal; MD5 only where a publisher names no other."""
+    """Return the digest of a file's bytes, hexadecimal; MD5 is only for publishers that name no other."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()

@@ -1,4 +1,4 @@
-"""Maps of the ICBM-152 head in MNI space, read from the files that nilearn carries."""
+"""Read maps of the ICBM-152 head in MNI space from the files that nilearn carries."""
 
 from importlib.metadata import distribution
 from pathlib import Path
@@ -17,7 +17,7 @@ MapName = Literal["t1", "gm", "wm"]
 
 
 def template_t1(z_offset_voxels: float) -> Volume:
-    """The ICBM-152 T1 image, RAS+ on the MNI grid, moved up to where a scan lies; 1 is its brightest voxel."""
+    """Return the ICBM-152 T1 image, RAS+ on the MNI grid, moved up to where a scan lies; its brightest voxel is 1."""
     data, affine = _read_map("t1")
     to_image = np.linalg.inv(affine) @ mni_affine_of(mni_ras_affine(), z_offset_voxels)
     moved = affine_transform(data, to_image[:3, :3], to_image[:3, 3], MNI_SHAPE, order=1)
@@ -25,7 +25,7 @@ def template_t1(z_offset_voxels: float) -> Volume:
 
 
 def read_tissue_map(name: MapName) -> NDArray[np.float32]:
-    """Values at the voxels of the MNI grid, shape `MNI_SHAPE`: every second of the map's own, which lie on it."""
+    """Return a map at the voxels of the MNI grid, shape `MNI_SHAPE`: every second of its own, which lie on it."""
     data, affine = _read_map(name)
     to_image = np.linalg.inv(affine) @ mni_affine()
     places = [
@@ -36,7 +36,7 @@ def read_tissue_map(name: MapName) -> NDArray[np.float32]:
 
 
 def _read_map(name: MapName) -> tuple[NDArray[np.float32], Affine]:
-    """The map as it is stored. Importing nilearn itself, and its splines, would take seconds in every process."""
+    """Return a map as stored; importing nilearn itself, and its splines, would take seconds in every process."""
     path = f"nilearn/datasets/data/mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz"
     image = nib.Nifti1Image.from_filename(Path(str(distribution("nilearn").locate_file(path))))
     return np.asarray(image.dataobj, dtype=np.float32), image.affine

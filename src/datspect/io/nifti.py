@@ -1,4 +1,4 @@
-"""NIfTI files from a download to volumes: untrusted, often within a zip, so nothing is believed before it is bounded.
+"""Read volumes from NIfTI files of a download: untrusted, often within a zip, so that every size is bounded first.
 
 `io.volumes` reads the files that this project wrote; this module reads those of others.
 """
@@ -6,10 +6,6 @@
 import gzip
 import math
 import struct
-import zipfile
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
@@ -23,7 +19,7 @@ from nibabel.wrapstruct import WrapStructError
 from datspect.errors import ScanError
 from datspect.imaging.placement import check_affine, on_template_grid
 from datspect.imaging.volume import Affine, Volume
-from datspect.io.silence import silent
+from datspect.io.silence import faults_named
 
 Space = Literal["mni", "other"]
 Stream = BinaryIO | gzip.GzipFile
@@ -31,49 +27,31 @@ Stream = BinaryIO | gzip.GzipFile
 GZIP_MAGIC = b"\x1f\x8b"
 HEADER_SIZES = {348: Nifti1Header, 540: Nifti2Header}
 MNI152 = 4
-"""Code of an affine that leads to MNI space; 1 scanner, 2 another scan, 3 Talairach, 5 another template."""
+"""Code of an affine that leads to MNI space; 1 is scanner, 2 another scan, 3 Talairach, 5 another template."""
 
 MOST_VOXELS = 2**24
 """256 x 256 x 256; a whole head at 1 mm has half as many."""
 
 MOST_EXTENSION_BYTES = 2**20
 MOST_TRAILING_BYTES = 2**16
-"""Left over after the voxels, as some writers pad their files."""
+"""Bytes allowed after the voxels: some writers pad their files."""
 
-_FAULTS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    HeaderDataError,
-    ImageFileError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    WrapStructError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""What nibabel raises on a spoilt header, and gzip or a zip on spoilt content."""
+_FAULTS = (HeaderDataError, ImageFileError, WrapStructError)
 
 
 def looks_like_nifti(head: bytes) -> bool:
-    """Whether a file that begins so may be NIfTI, compressed or not."""
+    """Return whether a file with this start may be NIfTI, compressed or not."""
     return head[:2] == GZIP_MAGIC or _header_size(head) is not None
 
 
 def read_nifti(stream: BinaryIO) -> tuple[Volume, Space]:
-    """The volume of a .nii or .nii.gz file with its scaling applied, and the space its affine (mm, RAS+) leads to.
+    """Read the volume of a .nii or .nii.gz file, its scaling applied, and the space its affine (mm, RAS+) leads to.
 
     Raises
     ------
-    ScanError : no NIfTI, spoilt, cut short, without a place in space, or larger than any scan of a head.
+    ScanError : it is not NIfTI, spoilt, cut short, without a place in space, or larger than any scan of a head.
     """
-    with silent(), _faults_named():
+    with faults_named("NIfTI", "copy or convert it anew", *_FAULTS):
         stream.seek(0)
         is_packed = stream.read(2) == GZIP_MAGIC
         stream.seek(0)
@@ -83,21 +61,13 @@ def read_nifti(stream: BinaryIO) -> tuple[Volume, Space]:
             return _read(unpacked)
 
 
-@contextmanager
-def _faults_named() -> Iterator[None]:
-    try:
-        yield
-    except _FAULTS as error:
-        raise ScanError(f"not a readable NIfTI file ({type(error).__name__}); copy or convert it anew") from None
-
-
 def _read(stream: Stream) -> tuple[Volume, Space]:
     header, n_read = _header(stream)
     shape, stored = _shape(header), _stored_type(header)
     affine, code = _affine(header)
     _exactly(stream, _gap(header, n_read))
     content = _exactly(stream, math.prod(shape) * stored.itemsize)
-    if len(stream.read(MOST_TRAILING_BYTES + 1)) > MOST_TRAILING_BYTES:  # also compares the checksum of a .gz
+    if len(stream.read(MOST_TRAILING_BYTES + 1)) > MOST_TRAILING_BYTES:  # this also compares the checksum of a .gz
         raise ScanError("the file holds more than its header declares; copy or convert it anew")
     voxels = np.frombuffer(content, stored).reshape(shape, order="F")
     slope, intercept = header.get_slope_inter()
@@ -108,13 +78,13 @@ def _read(stream: Stream) -> tuple[Volume, Space]:
 
 
 def _header_size(head: bytes) -> int | None:
-    """Size of the header that a file begins with: its first number, in either byte order."""
+    """Return the size of the header that a file begins with: its first number, in either byte order."""
     found = {struct.unpack(order, head[:4])[0] for order in ("<i", ">i")} if len(head) >= 4 else set()
     return next(iter(found & set(HEADER_SIZES)), None)
 
 
 def _header(stream: Stream) -> tuple[Nifti1Header, int]:
-    """The header and the bytes read for it."""
+    """Return the header and the number of bytes read for it."""
     start = stream.read(min(HEADER_SIZES))
     size = _header_size(start)
     if size is None:
@@ -137,7 +107,7 @@ def _exactly(stream: Stream, n_bytes: int) -> bytes:
 
 
 def _shape(header: Nifti1Header) -> tuple[int, int, int]:
-    """The three lengths of the volume; axes of length 1 after them are dropped."""
+    """Return the three lengths of the volume; axes of length 1 after them are dropped."""
     full = tuple(int(length) for length in header.get_data_shape())
     if len(full) < 3 or min(full) < 1:
         raise ScanError("expected a 3-D volume, got less; convert the scan anew")
@@ -156,7 +126,7 @@ def _stored_type(header: Nifti1Header) -> np.dtype[Any]:
 
 
 def _gap(header: Nifti1Header, n_read: int) -> int:
-    """Bytes between header and voxels: extensions, which are skipped unread."""
+    """Return the number of bytes between header and voxels: extensions, which are skipped unread."""
     gap = int(header.get_data_offset()) - n_read
     if not 0 <= gap <= MOST_EXTENSION_BYTES:
         raise ScanError("the header says that its voxels begin where they cannot; convert the scan anew")
@@ -164,7 +134,7 @@ def _gap(header: Nifti1Header, n_read: int) -> int:
 
 
 def _affine(header: Nifti1Header) -> tuple[Affine, int]:
-    """Voxel to world (mm, RAS+), and the code of the space it leads to."""
+    """Return voxel to world (mm, RAS+), shape (4, 4), and the code of the space it leads to."""
     if header.get_xyzt_units()[0] not in ("mm", "unknown"):
         raise ScanError("expected lengths in millimetres; convert the scan anew")
     for get_form in (header.get_sform, header.get_qform):

@@ -1,4 +1,4 @@
-"""Figures as PNG files whose bytes repeat."""
+"""Write figures as PNG files whose bytes repeat."""
 
 from pathlib import Path
 
@@ -10,6 +10,6 @@ DOTS_PER_INCH = 120
 
 
 def write_figure(path: Path, figure: Figure) -> None:
-    """Write `figure` as PNG without software name and time, so that equal figures are equal bytes."""
+    """Write `figure` as PNG without software name and time: equal figures give equal bytes."""
     with replacing(path) as unfinished:
         figure.savefig(unfinished, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})

@@ -1,4 +1,4 @@
-"""One scan of a download, whatever its file is called: told by its content, checked, brought into int16."""
+"""Read one scan of a download: recognise it by its content and not its name, check it, bring it to int16."""
 
 import io
 from dataclasses import dataclass
@@ -18,20 +18,20 @@ from datspect.io.sources import Source, opened
 PlacedBy = Literal["header", "convention"]
 
 LARGEST_FILE_BYTES = 2**28
-"""256 MiB: the most voxels that are read, at the widest type."""
+"""256 MiB: the largest number of voxels that is read, at the widest type."""
 
 LARGEST_SCALED = 32000
-"""What the largest absolute value becomes where a scan does not fit into int16 as it is."""
+"""The largest absolute value of a scan that had to be scaled to fit into int16."""
 
 _HEAD_BYTES = 132
 
 
 @dataclass(frozen=True)
 class ReadScan:
-    """A volume of int16 as `io.volumes.write_volume` takes it, and how it came to be.
+    """A volume of int16 as `io.volumes.write_volume` takes it, and how it was read.
 
-    `placed_by` tells whether the header gave the directions of the axes or the convention for PPMI did; `space` whether
-    the affine leads to MNI space; stored values are those of the file times `scale`.
+    `placed_by` tells whether the header gave the directions of the axes or the convention for PPMI did. `space` tells
+    whether the affine leads to MNI space. Values are those of the file times `scale`.
     """
 
     volume: Volume
@@ -45,8 +45,8 @@ def read_scan(source: Source) -> ReadScan:
 
     Raises
     ------
-    IneligibleError : the file is whole, but no reconstructed DaT scan on the MNI grid (DICOM only).
-    ScanError : neither DICOM nor NIfTI, spoilt, or without voxels that mean something.
+    IneligibleError : the file is whole, but not a reconstructed DaT scan on the MNI grid (DICOM only).
+    ScanError : the file is neither DICOM nor NIfTI, spoilt, or without voxels that mean something.
     """
     with opened(source, LARGEST_FILE_BYTES) as stream:
         return _scaled(*_read(stream))
@@ -60,11 +60,11 @@ def _scaled(volume: Volume, placed_by: PlacedBy, space: Space) -> ReadScan:
 
 
 def read_nifti_bytes(content: bytes) -> ReadScan:
-    """Read a NIfTI file, packed or not, that came as bytes.
+    """Read a NIfTI file, packed or not, from bytes.
 
     Raises
     ------
-    ScanError : too large, no NIfTI file, spoilt, or without voxels that mean something.
+    ScanError : it is too large, not NIfTI, spoilt, or without voxels that mean something.
     """
     if len(content) > LARGEST_FILE_BYTES:
         raise ScanError(f"the file has {len(content):,} bytes; a scan may have {LARGEST_FILE_BYTES:,}")
@@ -74,11 +74,11 @@ def read_nifti_bytes(content: bytes) -> ReadScan:
 
 
 def on_mni_grid(scan: ReadScan, *, resample: bool) -> tuple[Volume, bool]:
-    """The volume in RAS+ order on the 2 mm MNI grid, and whether it had to be resampled.
+    """Return the volume in RAS+ order on the 2 mm MNI grid, and whether it was resampled.
 
     Raises
     ------
-    IneligibleError : it does not lie in MNI space, or lies on another grid there and is not to be resampled.
+    IneligibleError : the volume does not lie in MNI space, or lies on another grid there and `resample` is false.
     """
     if on_template_grid(scan.volume.data.shape, scan.volume.affine):
         return Volume(reorient(scan.volume).data, mni_ras_affine()), False
@@ -102,7 +102,7 @@ def _read(stream: BinaryIO) -> tuple[Volume, PlacedBy, Space]:
 
 
 def _in_int16(voxels: Voxels) -> tuple[Voxels, float]:
-    """Integers that fit stay as they are; others are scaled by one factor, since absolute units mean nothing."""
+    """Return voxels as int16 and their factor; integers that fit keep 1, since absolute units mean nothing."""
     is_integer = voxels.dtype.kind in "iu"
     if not (is_integer or np.isfinite(voxels).all()):
         raise ScanError("voxels hold NaN or infinity; replace them, for instance by 0 outside the head")

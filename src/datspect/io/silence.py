@@ -1,18 +1,39 @@
-"""Libraries that quote headers in warnings and log lines, kept from doing so while scans are read."""
+"""Keep libraries from quoting headers in errors, warnings and log lines while scans are read."""
 
 import logging
+import struct
 import warnings
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from threading import Lock
 
 from pydicom import config
 
+from datspect.errors import ScanError
+
 _TALKATIVE = ("pydicom", "nibabel.global")
+_FAULTS: tuple[type[Exception], ...] = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,  # with NotImplementedError and RecursionError
+    TypeError,
+    ValueError,  # with UnicodeError
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What readers of any format raise on a spoilt file, and a zip on a spoilt member."""
 
 
 class _Silence:
-    """One for all threads, as the switches that it turns are: turned by the first that enters, back by the last."""
+    """The one switch of all threads: the first that enters turns it, the last that leaves turns it back."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -37,12 +58,22 @@ _silence = _Silence()
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """No warning, and no log line of pydicom or nibabel, in any thread while one is within."""
+    """Suppress warnings, and log lines of pydicom and nibabel, in every thread while any thread is within."""
     _silence.enter()
     try:
         yield
     finally:
         _silence.leave()
+
+
+@contextmanager
+def faults_named(kind: str, advice: str, *more: type[Exception]) -> Iterator[None]:
+    """Turn what a reader raises on a spoilt file into a ScanError that quotes nothing, `silent` meanwhile."""
+    with silent():
+        try:
+            yield
+        except (*_FAULTS, *more) as error:
+            raise ScanError(f"not a readable {kind} file ({type(error).__name__}); {advice}") from None
 
 
 @contextmanager

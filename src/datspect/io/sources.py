@@ -1,4 +1,4 @@
-"""Files of a download, lying in folders or within zips, found and opened without unpacking anything to disk."""
+"""Find and open the files of a download, in folders or within zips, without unpacking anything to disk."""
 
 import io
 import os
@@ -19,9 +19,9 @@ from typing import BinaryIO
 from datspect.errors import ImportingError, ScanError
 
 MAX_FILES = 500_000
-"""Files that are looked at below all roots together; a download of DaT scans has some thousands."""
+"""Most files below all roots together; a download of DaT scans has some thousands."""
 MAX_SOURCE_BYTES = 1 << 30
-"""A larger file is no scan: the largest, raw projections, have some tens of megabytes."""
+"""A larger file is not a scan: the largest, raw projections, have some tens of megabytes."""
 MAX_DIRECTORY_BYTES = 16 << 20
 """Size of a zip's table of contents, all of which is held in memory; enough for about 60,000 PPMI images."""
 
@@ -39,7 +39,7 @@ _SPOILT = (
     RuntimeError,
     OverflowError,
 )
-"""What zipfile raises for a zip that is not as it must be, or no longer holds what was found in it."""
+"""What zipfile raises for a zip that is spoilt, or that no longer holds what was found in it."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Source:
 
 @dataclass(frozen=True)
 class UnusableSource:
-    """What was found and must not be opened; `name` as in `Source`, `reason` names nobody."""
+    """A file that must not be opened; `name` is as in `Source`, `reason` names nobody."""
 
     name: str
     reason: str
@@ -66,15 +66,15 @@ class UnusableSource:
 
 Found = Source | UnusableSource
 _Item = tuple[tuple[Path, str | None, str], Found]
-"""What was found, after what tells it from everything else: its place, and the reason if it is unusable."""
+"""A place (file, member, and the reason if unusable), which tells it from everything else, and what was found there."""
 
 
 def find_sources(roots: Sequence[Path]) -> tuple[list[Source], list[UnusableSource]]:
-    """All files below `roots` (folders, zips, single files), zips within folders looked into; sorted by name.
+    """Return all files below `roots` (folders, zips, single files) and in zips within folders, sorted by name.
 
-    Links within a root are not followed. What a system leaves behind (names that begin with a dot, `__MACOSX`) is
-    passed over and not counted. A file that two roots lead to is found once. A zip that cannot be read, or that holds
-    what an honest one never does, is unusable and does not stop the rest.
+    Links within a root are not followed. Files that a system leaves behind (names that begin with a dot, `__MACOSX`)
+    are passed over and not counted. A file that two roots lead to is found once. A zip that cannot be read, or that
+    holds what an honest one never does, is unusable and does not stop the rest.
 
     Raises
     ------
@@ -97,11 +97,11 @@ def find_sources(roots: Sequence[Path]) -> tuple[list[Source], list[UnusableSour
 
 @contextmanager
 def opened(source: Source, limit_bytes: int) -> Iterator[BinaryIO]:
-    """The whole file as a seekable stream in memory, of exactly `source.size` bytes.
+    """Give the whole file as a seekable stream in memory, of exactly `source.size` bytes.
 
     Raises
     ------
-    ScanError : it holds more than `limit_bytes`, is spoilt, or is not the file that was found.
+    ScanError : the file holds more than `limit_bytes`, is spoilt, or is not the file that was found.
     """
     if source.size > limit_bytes:
         raise ScanError(f"the file has {source.size:,} bytes; a scan may have {limit_bytes:,}; see whether it is one")
@@ -196,7 +196,7 @@ def _member_problem(member: zipfile.ZipInfo, *, repeated: bool) -> str:
 
 
 def _overlap(members: Sequence[zipfile.ZipInfo], size: int) -> bool:
-    """Whether packed bytes are shared or lie outside the file; the shortest header is assumed, so honest zips pass."""
+    """Return whether members share bytes or lie outside the file; headers count as short, so that honest zips pass."""
     placed = sorted((member.header_offset, member.compress_size, len(member.filename)) for member in members)
     ends = [start + _LOCAL_HEADER_BYTES + length + packed for start, packed, length in placed]
     starts = [start for start, _, _ in placed]
@@ -224,8 +224,8 @@ def _member_bytes(source: Source, name: str) -> bytes:
 
 @lru_cache(maxsize=64)
 def _archive(path: Path, size: int, changed_ns: int, user: tuple[int, int]) -> zipfile.ZipFile:  # noqa: ARG001
-    # Kept open, since a table of contents of thousands of members is slow to read. A changed file is opened anew, and
-    # every process and thread opens its own: they would get into each other's way within one.
+    # The zip stays open, since a table of contents of thousands of members is slow to read. A changed file is opened
+    # anew. Every process and thread opens its own: they would get in each other's way within one.
     _table_of_contents(path)
     return zipfile.ZipFile(path)
 
@@ -236,7 +236,7 @@ def _table_of_contents(path: Path) -> list[zipfile.ZipInfo]:
 
 
 class _Bounded(io.BufferedReader):
-    """A file that refuses to be read in large pieces, as a zip's table of contents is."""
+    """A file that refuses large reads; a zip's table of contents is read as one piece."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > MAX_DIRECTORY_BYTES:
@@ -261,5 +261,5 @@ def _parts(name: str) -> list[str]:
 
 
 def _printable(name: str) -> str:
-    # A name of any bytes: those that are no UTF-8 would stop whoever writes or hashes it.
+    # A name may hold any bytes; those that are not UTF-8 would stop whoever writes or hashes it.
     return name.encode("utf-8", "replace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""Tables as CSV and records as JSON: text that repeats byte for byte and gives every number back."""
+"""Read and write tables as CSV and records as JSON: text that repeats byte for byte and gives every number back."""
 
 import json
 from collections.abc import Iterable
@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from datspect.errors import CohortError
-from datspect.io.atomic import replacing
+from datspect.io.atomic import replacing, write_text
 
 TEXT_COLUMNS = ("scan_id", "subject_id", "label", "sex", "site", "visit", "role", "flags", "reason", "sha256")
-"""Columns that stay text when they are read, whatever they look like: 007 is an id, NA a site."""
+"""Columns that are read as text whatever they look like: 007 is an id, NA a site."""
 
 
 def read_table(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame:
@@ -20,7 +20,7 @@ def read_table(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame:
 
     Raises
     ------
-    CohortError : the file is missing or no table, or lacks one of `columns`.
+    CohortError : the file is missing, is not a table, or lacks one of `columns`.
     """
     try:
         table: pd.DataFrame = pd.read_csv(path, **_reading(pd.read_csv(path, nrows=0, encoding="utf-8").columns))
@@ -34,10 +34,10 @@ def read_table(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame:
     return table
 
 
-def write_table(path: Path, table: pd.DataFrame) -> None:
+def write_table(path: Path, table: pd.DataFrame, sep: str = ",") -> None:
     """Write a CSV file in UTF-8 without the index; numbers have the fewest digits that give them back."""
     with replacing(path) as unfinished:
-        table.to_csv(unfinished, index=False, encoding="utf-8", lineterminator="\n")
+        table.to_csv(unfinished, sep=sep, index=False, encoding="utf-8", lineterminator="\n")
 
 
 def read_json(path: Path) -> Any:
@@ -63,12 +63,11 @@ def write_json(path: Path, record: Any) -> None:
     ValueError : the record holds NaN or infinity, which JSON does not know.
     """
     text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False, default=_plain)
-    with replacing(path) as unfinished:
-        unfinished.write_text(text + "\n", encoding="utf-8", newline="\n")
+    write_text(path, text + "\n")
 
 
 def _reading(columns: Iterable[str]) -> dict[str, Any]:
-    # An empty field is "no value" in a number column, but an empty text in a text column.
+    # An empty field is a missing value in a number column, but an empty text in a text column.
     return {
         "dtype": dict.fromkeys(TEXT_COLUMNS, str),
         "keep_default_na": False,

@@ -1,4 +1,4 @@
-"""NIfTI files to volumes and back."""
+"""Read and write volumes as NIfTI files."""
 
 import zlib
 from pathlib import Path
@@ -21,8 +21,8 @@ def read_volume(path: Path) -> Volume:
 
     Raises
     ------
-    ScanError : the file is missing, no NIfTI, cut short, or holds no real numbers. The message holds no path, since
-        that may name a patient.
+    ScanError : the file is missing, not NIfTI, cut short, or holds no real numbers. The message holds no path, which
+        may name a patient.
     """
     try:
         image = nib.Nifti1Image.from_filename(path)

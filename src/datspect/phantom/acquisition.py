@@ -1,4 +1,4 @@
-"""From activity to a reconstructed scan: sites with their own cameras, blur, counting noise and the final filter."""
+"""Make activity into a reconstructed scan: sites with their own cameras, blur, counting noise and the final filter."""
 
 from dataclasses import dataclass
 
@@ -13,16 +13,16 @@ from datspect.phantom.anatomy import Activity
 FWHM_PER_SD = 2 * np.sqrt(2 * np.log(2))
 _VOXEL_MM = float(mni_affine()[1, 1])
 _SCAN_FWHM_SD_MM = 0.3
-"""How far two scans of one camera differ in resolution: distance to the head, motion. [assumed]"""
+"""Spread of resolution among scans of one camera: distance to the head, motion. [assumed]"""
 _SCAN_COUNTS_LOG_SD = 0.1
-"""How far two scans of one site differ in counts: dose, uptake, time. [assumed]"""
+"""Spread of counts among scans of one site: dose, uptake, time. [assumed]"""
 STORED_VALUES_PER_COUNT = 100.0
-"""Keeps rounding to integers far below the noise, and the brightest voxel below the int16 limit."""
+"""At this scale rounding to integers stays far below the noise, and the brightest voxel below the int16 limit."""
 
 
 @dataclass(frozen=True)
 class Site:
-    """A clinic's scanner configuration; nothing in it knows the subjects' class."""
+    """A clinic's scanner configuration, which does not depend on the subjects' class."""
 
     name: str
     intrinsic_fwhm_mm: float
@@ -43,7 +43,7 @@ class Acquisition:
 
 
 def draw_site(name: str, params: PhantomParams, rng: np.random.Generator) -> Site:
-    """A site with its own resolution, counts, gain and size."""
+    """Draw a site with its own resolution, counts, gain and size."""
     lowest, highest = params.site_counts
     return Site(
         name=name,
@@ -55,7 +55,7 @@ def draw_site(name: str, params: PhantomParams, rng: np.random.Generator) -> Sit
 
 
 def draw_acquisition(sites: tuple[Site, ...], rng: np.random.Generator) -> Acquisition:
-    """One scan at one of `sites`, larger ones more often."""
+    """Draw one scan at one of `sites`, larger ones more often."""
     sizes = np.array([site.size for site in sites])
     site = sites[int(rng.choice(len(sites), p=sizes / sizes.sum()))]
     return Acquisition(
@@ -69,9 +69,9 @@ def draw_acquisition(sites: tuple[Site, ...], rng: np.random.Generator) -> Acqui
 def acquire(
     activity: Activity, acquisition: Acquisition, filter_fwhm_mm: float, rng: np.random.Generator
 ) -> NDArray[np.int16]:
-    """Reconstructed scan: blur by the camera, Poisson counts, Gaussian filter, gain; same shape as `activity`.
+    """Return a reconstructed scan: blur by the camera, Poisson counts, Gaussian filter, gain; same shape as `activity`.
 
-    Noise comes before the filter, never after it: neighbouring voxels of a reconstruction share their noise.
+    Noise comes before the filter: neighbouring voxels of a reconstruction share their noise.
     """
     expected = blur(activity, acquisition.intrinsic_fwhm_mm)
     expected *= np.float32(acquisition.counts / expected.sum(dtype=np.float64))
@@ -81,7 +81,7 @@ def acquire(
 
 
 def blur(activity: Activity, fwhm_mm: float) -> Activity:
-    """Gaussian blur along the last three axes on the 2 mm grid; nothing lies beyond the edges."""
+    """Blur `activity`, shape (..., X, Y, Z) on the 2 mm grid, by a Gaussian; nothing lies beyond the edges."""
     sd_voxels = fwhm_mm / FWHM_PER_SD / _VOXEL_MM
     sds = (0.0,) * (activity.ndim - 3) + (sd_voxels,) * 3
     return np.asarray(gaussian_filter(activity, sds, mode="constant"), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""The simulated head: an ICBM-152 background with analytic striata, deformed from subject to subject."""
+"""Build the simulated head: an ICBM-152 background with analytic striata, deformed from subject to subject."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import affine_transform, binary_fill_holes, distance_transform_edt
 from scipy.spatial.transform import Rotation
 
-from datspect.arrays import BoolArray
+from datspect.arrays import BoolArray, FloatArray
 from datspect.imaging.regions import (
     SIDES,
     Ellipsoid,
@@ -32,7 +32,7 @@ Activity = NDArray[np.float32]
 GREY_MATTER, WHITE_MATTER, VENTRICLE, SCALP = 1.0, 1.15, 0.97, 0.83
 _THALAMUS, _MIDBRAIN = 1.2, 1.5
 _BRAIN = 0.2
-"""Share of the brightest T1 voxel from which a voxel is brain; the map holds nothing else."""
+"""Voxels from this share of the brightest T1 voxel upwards are brain; the map holds nothing else."""
 _UPRIGHT = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 # Rough ellipsoids; MNI mm. [assumed]
 _THALAMUS_SHAPE = Ellipsoid((11, -18, 8), (8, 13, 8), _UPRIGHT)
@@ -41,10 +41,9 @@ _SCALP_DISTANCE_MM = (6.0, 14.0)
 """Where the scalp lies, counted outwards from the brain's surface. [assumed]"""
 
 _FIXED_POINT_MM = np.array([0.0, -4.0, 4.0])
-"""Centre of the rotations and scalings left by registration, MNI mm: what it aligns best is what shines most. [assumed]
-"""
+"""Centre of the rotations and scalings left by registration, MNI mm: it aligns best what shines most. [assumed]"""
 _MARGIN_MM = 10.0
-"""How far a deformed striatum may reach out of the striatal box."""
+"""A deformed striatum may reach so far out of the striatal box."""
 
 # Specific binding of the two small nuclei, as a share of their neighbours'. [assumed]
 _ACCUMBENS_OF_CAUDATE = 1.0
@@ -55,7 +54,7 @@ _PALLIDUM_OF_PUTAMEN = 0.2
 class Anatomy:
     """One subject's head on the grid of the stored scan.
 
-    to_atlas : voxel to MNI mm of the undeformed head
+    to_atlas : shape (4, 4), voxel to MNI mm of the undeformed head
     structures : the nuclei with their individual place and size
     box : voxels that hold all of them
     """
@@ -72,7 +71,7 @@ def read_background() -> Activity:
 
 
 def background(grey: Fractions, white: Fractions, brain: BoolArray) -> Activity:
-    """Nonspecific activity from maps of grey matter, white matter and brain on the MNI grid."""
+    """Return nonspecific activity from maps of grey matter, white matter and brain, all of shape `MNI_SHAPE`."""
     brain = binary_fill_holes(brain)
     rest = np.clip(1 - grey - white, 0, 1)
     activity = np.where(brain, GREY_MATTER * grey + WHITE_MATTER * white + VENTRICLE * rest, 0)
@@ -90,7 +89,7 @@ def background(grey: Fractions, white: Fractions, brain: BoolArray) -> Activity:
 
 
 def draw_anatomy(params: PhantomParams, rng: np.random.Generator) -> Anatomy:
-    """An individual head with the error of its registration to MNI."""
+    """Draw an individual head with the error of its registration to MNI."""
     angles = rng.normal(0, params.registration_rotation_sd_degrees, 3)
     shift_mm = rng.normal(0, params.registration_shift_sd_mm, 3)
     scale = np.exp(rng.normal(0, params.head_size_sd, 3))
@@ -103,16 +102,16 @@ def draw_anatomy(params: PhantomParams, rng: np.random.Generator) -> Anatomy:
 
 
 def _vary(structure: Structure, params: PhantomParams, rng: np.random.Generator) -> Structure:
-    """The structure moved a little, larger or smaller; its halves stay where they meet."""
+    """Return the structure moved and scaled a little; its halves still meet at the same plane."""
     shift_mm = rng.normal(0, params.nucleus_shift_sd_mm, 3)
     return structure.moved(shift_mm).scaled(float(np.exp(rng.normal(0, params.nucleus_size_sd))))
 
 
 @dataclass(frozen=True)
 class Head:
-    """A subject's activity as a sum: `base` plus, for every nucleus, its binding ratio times its component.
+    """A subject's activity as a sum: `base` plus the binding ratio of every nucleus times its component.
 
-    base : shape `MNI_SHAPE`; the head if nothing were bound
+    base : shape `MNI_SHAPE`; the head without any binding
     components : shape (6, *box), in the order of `MEASURED`
     box : where the components lie
     """
@@ -121,8 +120,8 @@ class Head:
     components: Activity
     box: tuple[slice, slice, slice]
 
-    def activity(self, binding: NDArray[np.float64]) -> Activity:
-        """Activity with the true binding ratios `binding`, shape (6,), in the order of `MEASURED`."""
+    def activity(self, binding: FloatArray) -> Activity:
+        """Return the activity, shape `MNI_SHAPE`, with true binding ratios, shape (6,), in the order of `MEASURED`."""
         activity = self.base.copy()
         for ratio, component in zip(binding, self.components, strict=True):
             activity[self.box] += np.float32(ratio) * component
@@ -130,7 +129,7 @@ class Head:
 
 
 def build_head(anatomy: Anatomy, undeformed: Activity) -> Head:
-    """Place background and nuclei of one subject on the grid of the stored scan."""
+    """Place background, shape `MNI_SHAPE`, and nuclei of one subject on the grid of the stored scan."""
     to_background = np.linalg.inv(mni_affine()) @ anatomy.to_atlas
     base = np.asarray(
         affine_transform(undeformed, to_background[:3, :3], to_background[:3, 3], MNI_SHAPE, order=1), dtype=np.float32
@@ -142,7 +141,7 @@ def build_head(anatomy: Anatomy, undeformed: Activity) -> Head:
 
 
 def _shares(anatomy: Anatomy) -> dict[str, Fractions]:
-    """Share of each voxel of the box that each nucleus fills; where two overlap the first one has the voxel."""
+    """Return the share of each voxel of the box that each nucleus fills; the first of two that overlap has it all."""
     origin = np.eye(4)
     origin[:3, 3] = [side.start for side in anatomy.box]
     shape = tuple(side.stop - side.start for side in anatomy.box)
@@ -155,7 +154,7 @@ def _shares(anatomy: Anatomy) -> dict[str, Fractions]:
 
 
 def _components(shares: Mapping[str, Fractions]) -> Activity:
-    """What a binding ratio of 1 adds, shape (6, *box); the small nuclei follow their neighbours."""
+    """Return what a binding ratio of 1 adds, shape (6, *box); the small nuclei follow their neighbours."""
     components = {}
     for side in SIDES:
         pallidum = np.float32(_PALLIDUM_OF_PUTAMEN / 2) * shares[f"pallidum_{side}"]

@@ -1,16 +1,17 @@
-"""Who the simulated subjects are and how much tracer their striata bind: the laws that binding ratios are drawn from.
+"""Draw the simulated subjects and how much tracer their striata bind, by laws fitted to published values.
 
-Binding ratios here are the ones that a scan would measure, partial volume included.
+Binding ratios here are those that a scan would measure, partial volume included.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+
+from datspect.arrays import FloatArray
+from datspect.cohort.table import CONTROL, PD
 
 Side = Literal["left", "right"]
-Vector = NDArray[np.float64]
 
 MEASURED = tuple(
     f"{nucleus}_{side}"
@@ -22,7 +23,7 @@ MEASURED = tuple(
 
 @dataclass(frozen=True)
 class Demographics:
-    """Age (years) and share of men of a group; ages are drawn anew until they lie in the range."""
+    """Age (years) and share of men of a group; an age is drawn anew until it lies in the range."""
 
     mean_age: float
     sd_age: float
@@ -32,7 +33,7 @@ class Demographics:
 
 @dataclass(frozen=True)
 class BindingLaw:
-    """Log-normal law of (caudate on the better-putamen side, caudate on the worse side, better, worse putamen).
+    """The log-normal law of (caudate on the better-putamen side, caudate on the worse side, better, worse putamen).
 
     log_means, log_sds : shape (4,)
     correlations : of the logarithms, the pairs (0,1), (0,2), (0,3), (1,2), (1,3), (2,3)
@@ -50,7 +51,7 @@ class BindingLaw:
 
 # Fitted to the published regional values of PPMI; age and sex effects from the same cohort.
 LAWS: dict[str, BindingLaw] = {
-    "control": BindingLaw(
+    CONTROL: BindingLaw(
         log_means=(1.068, 1.080, 0.782, 0.663),
         log_sds=(0.213, 0.212, 0.274, 0.300),
         correlations=(0.89, 0.83, 0.83, 0.82, 0.79, 0.95),
@@ -59,7 +60,7 @@ LAWS: dict[str, BindingLaw] = {
         left_is_worse=0.5,
         demographics=Demographics(60.8, 11.3, (31, 84), 0.65),
     ),
-    "pd": BindingLaw(
+    PD: BindingLaw(
         log_means=(0.710, 0.561, -0.077, -0.453),
         log_sds=(0.318, 0.331, 0.386, 0.401),
         correlations=(0.84, 0.75, 0.67, 0.66, 0.75, 0.77),
@@ -69,12 +70,12 @@ LAWS: dict[str, BindingLaw] = {
         demographics=Demographics(61.6, 9.8, (33, 85), 0.64),
     ),
 }
-_OTHER = {"control": "pd", "pd": "control"}
+_OTHER = {CONTROL: PD, PD: CONTROL}
 
 # Anatomy, registration and scanners add scatter and asymmetry of their own to what is drawn here; with these two
-# factors the measured values have the published ones (benchmarks/phantom.py).
+# factors the measured values have the published spread and asymmetry (benchmarks/phantom.py).
 SPREAD = 0.92
-"""Factor on the sds that age and sex leave."""
+"""Factor on the sds that age and sex leave unexplained."""
 SIDE_DIFFERENCE = 0.9
 """Factor on the difference between the logarithms of the two sides."""
 
@@ -96,23 +97,14 @@ class Person:
     is_man: bool
     is_discordant: bool
     worse_side: Side
-    binding: Vector
-    """Binding ratios that an average scan of this person would measure, in the order of `MEASURED`."""
+    binding: FloatArray
+    """Binding ratios that an average scan of this person would measure, shape (6,), in the order of `MEASURED`."""
 
 
 def draw_person(label: str, is_discordant: bool, ratio_scatter: float, rng: np.random.Generator) -> Person:
-    """A subject of class `label`; a discordant one has the binding of the other class.
+    """Draw a subject of class `label` from its own generator; a discordant one has the binding of the other class.
 
-    Parameters
-    ----------
-    label
-        `control` or `pd`.
-    is_discordant
-        Whether the binding ratios follow the law of the other class.
-    ratio_scatter
-        Standard deviation of the posterior/anterior ratio around its law.
-    rng
-        The subject's own generator.
+    `ratio_scatter`: standard deviation of the posterior/anterior ratio around its law.
     """
     law = LAWS[_OTHER[label] if is_discordant else label]
     age, is_man = _draw_age_and_sex(LAWS[label].demographics, rng)
@@ -124,19 +116,19 @@ def draw_person(label: str, is_discordant: bool, ratio_scatter: float, rng: np.r
     return Person(label, age, is_man, is_discordant, worse_side, np.column_stack([left, right]).ravel())
 
 
-def residual_covariance(law: BindingLaw) -> Vector:
-    """Covariance (4, 4) of the log values that age and sex leave unexplained: the law's own minus theirs."""
+def residual_covariance(law: BindingLaw) -> FloatArray:
+    """Return the covariance, shape (4, 4), of the log values that age and sex leave unexplained."""
     return _total_covariance(law) - _explained_covariance(law)
 
 
 def posterior_ratio(putamen: float, scatter: float, rng: np.random.Generator) -> float:
-    """Posterior over anterior binding ratio of a putamen whose binding ratio as a whole is `putamen`."""
+    """Draw the posterior over anterior binding ratio of a putamen whose binding ratio as a whole is `putamen`."""
     expected = _RATIO_LOWEST + _RATIO_RISE / (1 + np.exp((_RATIO_MIDDLE - putamen) / _RATIO_WIDTH))
     return float(np.clip(expected + scatter * rng.standard_normal(), *_RATIO_LIMITS))
 
 
 def _split_putamen(whole: float, ratio: float) -> tuple[float, float]:
-    """Anterior and posterior binding ratio with mean `whole` over the voxels and the given ratio."""
+    """Return anterior and posterior binding ratio with mean `whole` over the voxels and the given ratio."""
     anterior = whole / (ANTERIOR_SHARE + (1 - ANTERIOR_SHARE) * ratio)
     return anterior, ratio * anterior
 
@@ -149,10 +141,10 @@ def _draw_age_and_sex(demographics: Demographics, rng: np.random.Generator) -> t
 
 
 def _draw_binding(law: BindingLaw, age: float, is_man: bool, rng: np.random.Generator) -> list[float]:
-    """(better-side caudate, worse-side caudate, better putamen, worse putamen)."""
+    """Draw (better-side caudate, worse-side caudate, better putamen, worse putamen)."""
     covariance = residual_covariance(law)
     noise = SPREAD * np.linalg.cholesky(covariance) @ rng.standard_normal(4)
-    # A narrower log-normal law of the same mean has its median higher.
+    # A narrower log-normal law of the same mean has a higher median.
     recentred = np.asarray(law.log_means) + (1 - SPREAD**2) * np.diag(covariance) / 2
     per_decade, for_men = _log_effects(law)
     explained = per_decade * (age - law.demographics.mean_age) / 10 + for_men * (is_man - law.demographics.men)
@@ -164,21 +156,21 @@ def _draw_binding(law: BindingLaw, age: float, is_man: bool, rng: np.random.Gene
     return [float(value) for value in values]
 
 
-def _log_effects(law: BindingLaw) -> tuple[Vector, Vector]:
-    """Change of the log values (4,) per decade of age and for men: the change in units, over the mean."""
+def _log_effects(law: BindingLaw) -> tuple[FloatArray, FloatArray]:
+    """Return the change of the log values, shape (4,), per decade and for men: the change in units, over the mean."""
     means = np.exp(np.asarray(law.log_means) + np.square(law.log_sds) / 2)
     spread_out = [0, 0, 1, 1]  # caudate, caudate, putamen, putamen
     return np.asarray(law.per_decade)[spread_out] / means, np.asarray(law.for_men)[spread_out] / means
 
 
-def _explained_covariance(law: BindingLaw) -> Vector:
+def _explained_covariance(law: BindingLaw) -> FloatArray:
     people = law.demographics
     per_decade, for_men = _log_effects(law)
     by_age = (people.sd_age / 10) ** 2 * np.outer(per_decade, per_decade)
     return np.asarray(by_age + people.men * (1 - people.men) * np.outer(for_men, for_men))
 
 
-def _total_covariance(law: BindingLaw) -> Vector:
+def _total_covariance(law: BindingLaw) -> FloatArray:
     correlation = np.eye(4)
     correlation[np.triu_indices(4, 1)] = law.correlations
     correlation = np.maximum(correlation, correlation.T)

@@ -1,4 +1,4 @@
-"""The phantom cohort: simulated DaT SPECT scans that are as hard to tell apart as real ones."""
+"""Simulate the phantom cohort: DaT SPECT scans that are as hard to tell apart as real ones."""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,8 +10,9 @@ import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
+from datspect.arrays import FloatArray
 from datspect.cohort.kind import CohortKind
-from datspect.cohort.table import LABELS, Cohort, write_cohort
+from datspect.cohort.table import CONTROL, LABELS, PD, Cohort, write_cohort
 from datspect.imaging.quantification import measure_binding, peak_slice
 from datspect.imaging.regions import Regions, striatal_regions
 from datspect.imaging.volume import MNI_SHAPE, Volume, mni_affine
@@ -24,16 +25,16 @@ from datspect.phantom.binding import MEASURED, Person, draw_person
 from datspect.phantom.recovery import Recovery, head_recovery, mean_recovery
 from datspect.running.progress import progress
 
-# Streams of random numbers; each subject, site and calibration head has one of its own.
+# Streams of random numbers; each subject, site and calibration head has its own.
 _SUBJECT, _SITE, _CALIBRATION, _DISCORDANT = range(4)
 _N_CALIBRATION_HEADS = 24
 _VISIT = "SC"
-"""Screening, the visit of PPMI's first scan."""
+"""The screening visit, at which PPMI makes the first scan."""
 
 
 @dataclass(frozen=True)
 class Laboratory:
-    """All that subjects share."""
+    """What all subjects share."""
 
     params: PhantomParams
     undeformed: Activity
@@ -44,13 +45,17 @@ class Laboratory:
 
 @dataclass(frozen=True)
 class Simulation:
-    """One simulated scan and what is known about it."""
+    """One simulated scan and what is known about it.
+
+    true_binding : shape (6,), in the order of `MEASURED`
+    data : shape `MNI_SHAPE`
+    """
 
     scan_id: str
     subject_id: str
     person: Person
     acquisition: Acquisition
-    true_binding: NDArray[np.float64]
+    true_binding: FloatArray
     data: NDArray[np.int16]
 
 
@@ -75,14 +80,14 @@ def write_phantom_cohort(folder: Path, laboratory: Laboratory, n_jobs: int = -1)
 
 
 def cohort_members(params: PhantomParams) -> list[tuple[str, int]]:
-    """(label, index within the class) of every subject, shuffled: sorted by pseudonym, which is a seeded digest."""
-    sizes = {"control": params.n_control, "pd": params.n_pd}
+    """Return (label, index within the class) of every subject, shuffled: sorted by pseudonym, a seeded digest."""
+    sizes = {CONTROL: params.n_control, PD: params.n_pd}
     members = [(label, index) for label in LABELS for index in range(sizes[label])]
     return sorted(members, key=lambda member: pseudonym(params.seed, *member))
 
 
 def build_laboratory(params: PhantomParams, undeformed: Activity | None = None, n_jobs: int = -1) -> Laboratory:
-    """Sites, regions and recovery; `undeformed` spares reading the background anew."""
+    """Build sites, regions and recovery; `undeformed`, shape `MNI_SHAPE`, spares reading the background anew."""
     if undeformed is None:
         undeformed = read_background()
     sites = tuple(draw_site(f"site{i + 1:02d}", params, _rng(params, _SITE, i)) for i in range(params.n_sites))
@@ -96,14 +101,14 @@ def build_laboratory(params: PhantomParams, undeformed: Activity | None = None, 
 def _calibrate(
     params: PhantomParams, undeformed: Activity, sites: tuple[Site, ...], regions: Regions, index: int
 ) -> Recovery:
-    """Recovery of one sampled head by one sampled camera."""
+    """Return the recovery of one sampled head by one sampled camera."""
     rng = _rng(params, _CALIBRATION, index)
     head = build_head(draw_anatomy(params, rng), undeformed)
     return head_recovery(head, draw_acquisition(sites, rng), params.filter_fwhm_mm, regions)
 
 
 def simulate(laboratory: Laboratory, label: str, index: int) -> Simulation:
-    """Subject `index` of class `label`: a function of (parameters, label, index) alone."""
+    """Simulate subject `index` of class `label`: a function of (parameters, label, index) alone."""
     params = laboratory.params
     rng = _rng(params, _SUBJECT, LABELS.index(label), index)
     person = draw_person(label, is_discordant(params, label, index), params.posterior_ratio_sd, rng)
@@ -116,14 +121,14 @@ def simulate(laboratory: Laboratory, label: str, index: int) -> Simulation:
 
 
 def is_discordant(params: PhantomParams, label: str, index: int) -> bool:
-    """Whether the subject's binding follows the other class's law: every n-th one, from a seeded start."""
-    share = params.discordant_control if label == "control" else params.discordant_pd
+    """Return whether the subject's binding follows the other class's law: every n-th does, from a seeded start."""
+    share = params.discordant_control if label == CONTROL else params.discordant_pd
     start = _rng(params, _DISCORDANT, LABELS.index(label)).random()
     return int(start + share * (index + 1)) > int(start + share * index)
 
 
 def pseudonym(seed: int, label: str, index: int) -> str:
-    """Subject id that does not give the class away."""
+    """Return a subject id that does not give the class away."""
     return "P" + hashlib.sha256(f"{seed}/{label}/{index}".encode()).hexdigest()[:8]
 
 
@@ -134,7 +139,7 @@ def _rng(params: PhantomParams, *stream: int) -> np.random.Generator:
 def _write_subject(
     laboratory: Laboratory, label: str, index: int, folder: Path
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Simulate and write one scan; its rows of participants.tsv and of the truth."""
+    """Simulate and write one scan; return its rows of participants.tsv and of the truth."""
     simulation = simulate(laboratory, label, index)
     path = Path("volumes") / f"{simulation.scan_id}.nii"
     write_volume(folder / path, Volume(simulation.data, mni_affine()))
@@ -153,7 +158,7 @@ def _write_subject(
 
 
 def truth_row(simulation: Simulation, regions: Regions) -> dict[str, Any]:
-    """What is true about a scan and what it measures; binding ratios keyed `true_caudate_left`, `measured_...`."""
+    """Return what is true of a scan and what it measures; binding ratios keyed `true_caudate_left`, `measured_...`."""
     true = dict(zip(MEASURED, simulation.true_binding, strict=True))
     measured = measure_binding(simulation.data, regions)
     return {

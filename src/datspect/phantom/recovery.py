@@ -1,4 +1,4 @@
-"""True activity that gives wished-for measured binding ratios: partial volume described and undone.
+"""Find the true activity that gives wished-for measured binding ratios: describe partial volume and undo it.
 
 The measured ratios depend linearly on the true ones (a geometric transfer matrix; Rousset 1998, J Nucl Med 39:904).
 The matrix is averaged over sampled heads and cameras, so that a subject's own anatomy and camera still show.
@@ -7,38 +7,37 @@ The matrix is averaged over sampled heads and cameras, so that a subject's own a
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from datspect.arrays import FloatArray
 from datspect.imaging.regions import Regions, VoxelIndices
 from datspect.phantom.acquisition import Acquisition, blur
 from datspect.phantom.anatomy import Head
 from datspect.phantom.binding import MEASURED
 
-Vector = NDArray[np.float64]
 _BOX_MARGIN = 8
-"""Voxels added around the striatal box before it is blurred: 1.5 FWHM."""
+"""Voxels around the striatal box that are blurred with it: 1.5 FWHM."""
 
 
 @dataclass(frozen=True)
 class Recovery:
-    """measured = matrix @ true + offset, binding ratios in the order of `MEASURED`.
+    """A linear map, measured = matrix @ true + offset, of binding ratios in the order of `MEASURED`.
 
     matrix : shape (6, 6)
-    offset : shape (6,), what is measured when nothing is bound
+    offset : shape (6,), what a scan without any binding measures
     """
 
-    matrix: Vector
-    offset: Vector
+    matrix: FloatArray
+    offset: FloatArray
 
-    def true_binding(self, measured: Vector) -> Vector:
-        """True binding ratios (6,), none negative, that come closest to `measured`, shape (6,)."""
+    def true_binding(self, measured: FloatArray) -> FloatArray:
+        """Return true binding ratios, shape (6,), none negative, that come closest to `measured`, shape (6,)."""
         true, _ = nnls(self.matrix, measured - self.offset)
         return np.asarray(true, dtype=np.float64)
 
 
 def head_recovery(head: Head, acquisition: Acquisition, filter_fwhm_mm: float, regions: Regions) -> Recovery:
-    """Recovery of one head by one camera, without noise."""
+    """Return the recovery of one head by one camera, without noise."""
     fwhm_mm = float(np.hypot(acquisition.intrinsic_fwhm_mm, filter_fwhm_mm))
     base = blur(head.base, fwhm_mm)
     reference = float(base[regions.reference].mean(dtype=np.float64))
@@ -52,11 +51,11 @@ def head_recovery(head: Head, acquisition: Acquisition, filter_fwhm_mm: float, r
 
 
 def mean_recovery(recoveries: list[Recovery]) -> Recovery:
-    """The average of several."""
+    """Return the average of several."""
     matrices, offsets = zip(*((recovery.matrix, recovery.offset) for recovery in recoveries), strict=True)
     return Recovery(np.mean(matrices, axis=0), np.mean(offsets, axis=0))
 
 
 def _within(indices: VoxelIndices, box: tuple[slice, ...]) -> VoxelIndices:
-    """The same voxels counted from the corner of `box`."""
+    """Return the same voxels counted from the corner of `box`."""
     return VoxelIndices(*(axis - side.start for axis, side in zip(indices, box, strict=True)))

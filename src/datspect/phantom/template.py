@@ -1,4 +1,4 @@
-"""The mean phantom: what an ordinary DaT SPECT scan looks like, to compare real ones with."""
+"""Make the mean phantom, which looks like an ordinary DaT SPECT scan, to compare real ones with."""
 
 from functools import cache
 
@@ -19,10 +19,10 @@ TRUE_BINDING = {"caudate": 5.7, "putamen_anterior": 2.6, "putamen_posterior": 2.
 
 @cache
 def mean_phantom(z_offset_voxels: float = 0.0) -> Volume:
-    """The undeformed head with binding between that of controls and of PD, RAS+ on the MNI grid, float32.
+    """Return the undeformed head with binding between that of controls and of PD, shape `MNI_SHAPE`, RAS+, float32.
 
     Both sides are alike, and there is no noise; occipital grey matter is 1. Like a stored scan it lies
-    `z_offset_voxels` above MNI. Made once a process; not to be written to.
+    `z_offset_voxels` above MNI. All callers of a process share one array, which cannot be written to.
     """
     to_mni = mni_affine_of(mni_affine(), z_offset_voxels)
     anatomy = Anatomy(to_mni, striatal_structures(), striatal_box_slices(MNI_SHAPE, to_mni))

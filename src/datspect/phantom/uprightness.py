@@ -1,4 +1,4 @@
-"""Does a scan lie as its header says, and how far above MNI? Asked of the voxels alone."""
+"""Judge by the voxels alone whether a scan lies as its header says, and how far above MNI."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from datspect.imaging.volume import MNI_SHAPE, Volume
 from datspect.phantom.template import mean_phantom
 
 Flips = Literal["", "y", "z", "yz"]
-"""Axes along which the voxels run the wrong way; "" for none."""
+"""Axes along which voxels run the wrong way; "" for none."""
 
 FLIPS: tuple[Flips, ...] = ("", "y", "z", "yz")
 LARGEST_OFFSET = 14
-"""Voxels up and down over which the mean phantom is tried."""
+"""The mean phantom is moved by up to so many voxels up and down."""
 _BLOCK = 4
-"""Voxels along x and y that are averaged first; offsets are along z, which stays as it is."""
+"""So many voxels along x and y are averaged first; z stays as it is, since offsets are along z."""
 
 Slices = NDArray[np.float32]
 """Averages over blocks, shape (blocks of a slice, slices)."""
@@ -26,12 +26,12 @@ Slices = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Uprightness:
-    """How a scan lies, as far as its voxels can tell. Nothing here says anything about left and right.
+    """How a scan lies, as far as its voxels can tell; they say nothing about left and right.
 
     correlations : highest with the mean phantom over all offsets, for each of `FLIPS`
     best : the flips that make the scan most like the mean phantom; "" for a scan that lies as it should
-    margin : how far the best correlation is above the second
-    z_offset_voxels : how far above MNI the scan lies, once the best flips are undone; negative: below
+    margin : distance of the best correlation from the second
+    z_offset_voxels : height of the scan above MNI once the best flips are undone; negative: below
     """
 
     correlations: Mapping[Flips, float]
@@ -43,9 +43,9 @@ class Uprightness:
 def check_uprightness(volume_ras: Volume) -> Uprightness:
     """Compare a volume, RAS+ on the MNI grid, with the mean phantom: as it is, back to front, upside down, both.
 
-    Left and right cannot be told: the mean phantom is symmetric, as the uptake of the healthy is. A scan that lies
-    back to front for having been turned about the vertical axis looks like one that was flipped along y; flipped back,
-    it is upright and mirrored.
+    Left and right cannot be told: the mean phantom is symmetric, as is the uptake of the healthy. A scan that was
+    turned back to front about the vertical axis looks like one that was flipped along y; flipped back, it is upright
+    and mirrored.
     """
     slices = _block_means(volume_ras.data)
     found = {flips: _best_offset(_flipped_back(slices, flips), _template()) for flips in FLIPS}
@@ -56,7 +56,7 @@ def check_uprightness(volume_ras: Volume) -> Uprightness:
 
 
 def uprighted(volume: Volume, flips: Flips) -> Volume:
-    """The volume with its voxels flipped along `flips`, a view; the affine stays: it was right and they were not."""
+    """Return the volume with its voxels flipped along `flips`, a view; the affine was right and stays."""
     axes = tuple("xyz".index(axis) for axis in flips)
     return Volume(np.flip(volume.data, axes), volume.affine)
 
@@ -68,7 +68,7 @@ def _flipped_back(slices: Slices, flips: Flips) -> Slices:
 
 
 def _best_offset(slices: Slices, template: Slices) -> tuple[float, float]:
-    """Highest correlation over all vertical offsets, and its offset in voxels, between them by a parabola."""
+    """Return the highest correlation over all vertical offsets, and its offset in voxels, refined by a parabola."""
     correlations = _correlations(slices, template)
     peak = int(np.argmax(correlations[1:-1])) + 1
     below, top, above = correlations[peak - 1 : peak + 2]
@@ -78,7 +78,7 @@ def _best_offset(slices: Slices, template: Slices) -> tuple[float, float]:
 
 
 def _correlations(slices: Slices, template: Slices) -> NDArray[np.float64]:
-    """Pearson's r of a scan and the template moved by up to `LARGEST_OFFSET` slices down and up, where they overlap."""
+    """Return Pearson's r of a scan and the template moved by up to `LARGEST_OFFSET` slices, where they overlap."""
     offsets = np.arange(-LARGEST_OFFSET, LARGEST_OFFSET + 1)
     n_slices = slices.shape[1]
     count = len(slices) * (n_slices - np.abs(offsets))
@@ -90,7 +90,7 @@ def _correlations(slices: Slices, template: Slices) -> NDArray[np.float64]:
 
 
 def _moments(slices: Slices, offsets: NDArray[np.int_]) -> NDArray[np.float64]:
-    """Sums and sums of squares over the slices that overlap at each offset, shape (2, offsets)."""
+    """Return sums and sums of squares over the slices that overlap at each offset, shape (2, offsets)."""
     by_slice = np.stack([slices.sum(axis=0), (slices**2).sum(axis=0)]).astype(np.float64)
     up_to = np.concatenate([np.zeros((2, 1)), np.cumsum(by_slice, axis=1)], axis=1)
     return np.asarray(up_to[:, slices.shape[1] + np.minimum(0, offsets)] - up_to[:, np.maximum(0, offsets)])
@@ -102,7 +102,7 @@ def _template() -> Slices:
 
 
 def _block_means(data: NDArray[Any]) -> Slices:
-    """Means of blocks of `_BLOCK` x `_BLOCK` voxels in each slice, voxels at the far edges left out evenly."""
+    """Return means of blocks of `_BLOCK` x `_BLOCK` voxels in each slice; voxels at the edges are left out evenly."""
     across, along = _blocks_of_a_slice()
     spare = [(size - _BLOCK * blocks) // 2 for size, blocks in zip(MNI_SHAPE, (across, along), strict=False)]
     kept = data[spare[0] : spare[0] + _BLOCK * across, spare[1] : spare[1] + _BLOCK * along]

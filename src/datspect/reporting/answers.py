@@ -1,4 +1,6 @@
-"""What an answer of the final model is worth: how many are conclusive, and how often those are right."""
+"""Tables of what an answer of the final model is worth, and of what the leakage and chance checks found."""
+
+from collections.abc import Mapping
 
 from datspect.reporting.inputs import Record
 from datspect.reporting.markdown import markdown_table
@@ -6,7 +8,7 @@ from datspect.reporting.tables import with_interval
 
 
 def answers_table(final: Record, predictor: Record) -> str:
-    """Training role (out of fold) beside the holdout, which took no part in fitting any of it."""
+    """Return how many answers are conclusive and right: out of fold, and on the holdout, which is new to all of it."""
     role, holdout = predictor["training_role"], predictor["holdout_decisions"]
     rows = [["", "training role, out of fold (95 % interval)", "holdout (95 % interval)"]]
     for name, title in (
@@ -18,3 +20,11 @@ def answers_table(final: Record, predictor: Record) -> str:
     rows.append(["loss as the network gives it", "", with_interval(final["holdout"], "loss")])
     rows.append(["loss once calibrated", "", with_interval(predictor["holdout"], "loss")])
     return markdown_table(rows)
+
+
+def checks_table(checks: Mapping[str, Record]) -> str:
+    """Return name, finding and outcome of every check, those that did not pass first."""
+    rows = [["check", "passed", "finding"]]
+    for name, check in sorted(checks.items(), key=lambda item: (item[1]["passed"], item[0])):
+        rows.append([name.replace("_", " "), "yes" if check["passed"] else "NO", check["finding"]])
+    return markdown_table(rows, n_text_columns=3)

@@ -1,36 +1,30 @@
-"""The model card of one version: what it is, for what, how good on whom, and where it comes from."""
+"""Write the model card of one version: what it is, for what, how good on whom, and where it comes from."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from datspect.cohort.kind import CohortKind
-from datspect.evaluation.intervals import wilson_interval, with_bounds
-from datspect.reporting.groups import AGE_BANDS, UNKNOWN, people_table
-from datspect.reporting.markdown import escape, markdown_table
+from datspect.reporting.groups import (
+    GROUP_COLUMNS,
+    UNKNOWN,
+    by_age,
+    by_sex,
+    group_cells,
+    people_table,
+    with_predictions,
+)
+from datspect.reporting.markdown import markdown_table
+from datspect.reporting.origin import packages, short
 from datspect.reporting.page import html_page
-from datspect.reporting.tables import with_interval
+from datspect.reporting.rendering import Markdown, render
+from datspect.reporting.tables import ALL_MEASURES, with_interval
 
 FIGURE = "calibration.png"
 LEAST_SHOWN = 5
-"""Subjects of a group whose figures are shown; of fewer one could tell who was wrong."""
-
-_MEASURES = {
-    "accuracy": "accuracy",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "precision": "precision",
-    "roc_auc": "ROC AUC",
-    "pr_auc": "PR AUC",
-    "loss": "loss",
-    "brier": "Brier score",
-    "calibration_error": "calibration error",
-}
-_DIGEST_CHARACTERS = 16
+"""A group of fewer subjects shows no figures: they could tell who was wrong."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,24 +53,10 @@ class CardInputs:
         return CohortKind.of(self.metrics["cohort_kind"])
 
 
-class _Markup(str):
-    """Text that is Markdown already."""
-
-    __slots__ = ()
-
-
 def card_markdown(inputs: CardInputs) -> str:
-    """The card; its one picture is the link `FIGURE`. It names no subject and shows no single one."""
-    environment = Environment(
-        loader=PackageLoader("datspect.reporting"),
-        autoescape=False,  # noqa: S701  (Markdown, not HTML: `finalize` escapes)
-        finalize=lambda value: value if isinstance(value, _Markup) else escape(str(value)),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("card.md.j2").render(
+    """Return the card; its one picture is the link `FIGURE`. It names no subject and shows no single one."""
+    return render(
+        "card.md.j2",
         title=card_title(inputs),
         is_phantom=inputs.kind is CohortKind.PHANTOM,
         n_train=inputs.parts["n_train"],
@@ -91,19 +71,19 @@ def card_markdown(inputs: CardInputs) -> str:
         holdout_conclusive=with_interval(inputs.metrics["holdout_decisions"], "conclusive_accuracy") or "not known",
         least_shown=LEAST_SHOWN,
         looks=inputs.looks,
-        tables={name: _Markup(table) for name, table in _tables(inputs).items()},
-        figure=_Markup(FIGURE),
+        tables={name: Markdown(table) for name, table in _tables(inputs).items()},
+        figure=Markdown(FIGURE),
     )
 
 
 def card_page(inputs: CardInputs, calibration_png: bytes) -> str:
-    """The card as one HTML page that needs nothing beside it."""
+    """Return the card as one HTML page that needs nothing beside it."""
     banner = inputs.kind.banner
     return html_page(card_markdown(inputs), {FIGURE: calibration_png}, card_title(inputs), banner)
 
 
 def card_title(inputs: CardInputs) -> str:
-    """What the card is of; a phantom is called one."""
+    """Return the title of the card; it calls a phantom one."""
     return f"Model card: DaTscan SPECT, Parkinson's disease against control ({inputs.kind.caption})"
 
 
@@ -115,7 +95,7 @@ def _tables(inputs: CardInputs) -> dict[str, str]:
         "measures": markdown_table(
             [
                 ["test set", "value (95 % interval)"],
-                *([title, with_interval(inputs.metrics["holdout"], name)] for name, title in _MEASURES.items()),
+                *([title, with_interval(inputs.metrics["holdout"], name)] for name, title in ALL_MEASURES.items()),
             ]
         ),
         "groups": groups_table(inputs.subjects, inputs.predictions),
@@ -125,22 +105,14 @@ def _tables(inputs: CardInputs) -> dict[str, str]:
 
 
 def groups_table(subjects: pd.DataFrame, predictions: pd.DataFrame) -> str:
-    """Accuracy, sensitivity and specificity on the test set by sex, age band and site, with Wilson's intervals."""
-    columns = ["scan_id", "label", "prediction"]
-    table = predictions[columns].merge(subjects[["scan_id", "sex", "age", "site"]], on="scan_id", validate="one_to_one")
-    rows = [["group", "control", "PD", "accuracy", "sensitivity", "specificity"]]
-    rows += [[name, *_cells(group)] for name, group in _groups(table)]
-    return markdown_table(rows)
+    """Return accuracy, sensitivity and specificity on the test set by sex, age band and site."""
+    groups = _groups(with_predictions(subjects, predictions))
+    return markdown_table([GROUP_COLUMNS, *([name, *_cells(group)] for name, group in groups)])
 
 
 def _groups(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "all", table
-    for sex, group in table.groupby(table["sex"].replace("", UNKNOWN)):
-        yield f"sex: {sex}", group
-    for name, (low, high) in AGE_BANDS.items():
-        yield f"age: {name}", table[(table["age"] >= low) & (table["age"] < high)]
-    if table["age"].isna().any():
-        yield f"age: {UNKNOWN}", table[table["age"].isna()]
+    yield from ((name, table[inside]) for name, inside in (*by_sex(table), *by_age(table)))
     sites = table["site"].replace("", UNKNOWN)
     sizes = sites.value_counts()
     for site in sorted(sizes.index[sizes >= LEAST_SHOWN]):
@@ -153,16 +125,7 @@ def _groups(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 def _cells(group: pd.DataFrame) -> list[str]:
     if len(group) < LEAST_SHOWN:
         return [f"fewer than {LEAST_SHOWN}" if len(group) else "0", "", "", "", ""]
-    right, is_pd = group["prediction"] == group["label"], group["label"] == "pd"
-    counts = [str(int((~is_pd).sum())), str(int(is_pd.sum()))]
-    return [*counts, *(_proportion(right[inside]) for inside in (np.full(len(group), True), is_pd, ~is_pd))]
-
-
-def _proportion(right: "pd.Series[bool]") -> str:
-    n, n_right = len(right), int(right.sum())
-    if n < LEAST_SHOWN:
-        return ""
-    return with_interval(with_bounds("p", n_right / n, wilson_interval(n_right, n)), "p")
+    return group_cells(group, LEAST_SHOWN)
 
 
 def _provenance(inputs: CardInputs) -> str:
@@ -176,16 +139,16 @@ def _provenance(inputs: CardInputs) -> str:
         ["files changed and not committed then", ", ".join(changed) or "none"],
         ["cohort", f"{run['cohort']['kind']}, {run['cohort']['n']} scans"],
         *(
-            [name, str(run[key])[:_DIGEST_CHARACTERS]]
+            [name, short(run[key])]
             for name, key in (("code", "code_sha256"), ("parameters", "params_sha256"), ("data read", "data_sha256"))
         ),
         ["trained", _trained(run)],
         ["weights that training began with", str(run["features"]["backbone_source"])],
-        ["digest of these weights", str(run["features"]["backbone_tensor_digest"])[:_DIGEST_CHARACTERS]],
+        ["digest of these weights", short(run["features"]["backbone_tensor_digest"])],
         ["parameters from", str(run["tags"].get("datspect.parameters_from", "params.yaml"))],
         ["training began", str(run["started"])],
         ["MLflow run", str(run["mlflow"]["run_id"])],
-        ["packages", ", ".join(f"{name} {release}" for name, release in sorted(run["releases"].items()))],
+        ["packages", packages(run)],
     ]
     return markdown_table([[str(cell) for cell in row] for row in rows], 2)
 

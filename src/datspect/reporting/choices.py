@@ -1,4 +1,4 @@
-"""What the paper fixes, what it leaves open, and what was chosen here."""
+"""The table of what the paper fixes, what it leaves open, and what was chosen here."""
 
 import numpy as np
 
@@ -16,7 +16,7 @@ _NOT_STATED = "not stated"
 
 
 def choices_table(inputs: Inputs) -> str:
-    """The protocol by item: paper, here."""
+    """Return the protocol by item: paper, here."""
     rows = [
         ["item", "paper", "here"],
         *_cohort_and_image(inputs),

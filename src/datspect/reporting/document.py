@@ -1,18 +1,15 @@
-"""The report as Markdown, the one source of both its forms."""
+"""Write the report as Markdown, the one source of both its forms."""
 
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from datspect.cohort.kind import CohortKind
 from datspect.cohort.table import targets
 from datspect.reporting import groups, paper
-from datspect.reporting.answers import answers_table
-from datspect.reporting.checks import checks_table
+from datspect.reporting.answers import answers_table, checks_table
 from datspect.reporting.choices import choices_table
 from datspect.reporting.inputs import Inputs
-from datspect.reporting.markdown import escape
 from datspect.reporting.origin import DIGEST_CHARACTERS, materials_table, runs_table
+from datspect.reporting.rendering import Markdown, render
 from datspect.reporting.summary import summary
 from datspect.reporting.tables import (
     baseline_measures,
@@ -29,49 +26,34 @@ FIGURE_FOLDER = "figures"
 SUBJECT = "DaTscan SPECT, Parkinson's disease against control"
 
 
-class _Markup(str):
-    """Text that is Markdown already; all other text is escaped where the template shows it."""
-
-    __slots__ = ()
-
-
 def report_title(inputs: Inputs) -> str:
-    """What the report is of; a phantom is called one."""
+    """Return the title of the report; it calls a phantom one."""
     return f"{inputs.kind.caption}: {SUBJECT}"
 
 
 def report_markdown(inputs: Inputs, contact_sheet: str) -> str:
-    """The whole report.
+    """Return the whole report.
 
-    Images are links relative to its folder: those in `FIGURE_FOLDER`, those that the stages before left beside it, and
+    Images are links relative to its folder: those in `FIGURE_FOLDER`, those that earlier stages left beside it, and
     `contact_sheet`.
     """
-    environment = Environment(
-        loader=PackageLoader("datspect.reporting"),
-        autoescape=False,  # noqa: S701  (Markdown, not HTML: `finalize` escapes)
-        finalize=lambda value: value if isinstance(value, _Markup) else escape(str(value)),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    tables = {name: _Markup(table) for name, table in _tables(inputs).items()}
-    return environment.get_template("report.md.j2").render(
+    return render(
+        "report.md.j2",
         title=report_title(inputs),
-        heading=_Markup(heading(inputs.kind)),
+        heading=Markdown(heading(inputs.kind)),
         is_phantom=inputs.kind is CohortKind.PHANTOM,
         summary=summary(inputs),
         tuning_note=tuning_note(inputs.cv_metrics),
         tuned=_tuned(inputs),
         remarks=paper.REMARKS,
-        tables=tables,
-        contact_sheet=_Markup(contact_sheet),
+        tables={name: Markdown(table) for name, table in _tables(inputs).items()},
+        contact_sheet=Markdown(contact_sheet),
         **_facts(inputs),
     )
 
 
 def _tables(inputs: Inputs) -> dict[str, str]:
-    """Every table of the report, by the name under which the template asks for it."""
+    """Return every table of the report, by the name under which the template asks for it."""
     subjects, predictions = inputs.subjects, inputs.out_of_fold.network
     baselines = inputs.baseline_metrics
     return {
@@ -96,7 +78,7 @@ def _tables(inputs: Inputs) -> dict[str, str]:
 
 
 def _tuned(inputs: Inputs) -> str:
-    """Of network and simpler models, which were tuned, and whom that favours."""
+    """Return which of network and simpler models were tuned, and whom that favours."""
     origin = inputs.cv_metrics.get("parameters_from")
     if origin is None:
         return "Nothing was tuned."
@@ -109,7 +91,7 @@ def _tuned(inputs: Inputs) -> str:
 
 
 def _facts(inputs: Inputs) -> dict[str, Any]:
-    """Numbers that the sentences of the template hold."""
+    """Return the numbers that the sentences of the template hold."""
     predictions = inputs.out_of_fold.network
     return {
         "n_folds": len(inputs.table_1),

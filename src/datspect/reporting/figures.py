@@ -1,4 +1,4 @@
-"""The figures that only the report has: all models in one picture, and calibration."""
+"""Draw the figures that only the report has: all models in one picture, and calibration."""
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -11,7 +11,7 @@ from datspect.reporting.tables import baseline_name, ordered_baselines
 
 
 def report_figures(inputs: Inputs) -> dict[str, Figure]:
-    """Figures by file name without ending."""
+    """Return figures by file name without ending."""
     title, baselines = inputs.kind.caption, inputs.baseline_metrics
     return {
         "models_out_of_fold": _comparison(

@@ -1,4 +1,4 @@
-"""What the report is composed of."""
+"""What the report is made of."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that the stages wrote, as read; each field is named after its file, formats as there."""
+    """All that the stages wrote, as read; each field has the name and the format of its file."""
 
     params: ReportParams
     cohort: Record
@@ -56,5 +56,5 @@ class Inputs:
 
     @property
     def kind(self) -> CohortKind:
-        """Of what kind the cohort is; anything not called real is a phantom."""
+        """The kind of the cohort; anything not called real is a phantom."""
         return CohortKind.of(self.cohort["kind"])

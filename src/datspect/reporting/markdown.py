@@ -1,4 +1,4 @@
-"""Text and tables as Markdown; whatever comes from data stays text."""
+"""Write text and tables as Markdown, in which text from data stays text."""
 
 import re
 from collections.abc import Sequence
@@ -7,14 +7,14 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<|&~$])")
 
 
 def escape(text: str) -> str:
-    """`text` on one line, every character that Markdown or HTML would read as markup taken literally."""
+    """Return `text` on one line, every character that Markdown or HTML would read as markup taken literally."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
 def markdown_table(rows: Sequence[Sequence[str]], n_text_columns: int = 1) -> str:
-    """A table whose first row is its head; cells are plain text and are escaped here.
+    """Return a table whose first row is its head; cells are plain text and are escaped here.
 
-    The first `n_text_columns` columns stand to the left, the others, numbers, to the right.
+    The first `n_text_columns` columns are aligned to the left, the others, numbers, to the right.
     """
     cells = [[escape(cell) for cell in row] for row in rows]
     widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]

@@ -1,14 +1,14 @@
-"""Where the results of the report come from."""
+"""Tables of where the results of the report come from."""
 
 from datspect.reporting.inputs import Inputs, Record
 from datspect.reporting.markdown import markdown_table
 
 DIGEST_CHARACTERS = 16
-"""Digests are cut to this many; whole ones are in the files."""
+"""Shown digests are cut to so many; whole ones are in the files."""
 
 
 def runs_table(inputs: Inputs) -> str:
-    """Commit, time, digests and MLflow run of both training stages."""
+    """Return commit, time, digests and MLflow run of both training stages."""
     runs = (inputs.cv_run, inputs.final_run)
     rows = [
         ["item", "cross-validation", "final model"],
@@ -31,7 +31,7 @@ def runs_table(inputs: Inputs) -> str:
 
 
 def materials_table(inputs: Inputs) -> str:
-    """Cohort, backbone weights and the releases of the main packages."""
+    """Return cohort, backbone weights and the releases of the main packages."""
     cohort, features = inputs.cohort, inputs.cv_run["features"]
     rows = [
         ["item", "value"],
@@ -41,14 +41,19 @@ def materials_table(inputs: Inputs) -> str:
         ["weights from", features["backbone_source"]],
         ["weights digest", short(features["backbone_tensor_digest"])],
         ["precision of the features", features["precision"]],
-        ["packages", ", ".join(f"{name} {release}" for name, release in sorted(inputs.cv_run["releases"].items()))],
+        ["packages", packages(inputs.cv_run)],
     ]
     return markdown_table([[str(cell) for cell in row] for row in rows], n_text_columns=2)
 
 
 def short(digest: str) -> str:
-    """The first `DIGEST_CHARACTERS` of a digest."""
+    """Return the first `DIGEST_CHARACTERS` of a digest."""
     return str(digest)[:DIGEST_CHARACTERS]
+
+
+def packages(run: Record) -> str:
+    """Return the releases of the packages that a run used."""
+    return ", ".join(f"{name} {release}" for name, release in sorted(run["releases"].items()))
 
 
 def _commit(git: Record) -> str:

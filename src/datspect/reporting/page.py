@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing beside it: no script, no link to a resource, images inside."""
+"""Make the report into one HTML page that needs nothing beside it: no script, no link to a resource, images inside."""
 
 import base64
 import re
@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from datspect.errors import CohortError
+from datspect.reporting.rendering import render
 
 
 @dataclass(frozen=True)
@@ -22,21 +22,15 @@ class Entry:
 
 
 def image_links(markdown: str) -> list[str]:
-    """Where the images of the report lie, as it names them."""
+    """Return the links under which the report names its images."""
     return [str(image.attrs["src"]) for image in _images(_parser().parse(markdown))]
 
 
 def html_page(markdown: str, images: Mapping[str, bytes], title: str, banner: str) -> str:
-    """The report as a page.
+    """Return the report as a page.
 
-    Parameters
-    ----------
-    images
-        PNG files by the link under which `markdown` names them.
-    title
-        Plain text, for the window.
-    banner
-        Plain text that stays in sight, or nothing.
+    `images`: PNG files by the link under which `markdown` names them. `title`: plain text, for the window. `banner`:
+    plain text that stays in sight, or nothing.
 
     Raises
     ------
@@ -49,13 +43,11 @@ def html_page(markdown: str, images: Mapping[str, bytes], title: str, banner: st
     contents = _anchor(tokens)
     first = next((i for i, token in enumerate(tokens) if _is_section(token)), len(tokens))
     intro, body = (parser.renderer.render(part, parser.options, {}) for part in (tokens[:first], tokens[first:]))
-    environment = Environment(loader=PackageLoader("datspect.reporting"), autoescape=True, undefined=StrictUndefined)
-    page = environment.get_template("page.html.j2")
-    return page.render(title=title, banner=banner, contents=contents, intro=intro, body=body)
+    return render("page.html.j2", title=title, banner=banner, contents=contents, intro=intro, body=body)
 
 
 def _parser() -> MarkdownIt:
-    """CommonMark with tables; HTML in the source stays text."""
+    """Return a parser of CommonMark with tables; HTML in the source stays text."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     parser.add_render_rule("table_open", lambda *_: '<div class="table"><table>\n')
     parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
@@ -76,7 +68,7 @@ def _embed(tokens: Sequence[Token], images: Mapping[str, bytes]) -> None:
 
 
 def _make_figures(tokens: Sequence[Token]) -> None:
-    """A paragraph that begins with an image becomes a figure, the emphasised text below it its caption."""
+    """Make every paragraph that begins with an image a figure, and the emphasised text below it its caption."""
     for opening, inline, closing in zip(tokens, tokens[1:], tokens[2:], strict=False):
         children = inline.children or []
         if opening.type == "paragraph_open" and children and children[0].type == "image":
@@ -87,7 +79,7 @@ def _make_figures(tokens: Sequence[Token]) -> None:
 
 
 def _anchor(tokens: Sequence[Token]) -> list[Entry]:
-    """Give every section an anchor; returns the table of contents."""
+    """Give every section an anchor; return the table of contents."""
     contents = []
     for opening, inline in pairwise(tokens):
         if _is_section(opening):

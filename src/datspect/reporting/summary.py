@@ -1,29 +1,30 @@
-"""The report in a few sentences, every number taken from the metrics."""
+"""Sum the report up in a few sentences; every number comes from the metrics."""
 
 from datspect.cohort.kind import CohortKind
+from datspect.cohort.table import targets
 from datspect.reporting import paper
 from datspect.reporting.inputs import Inputs
 from datspect.reporting.tables import baseline_name, tuning_note, with_interval
 
-CONTROLS = ("age_sex",)
-"""Baselines that are to fail: they are no rivals of the network."""
+NO_RIVALS = ("age_sex",)
+"""Baselines that must fail: they do not compete with the network."""
 
 
 def summary(inputs: Inputs) -> list[str]:
-    """Sentences: what was done, how well it went, against what, and whether the checks passed."""
+    """Return sentences: what was done, how well it went, against what, and whether the checks passed."""
     tuned = [note] if (note := tuning_note(inputs.cv_metrics)) else []
     return [_what_was_done(inputs), _how_well(inputs), *tuned, *_against_baselines(inputs), _checks(inputs)]
 
 
 def _what_was_done(inputs: Inputs) -> str:
-    labels = inputs.subjects["label"]
+    n, n_pd = len(inputs.subjects), targets(inputs.subjects["label"]).sum()
     scans = "simulated scans" if inputs.kind is CohortKind.PHANTOM else "scans"
     slices = ", ".join(map(str, inputs.params.preprocess.slices))
     return (
-        f"{len(labels)} {scans} ({(labels == 'pd').sum()} PD, {(labels == 'control').sum()} control) were classified "
-        f"from axial slices {slices}: {inputs.cv_run['features']['architecture']}, kept frozen, turns them into "
-        f"features, and a small head learns from these, in {len(inputs.table_1)}-fold cross-validation and once more "
-        f"for a holdout of {inputs.final_metrics['holdout']['n']}."
+        f"{n} {scans} ({n_pd} PD, {n - n_pd} control) were classified from axial slices {slices}: "
+        f"{inputs.cv_run['features']['architecture']}, kept frozen, turns them into features, and a small head learns "
+        f"from these, in {len(inputs.table_1)}-fold cross-validation and once more for a holdout of "
+        f"{inputs.final_metrics['holdout']['n']}."
     )
 
 
@@ -38,8 +39,8 @@ def _how_well(inputs: Inputs) -> str:
 
 
 def _against_baselines(inputs: Inputs) -> list[str]:
-    """The best rival by out-of-fold accuracy, if there is any."""
-    rivals = {k: m for k, m in inputs.baseline_metrics["out_of_fold"].items() if k not in CONTROLS}
+    """Return a sentence on the best rival by out-of-fold accuracy, if there is any."""
+    rivals = {k: m for k, m in inputs.baseline_metrics["out_of_fold"].items() if k not in NO_RIVALS}
     if not rivals:
         return []
     best = max(rivals, key=lambda key: (rivals[key]["accuracy"], key))

@@ -1,4 +1,4 @@
-"""The tables of results, the paper's figures beside them, as Markdown that reads well in a terminal too."""
+"""Tables of results beside the paper's, as Markdown that reads well in a terminal too."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,6 +7,7 @@ import pandas as pd
 
 from datspect.cohort.kind import CohortKind
 from datspect.evaluation.intervals import wilson_interval, with_bounds
+from datspect.evaluation.metrics import TABLE_1_MEASURES, ConfusionCounts
 from datspect.reporting import paper
 from datspect.reporting.markdown import escape, markdown_table
 
@@ -17,16 +18,8 @@ BASELINES = {
     "feature_logistic_regression": "logistic regression on features",
     "age_sex": "age and sex only (control)",
 }
-"""Names of the baselines as they are shown, in this order."""
-
-_TABLE_1_COLUMNS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
-_COUNTS = {
-    "true_positive": "true positive",
-    "false_positive": "false positive",
-    "true_negative": "true negative",
-    "false_negative": "false negative",
-}
-_MEASURES = {
+"""Shown names of the baselines, in the order of the tables."""
+MEASURES = {
     "accuracy": "accuracy",
     "sensitivity": "sensitivity",
     "specificity": "specificity",
@@ -35,32 +28,44 @@ _MEASURES = {
     "pr_auc": "PR AUC",
     "loss": "loss",
 }
-_MORE_MEASURES = {"brier": "Brier score", "calibration_error": "calibration error"}
+"""Shown names of the measures of Table 2."""
+ALL_MEASURES = MEASURES | {"brier": "Brier score", "calibration_error": "calibration error"}
+
+_COUNTS = {
+    "true_positive": "true positive",
+    "false_positive": "false positive",
+    "true_negative": "true negative",
+    "false_negative": "false negative",
+}
 _INTERVAL = "(95 % interval)"
 
 Metrics = Mapping[str, Any]
 
 
 def heading(cohort_kind: str) -> str:
-    """What the numbers are of; a phantom's are never called anything else."""
+    """Return a line on the cohort of the numbers; those of a phantom are never called anything else."""
     if banner := CohortKind.of(cohort_kind).banner:
         return f"**{banner}.** The paper's columns are of 659 PPMI subjects."
     return "Cohort of real scans. The paper's columns are of 659 PPMI subjects."
 
 
 def baseline_name(key: str) -> str:
-    """What a baseline is called in tables and figures."""
+    """Return the name of a baseline in tables and figures."""
     return BASELINES.get(key, key.replace("_", " "))
 
 
 def ordered_baselines(keys: Sequence[str]) -> list[str]:
-    """`keys` in the order of `BASELINES`, unknown ones behind by name."""
+    """Return `keys` in the order of `BASELINES`, then unknown ones by name."""
     known = list(BASELINES)
     return sorted(keys, key=lambda key: (known.index(key) if key in known else len(known), key))
 
 
 def with_interval(metrics: Metrics, name: str, *, signed: bool = False) -> str:
-    """`0.9408 (0.9201 to 0.9564)`; without bounds the number alone, without the number nothing."""
+    """Return a measure with its bounds; without bounds the number alone, without the number "".
+
+    >>> with_interval({"accuracy": 0.9408, "accuracy_low": 0.9201, "accuracy_high": 0.9564}, "accuracy")
+    '0.9408 (0.9201 to 0.9564)'
+    """
     if name not in metrics:
         return ""
     form = "+.4f" if signed else ".4f"
@@ -71,50 +76,50 @@ def with_interval(metrics: Metrics, name: str, *, signed: bool = False) -> str:
 
 
 def table_1(table: pd.DataFrame, metrics: Metrics) -> str:
-    """Table 1: every fold's last epoch, the weighted means and the standard deviations, beside the paper's.
+    """Return Table 1: every fold's last epoch, the weighted means and the standard deviations, beside the paper's.
 
-    `table`: columns fold, n_validation and the four measures; `metrics`: what the cv stage wrote.
+    `table`: columns fold, n_validation and the four measures; `metrics`: those of stage `cv`.
     """
     names = ("train loss", "train acc", "val loss", "val acc")
     rows = [["fold", "n", *names, *(f"paper {name}" for name in names)]]
     for index, fold in table.iterrows():
         position = int(str(index))
         published = paper.TABLE_1[position] if len(table) == len(paper.TABLE_1) else (None,) * 4
-        own = [fold[column] for column in _TABLE_1_COLUMNS]
+        own = [fold[column] for column in TABLE_1_MEASURES]
         rows.append([f"{fold['fold']:.0f}", f"{fold['n_validation']:.0f}", *_numbers(own), *_numbers(published)])
     summary = metrics["cv"]
-    means = [summary[f"{column}_mean"] for column in _TABLE_1_COLUMNS]
-    sds = [summary[f"{column}_sd"] for column in _TABLE_1_COLUMNS]
-    paper_means = [paper.TABLE_1_MEAN[column] for column in _TABLE_1_COLUMNS]
-    paper_sds = [paper.TABLE_1_SD.get(column) for column in _TABLE_1_COLUMNS]
+    means = [summary[f"{column}_mean"] for column in TABLE_1_MEASURES]
+    sds = [summary[f"{column}_sd"] for column in TABLE_1_MEASURES]
+    paper_means = [paper.TABLE_1_MEAN[column] for column in TABLE_1_MEASURES]
+    paper_sds = [paper.TABLE_1_SD.get(column) for column in TABLE_1_MEASURES]
     rows.append(["mean", f"{table['n_validation'].sum():.0f}", *_numbers(means), *_numbers(paper_means)])
     rows.append(["sd", "", *_numbers(sds), *_numbers(paper_sds)])
     return markdown_table(rows)
 
 
 def tuning_note(cv_metrics: Metrics) -> str:
-    """What a reader of Table 1 must know if the parameters came from a study; else nothing. Plain text."""
+    """Return what a reader of Table 1 must know if the parameters came from a study; else "". Plain text."""
     return str(cv_metrics["parameters_from"]["note"]) if "parameters_from" in cv_metrics else ""
 
 
 def table_2(metrics: Metrics) -> str:
-    """Table 2: the holdout, beside the paper's, whose intervals of proportions follow from its counts."""
+    """Return Table 2: the holdout, beside the paper's, whose intervals of proportions follow from its counts."""
     holdout = metrics["holdout"]
     rows = [["holdout", f"here {_INTERVAL}", f"paper {_INTERVAL}"], ["n", f"{holdout['n']}", f"{paper.TABLE_2['n']}"]]
     for key, name in _COUNTS.items():
         rows.append([name, f"{holdout[key]}", f"{paper.TABLE_2[key]}"])
     published = _paper_with_bounds()
-    for key, name in _MEASURES.items():
+    for key, name in MEASURES.items():
         rows.append([name, with_interval(holdout, key), with_interval(published, key)])
     return markdown_table(rows)
 
 
 def measures_table(cv_metrics: Metrics, final_metrics: Metrics) -> str:
-    """Every measure, out of fold and on the holdout."""
+    """Return every measure, out of fold and on the holdout."""
     out_of_fold, holdout = cv_metrics["out_of_fold"], final_metrics["holdout"]
     rows = [["measure", f"out of fold {_INTERVAL}", f"holdout {_INTERVAL}"]]
     rows += [[name, f"{out_of_fold[key]}", f"{holdout[key]}"] for key, name in ({"n": "n"} | _COUNTS).items()]
-    for key, name in (_MEASURES | _MORE_MEASURES).items():
+    for key, name in ALL_MEASURES.items():
         rows.append([name, with_interval(out_of_fold, key), with_interval(holdout, key)])
         if key == "roc_auc":
             rows.append(["ROC AUC, mean ± sd over folds", _fold_auc(cv_metrics["cv"]), ""])
@@ -122,7 +127,7 @@ def measures_table(cv_metrics: Metrics, final_metrics: Metrics) -> str:
 
 
 def baselines_in_brief(cv_metrics: Metrics, baselines: Metrics) -> str:
-    """Network and baselines out of fold: accuracy, ROC AUC and the difference in accuracy."""
+    """Return network and baselines out of fold: accuracy, ROC AUC and the difference in accuracy."""
     rows = [
         [
             "out of fold, pooled",
@@ -140,9 +145,9 @@ def baselines_in_brief(cv_metrics: Metrics, baselines: Metrics) -> str:
 
 
 def baseline_measures(network: Metrics, baselines: Mapping[str, Metrics]) -> str:
-    """Network and baselines on the same subjects: proportions and the area under the ROC curve."""
+    """Return network and baselines on the same subjects: proportions and the area under the ROC curve."""
     measures = ("accuracy", "sensitivity", "specificity", "roc_auc")
-    rows = [["model", *(_MEASURES[name] for name in measures)]]
+    rows = [["model", *(MEASURES[name] for name in measures)]]
     models = [("network", network), *((baseline_name(key), baselines[key]) for key in ordered_baselines([*baselines]))]
     for name, metrics in models:
         rows.append([name, *(with_interval(metrics, measure) for measure in measures)])
@@ -150,7 +155,7 @@ def baseline_measures(network: Metrics, baselines: Mapping[str, Metrics]) -> str
 
 
 def out_of_fold_differences(baselines: Mapping[str, Metrics]) -> str:
-    """Network minus each baseline on the same folds."""
+    """Return network minus each baseline on the same folds."""
     rows = [["network minus", f"accuracy {_INTERVAL}", f"ROC AUC {_INTERVAL}", f"loss {_INTERVAL}"]]
     for key in ordered_baselines([*baselines]):
         differences = baselines[key]["network_minus_this"]
@@ -160,7 +165,7 @@ def out_of_fold_differences(baselines: Mapping[str, Metrics]) -> str:
 
 
 def holdout_differences(baselines: Mapping[str, Metrics]) -> str:
-    """Network minus each baseline on the holdout, with McNemar's and DeLong's tests."""
+    """Return network minus each baseline on the holdout, with McNemar's and DeLong's tests."""
     rows = [["network minus", "accuracy", "only network right", "only other right", "p", "ROC AUC", "p"]]
     for key in ordered_baselines([*baselines]):
         differences = baselines[key]["network_minus_this"]
@@ -179,12 +184,12 @@ def holdout_differences(baselines: Mapping[str, Metrics]) -> str:
 
 
 def p_value(p: float) -> str:
-    """Four decimals, never 0.0000."""
+    """Return p with four decimals, never 0.0000."""
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
 def both_tables(table: pd.DataFrame, cv_metrics: Metrics, final_metrics: Metrics, baselines: Metrics) -> str:
-    """Tables 1 and 2 and the baselines in brief, with headings and the paper's inconsistencies."""
+    """Return Tables 1 and 2 and the baselines in brief, with headings and the paper's inconsistencies."""
     remarks = "\n".join(f"- {remark}" for remark in paper.REMARKS)
     return "\n\n".join(
         [
@@ -213,18 +218,10 @@ def _fold_auc(summary: Metrics) -> str:
 
 
 def _paper_with_bounds() -> dict[str, float]:
-    counts = paper.TABLE_2
-    tp, fp = int(counts["true_positive"]), int(counts["false_positive"])
-    tn, fn = int(counts["true_negative"]), int(counts["false_negative"])
-    proportions = {
-        "accuracy": (tp + tn, tp + fp + tn + fn),
-        "sensitivity": (tp, tp + fn),
-        "specificity": (tn, tn + fp),
-        "precision": (tp, tp + fp),
-    }
-    published: dict[str, float] = dict(counts)
-    for name, (successes, trials) in proportions.items():
-        published |= with_bounds(name, counts[name], wilson_interval(successes, trials))
+    published: dict[str, float] = dict(paper.TABLE_2)
+    counts = ConfusionCounts(**{name: int(published[name]) for name in _COUNTS})
+    for name, (successes, trials) in counts.proportions().items():
+        published |= with_bounds(name, published[name], wilson_interval(successes, trials))
     return published
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from datspect.errors import CohortError
-from datspect.io.atomic import replacing
+from datspect.io.atomic import write_text
 from datspect.io.png import write_figure
 from datspect.io.tables import read_json, read_table
 from datspect.params.base import PARAMS_PATH, read_params
@@ -48,8 +48,8 @@ def main(images_folder: Path, splits_path: Path, reports_folder: Path, params_pa
     markdown = report_markdown(inputs, contact_sheet)
     images = {link: (reports_folder / link).read_bytes() for link in image_links(markdown)}
     banner = inputs.kind.banner
-    _write_text(reports_folder / "report.md", markdown)
-    _write_text(reports_folder / "report.html", html_page(markdown, images, report_title(inputs), banner))
+    write_text(reports_folder / "report.md", markdown)
+    write_text(reports_folder / "report.html", html_page(markdown, images, report_title(inputs), banner))
     log.info("%s (%s)", reports_folder / "report.html", inputs.kind.caption)
 
 
@@ -125,11 +125,6 @@ def _check_unity(inputs: Inputs) -> None:
         if len(set(found.values())) > 1:
             listed = ", ".join(f"{name} {value}" for name, value in found.items())
             raise CohortError(f"the reports are not of one cohort, its {what} differs: {listed}; run dvc repro")
-
-
-def _write_text(path: Path, text: str) -> None:
-    with replacing(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

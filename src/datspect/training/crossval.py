@@ -9,7 +9,7 @@ from scipy.special import expit
 from tqdm import tqdm
 
 from datspect.arrays import BoolArray, FloatArray, IntArray
-from datspect.evaluation.metrics import weighted_mean_and_sd
+from datspect.evaluation.metrics import TABLE_1_MEASURES, weighted_mean_and_sd
 from datspect.modeling.heads import FittedHead, Head, logits
 from datspect.modeling.schedules import learning_rates
 from datspect.modeling.stack import fit_heads, heads_after
@@ -18,7 +18,6 @@ from datspect.running.progress import progress
 from datspect.training.splitting import NO_FOLD
 
 FINAL_HEAD = "final"
-TABLE_1_MEASURES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
 # Keeps the seeds of cross-validation, development, final and nested heads apart.
 _CV, _DEV, _FINAL, _OUTER = 0, 1, 2, 3
