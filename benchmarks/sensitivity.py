@@ -60,7 +60,7 @@ def main() -> None:
     results: dict[str, Any] = read_json(arguments.results) if arguments.results.is_file() else {}
     wanted = [v for v in (*REPEATS, *CHOICES) if arguments.only is None or v.name in arguments.only]
     if arguments.quick:
-        results, wanted = {}, [replace(REPEATS[0], settings={"training.epochs": "3"})]
+        results, wanted = {}, [replace(REPEATS[0], settings={"training.epochs": "8"})]
     for variant in progress(wanted, total=len(wanted), what="variants", unit="variants"):
         results[variant.name] = run(variant)
         if not arguments.quick:
