@@ -59,7 +59,7 @@ def main() -> None:
         name: crossval.probabilities(scores(data, feature_bank(params, precision, random=random), data.targets, params))
         for name, precision, random in BACKBONES
     }
-    metrics = {f"{name}, here": binary_metrics(data.targets, found) for name, found in probabilities.items()}
+    metrics = {name: binary_metrics(data.targets, found) for name, found in probabilities.items()}
     metrics["network, stage `cv`"] = read_json(Path("reports/cv/metrics.json"))["out_of_fold"]
     baselines = read_json(Path("reports/baselines/metrics.json"))["out_of_fold"]
     metrics["putamen-SBR threshold, stage `baselines`"] = baselines["putamen_sbr_threshold"]

@@ -118,8 +118,7 @@ def parts(results: Mapping[str, Any]) -> list[str]:
         *([f"Not run yet: {'; '.join(not_run)}."] if not_run else []),
         _table(CHOICES, results, spread),
         _table(REPEATS, results, {}),
-        f"Over the first row and the {len(REPEATS)} seeds, {len(same_choice)} runs:",
-        "\n".join(over_seeds) if over_seeds else "no spread: too few have run",
+        *([f"Over these and the first row, {len(same_choice)} runs:", "\n".join(over_seeds)] if spread else []),
     ]
 
 
