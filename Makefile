@@ -66,7 +66,7 @@ tune: setup ## search for better values of the classifier and the learning rates
 dashboard: setup $(VENV)/.installed-studies ## open optuna-dashboard on the studies (DASHBOARD_PORT=8080)
 	@sh scripts/dashboard $(DASHBOARD_PORT)
 
-tracking-server: setup $(VENV)/.installed-server ## a team's MLflow server with login and PostgreSQL (docs/tracking-server.md)
+tracking-server: setup $(VENV)/.installed-server ## start a team's MLflow server with login and PostgreSQL (docs/tracking-server.md)
 	@sh scripts/tracking-server $(PORT)
 
 cluster: setup $(VENV)/.installed-cluster ## install what executor.kind: dask needs (docs/cluster.md)
@@ -84,7 +84,7 @@ test-fast: setup-dev ## run the tests that take seconds
 fuzz: setup-dev ## throw damaged files at the readers (FUZZ_INPUTS=10000, some minutes)
 	DATSPECT_FUZZ_EXAMPLES=$(FUZZ_INPUTS) pytest -s --timeout=0 tests/fuzz
 
-bench: setup-dev ## measure everything that docs/benchmarks.md states, after make repro (about 45 minutes, quiet machine)
+bench: setup-dev ## measure speed into docs/measurements.md, after make repro (about 45 minutes, quiet machine)
 	python benchmarks/run_all.py
 
 bench-tuning: setup-dev ## measure a trial against plain fit, after make repro (about 10 minutes, quiet machine)
@@ -105,20 +105,20 @@ bench-predict: setup-dev ## measure datspect predict and the served model, after
 bench-import: setup-dev ## measure import and preprocess, after make repro (about 10 minutes, quiet machine)
 	python benchmarks/importing.py
 
-sensitivity: setup-dev ## try the paper's open choices and five seeds by DVC experiments, about 75 minutes
-	python benchmarks/sensitivity.py
+sensitivity: setup-dev ## try the paper's open choices and five seeds by DVC experiments (about 75 minutes)
+	python benchmarks/sensitivity.py --into docs/measurements.md
 
-lint: setup-dev ## ruff
+lint: setup-dev ## run ruff
 	ruff check .
 	ruff format --check .
 
-types: setup-dev ## mypy
+types: setup-dev ## run mypy
 	mypy
 
-imports: setup-dev ## import contracts
+imports: setup-dev ## test the import contracts
 	lint-imports
 
-check: lint types imports ## lint, types, import contracts
+check: lint types imports ## run lint, types and imports
 
 format: setup-dev ## format the code
 	ruff check --fix .

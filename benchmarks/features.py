@@ -5,7 +5,7 @@ both against the machine's own peak, a large matrix product in TensorFlow on the
 process. Memory: the peak of a bank of 32 subjects at 4, 16 and 64 draws, each in a process of its own. Random weights:
 neither speed nor memory depends on them.
 
-    python benchmarks/features.py [--quick] [--json FILE]
+    python benchmarks/features.py [--quick] [--json FILE] [--into PAGE]
 """
 
 import argparse
@@ -23,18 +23,20 @@ from datspect.modeling.backbone import build_backbone, set_random_weights
 from datspect.modeling.features import BATCH_SIZE, bank_blocks, build_extractor
 from datspect.modeling.precision import Precision, choose_precision, computing_in
 from datspect.params.network import AugmentParams
+from datspect.reporting.markdown import markdown_table
 from datspect.training.bank import write_bank
-from measuring import alternating, benchmark_parser, peak_memory_of, write_result
+from measuring import Goal, alternating, goals_part, page_parser, peak_memory_of, publish
 from projection import convolution_flop
 
 IMAGE_SHAPE = (109, 91)
 MATRIX_SIZE = 3072
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 MEMORY_DRAWS = (4, 16, 64)
+PREDICT_GOAL = 0.8
 
 
 def main() -> None:
-    parser = benchmark_parser(__doc__)
+    parser = page_parser(__doc__)
     parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.memory_of:
@@ -50,8 +52,7 @@ def main() -> None:
         "speed": {precision: speed(precision, n_images, n_rounds) for precision in PRECISIONS},
         "memory_mb": {str(d): peak_memory_of(__file__, "--memory-of", str(d)) for d in memory_draws},
     }
-    print_tables(result)
-    write_result(arguments.json, result)
+    publish(arguments, parts(result), result)
 
 
 def speed(precision: Precision, n_images: int, n_rounds: int) -> dict[str, float]:
@@ -148,18 +149,35 @@ def augment_params(draws: int) -> AugmentParams:
     return AugmentParams(draws=draws, width_shift=0.05, height_shift=0.05, horizontal_flip=True, brightness=0.1, seed=0)
 
 
-def print_tables(result: dict[str, Any]) -> None:
-    """A row a precision, then the memory."""
-    print(f"{result['n_images']} images, median of {result['n_rounds']} rounds; auto is {result['chosen_precision']}")
-    print(f"{'precision':<10} {'bank':>6} {'predict':>8} {'ratio':>6}   images/s; GFLOP/s of bank and matrix product")
+def parts(result: dict[str, Any]) -> list[str]:
+    """Return the speeds, the memory and the goals as Markdown."""
+    head = ["precision", "bank, images/s", "predict, images/s", "bank / predict", "bank, GFLOP/s", "matrix, GFLOP/s"]
+    rows, goals = [[*head, "bank / matrix"]], []
     for precision, row in result["speed"].items():
         bank, predict = row["bank_images_per_second"], row["predict_images_per_second"]
         of_bank, of_matrix = row["bank_gflop_per_second"], row["matrix_gflop_per_second"]
-        print(
-            f"{precision:<10} {bank:>6.0f} {predict:>8.0f} {bank / predict:>6.0%}   {of_bank:.0f} of {of_matrix:.0f} "
-            f"({of_bank / of_matrix:.0%})"
+        speeds = [f"{bank:.0f}", f"{predict:.0f}", f"{bank / predict:.0%}", f"{of_bank:.0f}", f"{of_matrix:.0f}"]
+        rows.append([precision, *speeds, f"{of_bank / of_matrix:.0%}"])
+        goals.append(
+            Goal(
+                name=f"bank's throughput against predict, {precision}",
+                wanted=f"at least {PREDICT_GOAL:.0%}",
+                found=f"{bank / predict:.0%}",
+                met=bank >= PREDICT_GOAL * predict,
+                limit=f"an image takes {1000 / bank:.1f} ms in the bank and {1000 / predict:.1f} ms in predict.",
+            )
         )
-    print("peak memory, 32 subjects, MB: " + ", ".join(f"{d} draws {mb}" for d, mb in result["memory_mb"].items()))
+    gflop = next(iter(result["speed"].values()))["gflop_per_image"]
+    memory = ", ".join(f"{mb} MB at {draws}" for draws, mb in result["memory_mb"].items())
+    return [
+        "The bank (augmentation and writing included) against `predict` on clean images in memory and against a "
+        f"matrix product of {MATRIX_SIZE} x {MATRIX_SIZE}: {result['n_images']} images, median of "
+        f"{result['n_rounds']} rounds. An image takes {gflop:.2f} GFLOP (counted over the convolutions). `auto` "
+        f"chooses {result['chosen_precision']} here.",
+        markdown_table(rows),
+        f"Peak memory by draws, 32 subjects, float32: {memory}.",
+        goals_part(goals),
+    ]
 
 
 if __name__ == "__main__":

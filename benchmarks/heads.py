@@ -1,6 +1,6 @@
 """Seconds for ten heads (2048 -> 128 -> 1) over 500 epochs of the paper's folds: the stack, and plain `fit` calls.
 
-    python benchmarks/heads.py [--epochs 100] [--fit-epochs 12] [--quick] [--json FILE]
+    python benchmarks/heads.py [--epochs 100] [--fit-epochs 12] [--quick] [--json FILE] [--into PAGE]
 
 Both are sampled and scaled: `--epochs` of the stack, and `--fit-epochs` of `fit` on one fold, half of them before the
 stack and half after it.
@@ -20,14 +20,15 @@ from datspect.modeling.stack import fit_heads
 from datspect.params.whole import load_params
 from datspect.training.crossval import cv_heads
 from datspect.training.splitting import assign_splits
-from measuring import benchmark_parser, write_result
+from measuring import Goal, goals_part, page_parser, publish
 from projection import Race, fit_seconds, sample_summary, stack_seconds
 
 N_DRAWS, N_FEATURES = 16, 2048
+STACK_GOAL_SECONDS = 150.0
 
 
 def main() -> None:
-    parser = benchmark_parser(__doc__)
+    parser = page_parser(__doc__)
     parser.add_argument("--epochs", type=int, default=100, help="epochs of the stack to run")
     parser.add_argument("--fit-epochs", type=int, default=12, help="epochs of plain fit to run")
     arguments = parser.parse_args()
@@ -45,15 +46,33 @@ def main() -> None:
     plain.run(n_fit_epochs // 2)
 
     result = comparison(Race(len(heads), params.training.epochs, len(labels)), stack, plain)
-    print(f"{len(heads)} heads, {params.training.epochs} epochs, projected from {n_epochs} and {n_fit_epochs}")
-    print(
-        f"stack {result['stack_seconds']:.0f} s, plain fit calls {result['fit_seconds']:.0f} s: {result['ratio']:.1f}"
+    publish(arguments, parts(result), result)
+
+
+def parts(result: dict[str, Any]) -> list[str]:
+    """Return the figures and the goal as Markdown."""
+    stack, fit = result["stack_epoch"], result["fit_epoch"]
+    goal = Goal(
+        name=f"{result['n_heads']} heads, {result['n_epochs']} epochs, as a stack",
+        wanted=f"under {STACK_GOAL_SECONDS:.0f} s",
+        found=f"{result['stack_seconds']:.0f} s",
+        met=result["stack_seconds"] < STACK_GOAL_SECONDS,
+        limit=f"an epoch takes {stack['median']:.3f} s, {result['n_epochs'] * stack['median']:.0f} s in all, "
+        "the rest is compilation.",
     )
-    write_result(arguments.json, result)
+    return [
+        f"{result['n_heads']} heads of 2048 -> 128 -> 1 over {result['n_epochs']} epochs: "
+        f"**{result['stack_seconds']:.0f} s** as a stack, scaled from {stack['n']} epochs; "
+        f"**{result['fit_seconds']:,.0f} s** as plain `fit` calls, scaled from {fit['n']} epochs; "
+        f"{result['ratio']:.1f} times as long. An epoch of all heads in the stack takes {stack['median']:.3f} s "
+        f"({stack['low']:.3f} to {stack['high']:.3f}), of one head under `fit` {fit['median']:.3f} s "
+        f"({fit['low']:.3f} to {fit['high']:.3f}).",
+        goals_part([goal]),
+    ]
 
 
 def comparison(race: Race, stack: NDArray[np.float64], plain: "PlainFit") -> dict[str, Any]:
-    """The samples of both, and what they come to over the whole length."""
+    """Return the samples of both, and what they come to over the whole length."""
     stack_epoch, fit_epoch = sample_summary(stack[1:]), sample_summary(plain.later_epochs)
     stacked = stack_seconds(race, stack[0], stack_epoch["median"])
     fitted = fit_seconds(race, plain.first_epoch, fit_epoch["median"])
@@ -71,7 +90,7 @@ def comparison(race: Race, stack: NDArray[np.float64], plain: "PlainFit") -> dic
 def stack_epochs(
     heads: list[Head], bank: NDArray[np.float16], labels: NDArray[np.int64], batch_size: int
 ) -> NDArray[np.float64]:
-    """Seconds of each epoch of the stack; the first holds the compilation."""
+    """Return the seconds of each epoch of the stack, shape (epochs,); the first holds the compilation."""
     times = [time.perf_counter()]
     fit_heads(heads, bank, labels, batch_size=batch_size, report=lambda _: times.append(time.perf_counter()))
     return np.diff(times)
@@ -90,7 +109,7 @@ class PlainFit:
         self._model.compile(keras.optimizers.Adam(1e-3), "binary_crossentropy", metrics=["accuracy"])
 
     def run(self, n_epochs: int) -> None:
-        """So many epochs in one call, after one that is not counted among them."""
+        """Train so many epochs in one call, after one that is not counted among them."""
         clock = EpochClock()
         self._model.fit(
             *self._training,

@@ -1,6 +1,6 @@
 """How many copies of a scan are found under another id, and how many distinct scans are taken for copies.
 
-python benchmarks/near_duplicates.py [--cohort data/phantom/cohort] [--scans 60] [--json result.json] [--quick]
+    python benchmarks/near_duplicates.py [--cohort FOLDER] [--scans 60] [--quick] [--json FILE] [--into PAGE]
 
 Copies of some scans are made, one kind at a time, and put beside the whole cohort, and beside small parts of it: found
 are the pairs of scan and copy, false alarms are any other pairs. Nothing is written into the cohort.
@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, shift
@@ -22,8 +21,9 @@ from datspect.imaging.likeness import MIN_SCANS, Fingerprint, fingerprint, near_
 from datspect.imaging.orientation import reorient
 from datspect.io.volumes import read_volume
 from datspect.phantom.acquisition import FWHM_PER_SD
+from datspect.reporting.markdown import markdown_table
 from datspect.running.progress import progress
-from measuring import BenchmarkError, benchmark_parser, machine, versions, write_result
+from measuring import BenchmarkError, page_parser, publish
 
 FloatVolume = NDArray[np.float32]
 VOXEL_MM = 2.0
@@ -77,7 +77,7 @@ KINDS: dict[str, Callable[[FloatVolume], FloatVolume]] = {
 
 def main() -> None:
     """Measure and print."""
-    parser = benchmark_parser(__doc__)
+    parser = page_parser(__doc__)
     parser.add_argument("--cohort", type=Path, default=Path("data/phantom/cohort"))
     parser.add_argument("--scans", type=int, default=60, help="how many scans are copied")
     arguments = parser.parse_args()
@@ -100,13 +100,15 @@ def main() -> None:
         "fingerprint_milliseconds": round(1000 * _fingerprint_seconds(cohort), 1),
         "fingerprint_bytes": int(prints[0].nbytes),
     }
-    table = pd.DataFrame([_row(kind, prints, copied, copies[kind]) for kind in KINDS])
-    print("\n".join(f"{name}: {value}" for name, value in figures.items()))
-    print(f"\nfound of {n_copied} copies (false alarms), by the size of the cohort they are put into")
-    print(table.to_string(index=False))
-    write_result(
-        arguments.json, {**figures, "kinds": table.to_dict("records"), "machine": machine(), "versions": versions()}
-    )
+    rows = [_row(kind, prints, copied, copies[kind]) for kind in KINDS]
+    text = [
+        f"{figures['n_pairs']:,} pairs of distinct scans ({cohort.kind.caption}): {false_alarms} false alarms. A "
+        f"fingerprint takes {figures['fingerprint_milliseconds']} ms and {figures['fingerprint_bytes']:,} bytes, all "
+        f"pairs {figures['compare_seconds']} s.",
+        f"Found of {n_copied} copies (false alarms), by the size of the cohort they are put into:",
+        markdown_table([list(rows[0]), *(list(row.values()) for row in rows)]),
+    ]
+    publish(arguments, text, {**figures, "kinds": rows})
 
 
 def _row(

@@ -1,6 +1,6 @@
 """Seconds that `dvc repro` takes when there is nothing to do.
 
-    python benchmarks/noop.py [--rounds 5] [--quick] [--json FILE]
+    python benchmarks/noop.py [--rounds 5] [--quick] [--json FILE] [--into PAGE]
 
 Stops if anything is out of date, so that it never starts a training.
 """
@@ -9,19 +9,25 @@ import json
 import subprocess
 import sys
 
-from measuring import BenchmarkError, benchmark_parser, seconds, write_result
+from measuring import BenchmarkError, page_parser, publish, seconds
 from projection import sample_summary
 
 
 def main() -> None:
-    parser = benchmark_parser(__doc__)
+    parser = page_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     refuse_work()
     times = [seconds(lambda: dvc("repro")) for _ in range(2 if arguments.quick else arguments.rounds)]
-    result = sample_summary(times)
-    print(f"dvc repro with nothing to do: {result['median']:.1f} s, median of {len(times)}")
-    write_result(arguments.json, {"seconds": result})
+    found = sample_summary(times)
+    publish(
+        arguments,
+        [
+            f"`dvc repro` with everything up to date: {found['median']:.1f} s (median of {found['n']}, "
+            f"{found['low']:.1f} to {found['high']:.1f})."
+        ],
+        {"seconds": found},
+    )
 
 
 def refuse_work() -> None:
@@ -37,7 +43,7 @@ def refuse_work() -> None:
 
 
 def dvc(*words: str) -> str:
-    """What a DVC command prints.
+    """Return what a DVC command prints.
 
     Raises
     ------

@@ -1,9 +1,8 @@
 """Is the phantom as hard as real scans? The acceptance figures over several seeds; nothing is written.
 
-python benchmarks/phantom.py [--seeds 5] [--share 1.0]
+python benchmarks/phantom.py [--seeds 5] [--truth FOLDER] [--quick] [--json FILE] [--into PAGE]
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -16,12 +15,15 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from datspect.cohort.kind import CohortKind
 from datspect.imaging.quantification import asymmetry_index
 from datspect.params.whole import load_params
 from datspect.phantom.anatomy import read_background
 from datspect.phantom.binding import MEASURED
 from datspect.phantom.cohort import Laboratory, build_laboratory, cohort_members, simulate, truth_row
+from datspect.reporting.markdown import markdown_table
 from datspect.running.progress import progress
+from measuring import page_parser, publish
 
 # Mean and sd of caudate and putamen (mean of both sides), as published for PPMI.
 PUBLISHED = {
@@ -34,27 +36,29 @@ PUBLISHED = {
 
 def main() -> None:
     """Simulate, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = page_parser(__doc__)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--share", type=float, default=1.0, help="of the cohort's size, for a quick look")
     parser.add_argument("--truth", type=Path, help="folder to keep the truth tables in")
     arguments = parser.parse_args()
     params = load_params(Path("params.yaml")).phantom
-    params = params.model_copy(
-        update={"n_pd": round(params.n_pd * arguments.share), "n_control": round(params.n_control * arguments.share)}
-    )
+    n_seeds = arguments.seeds
+    if arguments.quick:
+        n_seeds, params = 1, params.model_copy(update={"n_pd": 60, "n_control": 30})
     undeformed = read_background()
     figures = []
-    for seed in range(arguments.seeds):
+    for seed in range(n_seeds):
         laboratory = build_laboratory(params.model_copy(update={"seed": seed}), undeformed)
         truth = simulate_truth(laboratory)
         if arguments.truth:
             truth.to_csv(arguments.truth / f"truth-{seed}.csv", index=False)
         figures.append(acceptance_figures(truth))
-    table = pd.DataFrame(figures).T
-    table["mean"] = table.mean(axis=1)
-    table["wanted"] = [wanted(name) for name in table.index]
-    print(table.to_string(float_format="{:.3f}".format))
+    table = pd.DataFrame(figures)
+    rows = [["figure", "mean", "lowest", "highest", "wanted"]]
+    for name in table:
+        values = table[name]
+        rows.append([name, *(f"{x:.3f}" for x in (values.mean(), values.min(), values.max())), wanted(name)])
+    said = f"{CohortKind.PHANTOM.caption}, {params.n_pd + params.n_control} subjects, seeds 0 to {n_seeds - 1}:"
+    publish(arguments, [said, markdown_table(rows)], {"seeds": figures})
 
 
 def simulate_truth(laboratory: Laboratory) -> pd.DataFrame:

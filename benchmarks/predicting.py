@@ -5,7 +5,7 @@
 - All scans of the cohort as uncompressed NIfTI and as .nii.gz, through the command's own code, beside the images a
   second of stage `features` (bank of the clean images and one draw).
 
-    python benchmarks/predicting.py [--quick] [--rounds 5] [--alias champion] [--json FILE]
+    python benchmarks/predicting.py [--quick] [--rounds 5] [--alias champion] [--json FILE] [--into PAGE]
 
 Needs the results of `dvc repro`; the alias is left out where there is none. About five minutes on two cores.
 """
@@ -24,7 +24,7 @@ from typing import Any
 from datspect.cohort.table import read_cohort
 from datspect.params.whole import load_params
 from datspect.running.progress import progress
-from measuring import benchmark_parser, machine, seconds, versions, write_result
+from measuring import Goal, goals_part, page_parser, publish, seconds
 
 COHORT, PREDICTOR = Path("data/phantom/cohort"), Path("models/predictor")
 ONE_PATH_GOAL, ONE_ALIAS_GOAL = 1.5, 2.5
@@ -41,7 +41,7 @@ print(float(model(np.zeros((1, *model.input_shape[1:]), np.float32))[0, 0]))
 
 
 def main() -> None:
-    parser = benchmark_parser(__doc__)
+    parser = page_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--alias", default="champion")
     parser.add_argument("--many", type=Path, help=argparse.SUPPRESS)
@@ -53,9 +53,7 @@ def main() -> None:
     volumes = volumes[:QUICK_SCANS] if arguments.quick else volumes
     one = one_scan(volumes[0], arguments.alias, 2 if arguments.quick else arguments.rounds)
     many = many_scans(volumes)
-    result = {"one": one, "many": many, "machine": machine(), "versions": versions()}
-    _say(one, many)
-    write_result(arguments.json, result)
+    publish(arguments, parts(one, many), {"one": one, "many": many})
 
 
 def one_scan(volume: Path, alias: str, n_rounds: int) -> dict[str, Any]:
@@ -140,21 +138,30 @@ def _output(command: list[str]) -> str:
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip().splitlines()[-1]
 
 
-def _say(one: dict[str, Any], many: dict[str, Any]) -> None:
-    least = one["seconds"]["least"]
-    print(f"least: {least:.1f} s")
-    for name, goal in (("path", ONE_PATH_GOAL), ("alias", ONE_ALIAS_GOAL)):
-        if name in one["seconds"]:
-            ratio = one["seconds"][name] / least
-            print(f"datspect predict, model by {name}: {one['seconds'][name]:.1f} s, {ratio:.2f}x (goal {goal}x)")
-    rate, in_float32 = many["features_per_second"], many["features_per_second_float32"]
-    print(f"stage features: {rate:.0f} images/s in the precision chosen here, {in_float32:.0f} in float32")
-    for kind, goal in (("plain", PLAIN_GOAL), ("packed", PACKED_GOAL)):
-        found = many["scans_per_second"][kind]
-        print(
-            f"{many['n']} scans, {kind}: {found:.0f} scans/s, {found / rate:.0%} of features (goal {goal:.0%}), "
-            f"{found / in_float32:.0%} of features in float32"
-        )
+def parts(one: dict[str, Any], many: dict[str, Any]) -> list[str]:
+    """Return the figures and the goals as Markdown."""
+    took, rate, in_float32 = one["seconds"], many["features_per_second"], many["features_per_second_float32"]
+    goals = []
+    for name, most in (("path", ONE_PATH_GOAL), ("alias", ONE_ALIAS_GOAL)):
+        if name in took:
+            ratio = took[name] / took["least"]
+            limit = f"{took[name]:.1f} s against {took['least']:.1f} s."
+            found = f"{ratio:.2f} x"
+            goals.append(Goal(f"one scan, model by {name}, over the least", f"{most} x", found, ratio <= most, limit))
+    for kind, least in (("plain", PLAIN_GOAL), ("packed", PACKED_GOAL)):
+        scans = many["scans_per_second"][kind]
+        name = f"{many['n']} scans, {kind}, share of stage `features`"
+        limit = f"{scans:.0f} scans/s, {scans / in_float32:.0%} of `features` in float32."
+        goals.append(Goal(name, f"{least:.0%}", f"{scans / rate:.0%}", scans >= least * rate, limit))
+    scans_per_second = ", ".join(f"{kind} {value:.0f} scans/s" for kind, value in many["scans_per_second"].items())
+    return [
+        "One scan, median of the rounds: "
+        + ", ".join(f"{name} {value:.1f} s" for name, value in took.items())
+        + ". The least is TensorFlow's import, the same `.keras` read and one forward pass. All scans: "
+        f"{scans_per_second}; stage `features` {rate:.0f} images/s in the precision chosen here, {in_float32:.0f} in "
+        "float32.",
+        goals_part(goals),
+    ]
 
 
 if __name__ == "__main__":

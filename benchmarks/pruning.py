@@ -1,14 +1,13 @@
 """What pruning saves, and what it costs: a study that ran without it, replayed under pruners in many orders.
 
     datspect tune --study whole          # with tune.pruner: none and tune.sampler: random
-    python benchmarks/pruning.py reports/tune/whole [--orders 50] [--json FILE]
+    python benchmarks/pruning.py reports/tune/whole [--orders 50] [--quick] [--json FILE] [--into PAGE]
 
 Every trial's curves are known to the end, so a pruner can be asked what it would have done, on the very same trials.
 By epochs all folds train side by side and a look comes every `tune.check_epochs`. By folds the trials train two folds
 at a time to the end. Each replay takes the trials in another order; the first stays first, as in a study.
 """
 
-import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from optuna.pruners import BasePruner, MedianPruner, SuccessiveHalvingPruner, Wi
 from datspect.io.tables import read_table
 from datspect.reporting.markdown import markdown_table
 from datspect.tuning.quiet import quiet_optuna
-from measuring import BenchmarkError, write_result
+from measuring import BenchmarkError, page_parser, publish
 
 FOLDS_AT_ONCE = 2  # as many as there are cores
 SEED = 1
@@ -56,24 +55,24 @@ class Replayed:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = page_parser(__doc__)
     parser.add_argument("folder", type=Path, help="of a study without pruning")
     parser.add_argument("--splits", type=Path, default=Path("data/splits.csv"))
     parser.add_argument("--orders", type=int, default=50)
     parser.add_argument("--check-epochs", type=int, default=25)
-    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     whole = read_whole(arguments.folder, arguments.splits)
+    n_orders = 2 if arguments.quick else arguments.orders
     result = {
         "n_trials": len(whole.losses),
-        "n_orders": arguments.orders,
+        "n_orders": n_orders,
         "strategies": {
-            name: summary(whole, [replay(whole, order) for order in orders(len(whole.losses), arguments.orders)])
+            name: summary(whole, [replay(whole, order) for order in orders(len(whole.losses), n_orders)])
             for name, replay in strategies(arguments.check_epochs).items()
         },
     }
-    print(table(result))
-    write_result(arguments.json, result)
+    said = f"{result['n_trials']} trials, each pruner in {n_orders} orders of them."
+    publish(arguments, [said, table(result)], result)
 
 
 def read_whole(folder: Path, splits: Path) -> Whole:

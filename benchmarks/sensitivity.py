@@ -1,24 +1,27 @@
 """What the paper leaves open: the same cross-validation under other choices, by DVC experiments.
 
-    python benchmarks/sensitivity.py [--only NAME ...] [--into docs/sensitivity.md]
+    python benchmarks/sensitivity.py [--only NAME ...] [--quick] [--json FILE] [--into PAGE]
 
 Each variant is one `dvc exp run --temp` of stage `cv`, so the working tree stays as it is, and a variant that was run
-before comes out of DVC's cache. Results are kept beside the document, so that variants can be run one at a time
-(`--only`). Five seeds of training and augmentation on the same folds say which differences are small. 500 draws alone
-take half an hour on two cores, all together about 75 minutes.
+before comes out of DVC's cache. Results are kept beside this file, so that variants can be run one at a time
+(`--only`; with no name it prints what is kept). Five seeds of training and augmentation on the same folds say which
+differences are small. 500 draws alone take half an hour on two cores, all together about 75 minutes.
 """
 
-import argparse
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from datspect.io.tables import read_json, write_json
+from datspect.reporting.markdown import markdown_table
+from datspect.running.progress import progress
+from measuring import page_parser, publish
 
 SEEDS = (1, 2, 3, 4, 5)
 
@@ -50,25 +53,23 @@ REPEATS = tuple(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--into", type=Path, default=Path("docs/sensitivity.md"))
+    parser = page_parser(__doc__)
     parser.add_argument("--only", nargs="*", help="names of variants to run; the others keep their last result")
-    parser.add_argument("--results", type=Path, default=Path("docs/sensitivity.json"))
+    parser.add_argument("--results", type=Path, default=Path(__file__).with_suffix(".json"))
     arguments = parser.parse_args()
-    results: dict[str, Any] = json.loads(arguments.results.read_text("utf-8")) if arguments.results.is_file() else {}
+    results: dict[str, Any] = read_json(arguments.results) if arguments.results.is_file() else {}
     wanted = [v for v in (*REPEATS, *CHOICES) if arguments.only is None or v.name in arguments.only]
-    for number, variant in enumerate(wanted, 1):
-        print(f"{number} of {len(wanted)}: {variant.title}", flush=True)
-        started = time.monotonic()
+    if arguments.quick:
+        results, wanted = {}, [replace(REPEATS[0], settings={"training.epochs": "8"})]
+    for variant in progress(wanted, total=len(wanted), what="variants", unit="variants"):
         results[variant.name] = run(variant)
-        print(f"  {time.monotonic() - started:.0f} s, accuracy {results[variant.name]['out_of_fold']['accuracy']:.4f}")
-        arguments.results.write_text(json.dumps(results, indent=1), encoding="utf-8")
-    arguments.into.write_text(document(results), encoding="utf-8")
-    print(f"written: {arguments.into}")
+        if not arguments.quick:
+            write_json(arguments.results, results)
+    publish(arguments, parts(results), {"results": results})
 
 
 def run(variant: Variant) -> dict[str, Any]:
-    """Metrics of stage `cv` under a variant."""
+    """Return the metrics of stage `cv` under a variant."""
     name = f"sensitivity-{variant.name}"
     settings = [part for key, value in variant.settings.items() for part in ("-S", f"{key}={value}")]
     subprocess.run([sys.executable, "-m", "dvc", "exp", "remove", "-q", name], capture_output=True, check=False)
@@ -92,45 +93,6 @@ def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
-def document(results: Mapping[str, Any]) -> str:
-    """docs/sensitivity.md from the metrics of the variants that have run."""
-    same_choice = [results[v.name] for v in (CHOICES[0], *REPEATS) if v.name in results]
-    spread = seed_spread(same_choice)
-    shown = [(variant.title, results[variant.name]) for variant in CHOICES if variant.name in results]
-    repeats = [(variant.title, results[variant.name]) for variant in REPEATS if variant.name in results]
-    lines = [
-        "# The paper's open choices, tried",
-        "",
-        "PHANTOM cohort, simulated: what matters on patients may differ. Made by `make sensitivity`, which runs each "
-        "row as a DVC experiment of stage `cv`; all but the named choice is as in `params.yaml`, on the same folds.",
-        "",
-        "Table 1 figures are means over the ten folds, last epoch; accuracy and AUC are pooled out of fold with 95 % "
-        "intervals given the fitted models. Nothing here was used to choose a default.",
-        "",
-        *_table(shown, spread),
-        "",
-        *_missing(results),
-        f"## {len(repeats)} other seeds",
-        "",
-        "The first row again with other seeds of training (start, order, dropout) and of augmentation. A difference "
-        'between two rows above that lies within this spread says nothing. "Beyond" in the last column means outside '
-        "the range of all runs with the first row's choices, its own included; each row is one seed only, so even that "
-        "is no proof.",
-        "",
-        *_table(repeats, None),
-        "",
-        f"Over these and the first row, {len(same_choice)} runs:",
-        "",
-        *(f"- {TITLES[name]}: {low:.4f} to {high:.4f}, sd {sd:.4f}" for name, (low, high, sd) in spread.items()),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _missing(results: Mapping[str, Any]) -> list[str]:
-    titles = [variant.title for variant in (*CHOICES, *REPEATS) if variant.name not in results]
-    return [f"Not run yet: {'; '.join(titles)}.", ""] if titles else []
-
-
 TITLES = {
     "accuracy": "accuracy, out of fold",
     "roc_auc": "ROC AUC, out of fold",
@@ -139,33 +101,46 @@ TITLES = {
 
 
 def seed_spread(results: list[Mapping[str, Any]]) -> dict[str, tuple[float, float, float]]:
-    """Lowest, highest and standard deviation (ddof 1) over seeds of each measure in `TITLES`; empty below two seeds."""
+    """Return lowest, highest and standard deviation (ddof 1) of each measure in `TITLES`; nothing below two results."""
     if len(results) < 2:
         return {}
     values = {name: np.array([result["out_of_fold"][name] for result in results]) for name in TITLES}
     return {name: (float(v.min()), float(v.max()), float(v.std(ddof=1))) for name, v in values.items()}
 
 
+def parts(results: Mapping[str, Any]) -> list[str]:
+    """Return the tables of the variants that have run, and the spread over the seeds, as Markdown."""
+    same_choice = [results[v.name] for v in (CHOICES[0], *REPEATS) if v.name in results]
+    spread = seed_spread(same_choice)
+    not_run = [variant.title for variant in (*CHOICES, *REPEATS) if variant.name not in results]
+    over_seeds = [f"- {TITLES[name]}: {low:.4f} to {high:.4f}, sd {sd:.4f}" for name, (low, high, sd) in spread.items()]
+    return [
+        *([f"Not run yet: {'; '.join(not_run)}."] if not_run else []),
+        _table(CHOICES, results, spread),
+        _table(REPEATS, results, {}),
+        *([f"Over these and the first row, {len(same_choice)} runs:", "\n".join(over_seeds)] if spread else []),
+    ]
+
+
 def _table(
-    rows: list[tuple[str, Mapping[str, Any]]], spread: Mapping[str, tuple[float, float, float]] | None
-) -> list[str]:
+    variants: Sequence[Variant], results: Mapping[str, Any], spread: Mapping[str, tuple[float, float, float]]
+) -> str:
     head = ["choice", "accuracy", "ROC AUC", "loss", "Table 1: val accuracy (sd)", "val loss", "train accuracy"]
-    if spread:
-        head.append("against the seeds")
-    cells = [head, ["---"] * len(head)]
-    for title, result in rows:
-        pooled, folds = result["out_of_fold"], result["cv"]
-        row = [
-            title,
-            _with_interval(pooled, "accuracy"),
-            _with_interval(pooled, "roc_auc"),
-            f"{pooled['loss']:.4f}",
-            f"{folds['validation_accuracy_mean']:.4f} ({folds['validation_accuracy_sd']:.4f})",
-            f"{folds['validation_loss_mean']:.4f}",
-            f"{folds['train_accuracy_mean']:.4f}",
-        ]
-        cells.append([*row, *([_verdict(pooled, spread)] if spread else [])])
-    return [f"| {' | '.join(row)} |" for row in cells]
+    rows = [[*head, *(["against the seeds"] if spread else [])]]
+    for variant in variants:
+        if variant.name in results:
+            pooled, folds = results[variant.name]["out_of_fold"], results[variant.name]["cv"]
+            row = [
+                variant.title,
+                _with_interval(pooled, "accuracy"),
+                _with_interval(pooled, "roc_auc"),
+                f"{pooled['loss']:.4f}",
+                f"{folds['validation_accuracy_mean']:.4f} ({folds['validation_accuracy_sd']:.4f})",
+                f"{folds['validation_loss_mean']:.4f}",
+                f"{folds['train_accuracy_mean']:.4f}",
+            ]
+            rows.append([*row, *([_verdict(pooled, spread)] if spread else [])])
+    return markdown_table(rows)
 
 
 def _verdict(pooled: Mapping[str, float], spread: Mapping[str, tuple[float, float, float]]) -> str:

@@ -3,7 +3,8 @@
 Starts `mlflow models serve` on a registered version, sends one scan a request from a few clients for some minutes, with
 bodies that must be refused among them, and ends the server.
 
-    python benchmarks/serving.py [--minutes 10] [--clients 4] [--model datspect@champion] [--quick] [--json FILE]
+    python benchmarks/serving.py [--minutes 10] [--clients 4] [--model datspect@champion] [--quick]
+        [--json FILE] [--into PAGE]
 
 Needs a registered version (`datspect register`); traffic goes to 127.0.0.1 alone.
 """
@@ -27,7 +28,7 @@ import psutil  # type: ignore[import-untyped]
 
 from datspect.running.addresses import repository_root
 from datspect.tracking.store import tracking_uri
-from measuring import BenchmarkError, benchmark_parser, machine, versions, write_result
+from measuring import BenchmarkError, page_parser, publish
 
 VOLUMES = Path("data/phantom/cohort/volumes")
 MEMORY_SECONDS = 5.0
@@ -36,21 +37,21 @@ BAD_SHARE = 20
 
 
 def main() -> None:
-    parser = benchmark_parser(__doc__)
+    parser = page_parser(__doc__)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--model", default="datspect@champion")
     arguments = parser.parse_args()
     minutes = 0.3 if arguments.quick else arguments.minutes
     result = load_test(arguments.model, minutes, arguments.clients)
-    print(
+    text = (
         f"{result['n']} answers in {minutes:g} min from {arguments.clients} clients: {result['per_second']:.1f}/s; "
         f"p50 {result['p50']:.2f} s, p95 {result['p95']:.2f} s, p99 {result['p99']:.2f} s; "
         f"{result['n_refused']} bad bodies refused with 4xx, {result['n_wrong']} answers of another kind; "
         f"memory {result['memory_mb'][0]:,} MB at the start, {result['memory_mb'][-1]:,} MB at the end, "
-        f"at most {max(result['memory_mb']):,} MB"
+        f"at most {max(result['memory_mb']):,} MB."
     )
-    write_result(arguments.json, {**result, "machine": machine(), "versions": versions()})
+    publish(arguments, [text], result)
 
 
 def load_test(model: str, minutes: float, n_clients: int) -> dict[str, Any]:

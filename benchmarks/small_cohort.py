@@ -3,12 +3,14 @@
 Some subjects of the cohort, stratified, in five folds. Frozen: heads on the bank. Fine-tuned: all layers, the folds two
 at a time. Both have the schedule of params.yaml over equally many epochs. Neither has been tuned for this size.
 
-    python benchmarks/small_cohort.py [--subjects 120] [--epochs 60] [--workers 2] [--rate 1e-3] [--quick] [--json FILE]
+    python benchmarks/small_cohort.py [--subjects 120] [--epochs 60] [--workers 2] [--rate 1e-3] [--quick]
+        [--json FILE] [--into PAGE]
 
 Needs the results of `dvc repro`. About 15 minutes on two cores.
 """
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,17 +22,18 @@ from datspect.evaluation.comparison import Predictions, compare_out_of_fold
 from datspect.evaluation.metrics import binary_metrics, predicted_labels
 from datspect.modeling.heads import FittedHead
 from datspect.params.whole import load_params
+from datspect.reporting.markdown import markdown_table
 from datspect.training import crossval
 from datspect.training.data import TrainingInputs, read_training_data
 from datspect.training.fitting import Kept, Sources, fit_networks, material_of
 from datspect.training.splitting import subject_folds
-from measuring import benchmark_parser, machine, seconds, versions, write_result
+from measuring import page_parser, publish, seconds
 
 N_FOLDS, SEED = 5, 2019
 
 
 def main() -> None:
-    parser = benchmark_parser(__doc__)
+    parser = page_parser(__doc__)
     parser.add_argument("--subjects", type=int, default=120)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--workers", type=int, default=2)
@@ -72,17 +75,22 @@ def main() -> None:
     said = {name: predictions(found) for name, found in scores.items()}
     metrics = {name: binary_metrics(targets, one.probabilities) for name, one in said.items()}
     difference = compare_out_of_fold(targets, said["fine-tuned"], said["frozen"])
-    print(f"{len(rows)} subjects, {N_FOLDS} folds, {training.epochs} epochs, {data.kind.caption}")
+    table = [["", "log loss", "accuracy", "seconds"]]
     for name, one in metrics.items():
-        print(
-            f"{name:<11} log loss {one['loss']:.4f} ({one['loss_low']:.4f} to {one['loss_high']:.4f}), accuracy "
-            f"{one['accuracy']:.4f} ({one['accuracy_low']:.4f} to {one['accuracy_high']:.4f}), {took[name]:.0f} s"
-        )
-    for name in ("loss", "accuracy"):
-        low, high = (difference[f"{name}_difference_{end}"] for end in ("low", "high"))
-        print(f"fine-tuned minus frozen, {name}: {difference[f'{name}_difference']:+.4f} ({low:+.4f} to {high:+.4f})")
-    result = {"seconds": took, "metrics": metrics, "difference": difference}
-    write_result(arguments.json, {**result, "machine": machine(), "versions": versions()})
+        table.append([name, interval(one, "loss", ".4f"), interval(one, "accuracy", ".4f"), f"{took[name]:.0f}"])
+    differences = [interval(difference, f"{name}_difference", "+.4f") for name in ("loss", "accuracy")]
+    text = [
+        f"{len(rows)} subjects, {N_FOLDS} folds, {training.epochs} epochs ({data.kind.caption}), out of fold, 95 % "
+        "intervals; that of the difference is paired.",
+        markdown_table([*table, ["fine-tuned minus frozen", *differences, ""]]),
+    ]
+    publish(arguments, text, {"seconds": took, "metrics": metrics, "difference": difference})
+
+
+def interval(found: Mapping[str, float], name: str, digits: str) -> str:
+    """Return a measure with its bounds."""
+    value, low, high = (format(found[f"{name}{end}"], digits) for end in ("", "_low", "_high"))
+    return f"{value} ({low} to {high})"
 
 
 def predictions(scores: Any) -> Predictions:

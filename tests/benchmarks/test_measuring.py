@@ -4,7 +4,18 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmarks.measuring import alternating, machine, peak_memory_mb, versions, write_result
+from benchmarks.measuring import (
+    BenchmarkError,
+    Goal,
+    alternating,
+    goals_part,
+    machine,
+    page_parser,
+    peak_memory_mb,
+    publish,
+    versions,
+    write_result,
+)
 
 
 def test_works_take_turns() -> None:
@@ -37,3 +48,40 @@ def test_machine_and_versions_are_known_and_can_be_written(tmp_path: Path) -> No
     assert found["machine"]["cores"] >= 1
     assert found["machine"]["memory_gb"] >= 1
     assert {"python", "numpy", "keras"} <= set(found["versions"])
+
+
+def test_a_missed_goal_says_what_limits_it_and_a_met_one_does_not() -> None:
+    met, missed = (Goal(name, "under 2 s", "1 s", name == "fast", f"{name} limit") for name in ("fast", "slow"))
+    text = goals_part([met, missed])
+    assert "| slow | under 2 s |   1 s | MISSED |" in text
+    assert "- slow: slow limit" in text
+    assert "fast limit" not in text
+    assert "What limits" not in goals_part([met])
+
+
+def test_a_benchmark_replaces_its_own_part_of_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page, result = tmp_path / "page.md", tmp_path / "result.json"
+    page.write_text("before\n<!-- heads: begin -->\nold\n<!-- heads: end -->\nafter\n", encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["benchmarks/heads.py", "--quick"])
+    arguments = page_parser("").parse_args(["--quick", "--into", str(page), "--json", str(result)])
+    publish(arguments, ["part one", "part two"], {"ratio": 2.0})
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("before\n<!-- heads: begin -->\n`python benchmarks/heads.py --quick`, ")
+    assert text.endswith("part one\n\npart two\n<!-- heads: end -->\nafter\n")
+    assert "Short run" in text
+    assert machine()["cpu"] in text
+    assert f"numpy {versions()['numpy']}" in text
+    assert "old" not in text
+    assert capsys.readouterr().out.endswith("part two\n")
+    assert json.loads(result.read_text(encoding="utf-8"))["ratio"] == 2.0
+
+
+def test_a_page_without_the_marks_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- features: begin -->\n<!-- features: end -->\n", encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["benchmarks/heads.py"])
+    with pytest.raises(BenchmarkError, match="heads: begin"):
+        publish(page_parser("").parse_args(["--into", str(page)]), ["part"], {})
+    assert "part" not in page.read_text(encoding="utf-8")

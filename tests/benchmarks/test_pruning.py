@@ -1,31 +1,23 @@
 """Replays of a study under pruners: what they may and may not change."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks import pruning
 from datspect.tuning.quiet import quiet_optuna
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
-
-@pytest.fixture
-def pruning() -> Iterator[ModuleType]:
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        import pruning
-    finally:
-        sys.path.remove(str(BENCHMARKS))
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
     with quiet_optuna():
-        yield pruning
+        yield
 
 
-def whole_of(pruning: ModuleType, levels: np.ndarray, n_epochs: int = 100, n_folds: int = 10):
+def whole_of(levels: np.ndarray, n_epochs: int = 100, n_folds: int = 10) -> pruning.Whole:
     """Trials whose loss falls from level + 1 to level, the same in every fold."""
     fall = np.linspace(1, 0, n_epochs)
     losses = np.repeat((levels[:, None] + fall)[:, :, None], n_folds, axis=2)
@@ -33,14 +25,14 @@ def whole_of(pruning: ModuleType, levels: np.ndarray, n_epochs: int = 100, n_fol
     return pruning.Whole(losses, np.full(n_folds, 50), bounds)
 
 
-def test_without_a_pruner_everything_is_trained_and_the_best_wins(pruning: ModuleType) -> None:
-    whole = whole_of(pruning, np.array([0.5, 0.2, 0.4]))
+def test_without_a_pruner_everything_is_trained_and_the_best_wins() -> None:
+    whole = whole_of(np.array([0.5, 0.2, 0.4]))
     replayed = pruning.strategies(10)["none"](whole, [0, 1, 2])
     assert (replayed.winner, replayed.share) == (1, 1.0)
 
 
-def test_curves_that_never_cross_lose_no_winner_and_save_work(pruning: ModuleType) -> None:
-    whole = whole_of(pruning, np.random.default_rng(3).permutation(40) / 40)
+def test_curves_that_never_cross_lose_no_winner_and_save_work() -> None:
+    whole = whole_of(np.random.default_rng(3).permutation(40) / 40)
     for name, replay in pruning.strategies(10).items():
         found = pruning.summary(whole, [replay(whole, order) for order in pruning.orders(40, 3)])
         assert found["same_winner"] == found["within_interval"] == 1.0, name
@@ -48,9 +40,9 @@ def test_curves_that_never_cross_lose_no_winner_and_save_work(pruning: ModuleTyp
         assert found["share_trained"] < 0.9 or name == "none", name
 
 
-def test_a_late_riser_is_lost_and_the_loss_is_told(pruning: ModuleType) -> None:
+def test_a_late_riser_is_lost_and_the_loss_is_told() -> None:
     """The best at the end is the worst on the way there."""
-    whole = whole_of(pruning, np.linspace(0.2, 0.5, 20))
+    whole = whole_of(np.linspace(0.2, 0.5, 20))
     whole.losses[7, :-1] += 1.0
     whole.losses[7, -1] = 0.0
     order = [*range(7), *range(8, 20), 7]
@@ -61,13 +53,13 @@ def test_a_late_riser_is_lost_and_the_loss_is_told(pruning: ModuleType) -> None:
     assert found["mean_excess"] == pytest.approx(0.2)
 
 
-def test_every_order_begins_with_the_first_trial_and_holds_all(pruning: ModuleType) -> None:
+def test_every_order_begins_with_the_first_trial_and_holds_all() -> None:
     for order in pruning.orders(9, 5):
         assert order[0] == 0
         assert sorted(order) == list(range(9))
 
 
-def test_a_study_is_read_in_the_order_of_its_trials_and_folds(pruning: ModuleType, tmp_path: Path) -> None:
+def test_a_study_is_read_in_the_order_of_its_trials_and_folds(tmp_path: Path) -> None:
     trials = pd.DataFrame({"trial": range(11, -1, -1), "state": "complete", "log_loss_low": 0.1, "log_loss_high": 0.2})
     trials.loc[trials["trial"] == 3, "state"] = "pruned"
     trials.to_csv(tmp_path / "trials.csv", index=False)

@@ -1,9 +1,9 @@
-"""The document of the open choices: which differences it calls small."""
+"""The tables of the open choices: which differences it calls small."""
 
 from typing import Any
 
 import pytest
-from benchmarks.sensitivity import document, seed_spread
+from benchmarks.sensitivity import parts, seed_spread
 
 
 def result(accuracy: float, auc: float = 0.97, loss: float = 0.2) -> dict[str, Any]:
@@ -27,16 +27,11 @@ def test_spread_is_the_range_and_the_standard_deviation_over_seeds() -> None:
 
 
 def test_a_difference_within_the_seeds_is_not_called_one() -> None:
-    text = document({**SEEDS, "default": result(0.945), "ratio": result(0.955, loss=0.19), **TWIN})
-    rows = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("|")}
-    assert rows["intensity: non-specific ratio"].endswith("| beyond: accuracy above, loss below |")
-    assert rows["slices counted from 1: 39 to 41"].endswith("| within |")
-
-
-def test_the_cohort_is_called_a_phantom_first() -> None:
-    assert "PHANTOM" in document(SEEDS).split("\n\n")[1]
+    table = parts({**SEEDS, "default": result(0.945), "ratio": result(0.955, loss=0.19), **TWIN})[1]
+    rows = {line.split("|")[1].strip(): line for line in table.splitlines()}
+    assert rows["intensity: non-specific ratio"].endswith(" beyond: accuracy above, loss below |")
+    assert rows["slices counted from 1: 39 to 41"].endswith(" within |")
 
 
 def test_a_choice_that_was_not_run_is_named() -> None:
-    assert "Not run yet: " in document({**SEEDS, "default": result(0.94)})
-    assert "500 draws" in document(SEEDS)
+    assert "500 draws" in parts({**SEEDS, "default": result(0.94)})[0]
