@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from datspect.errors import ParamsError, WeightsError
 from datspect.imaging.augmentation import draw_augmentations
+from datspect.modeling import network
 from datspect.modeling.backbone import build_backbone, layer_arrays, set_layer_arrays, set_random_weights
 from datspect.modeling.classifier import build_classifier
 from datspect.modeling.features import bank_blocks, build_extractor
@@ -19,6 +20,7 @@ from datspect.modeling.finetuning import Checkpoint, Material, fit_fold
 from datspect.modeling.heads import FittedHead, Head, epoch_order, initial_weights, logits
 from datspect.modeling.network import NetworkPlan, trained_layers
 from datspect.modeling.stack import fit_heads
+from datspect.modeling.steps import loss_and_right
 from datspect.params.network import AugmentParams
 from datspect.training.fold_files import FileCheckpoints, read_fold, write_fold
 
@@ -112,6 +114,25 @@ def test_it_learns_and_repeats(material: Material) -> None:
     assert second.features is not None
     np.testing.assert_array_equal(first.features, second.features)
     np.testing.assert_array_equal(first.weights.kernel, second.weights.kernel)
+
+
+def test_only_the_first_epoch_of_warming_up_and_the_first_after_it_are_traced(
+    material: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_traced = 0
+    after_epochs: list[int] = []
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal n_traced
+        n_traced += 1
+        return loss_and_right(*arguments)
+
+    monkeypatch.setattr(network, "loss_and_right", counted)
+    one = replace(head(n_epochs=4), width=5)  # a width that no other test has compiled a program for
+    material = replace(planned(material, trainable=TOP), warmup_epochs=2)
+    fit_fold(one, material, lambda _: after_epochs.append(n_traced))
+    first, second, third, fourth = after_epochs
+    assert 0 < first == second < third == fourth
 
 
 def test_only_layers_from_the_named_one_upwards_change(material: Material) -> None:
