@@ -1,4 +1,4 @@
-"""A fold that is fine-tuned: the same arithmetic as heads on the bank and as Keras, on whichever backend."""
+"""A fine-tuned fold does the same arithmetic as heads on the bank and as Keras, on either backend."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -37,7 +37,7 @@ def head(n_epochs: int = 3, n_train: int = 16, dropout: float = 0.4, seed: int =
 
 @pytest.fixture(scope="module")
 def material() -> Material:
-    """Images that tell the classes apart, and a random MobileNetV2."""
+    """Return images that tell the classes apart, and a random MobileNetV2."""
     rng = np.random.default_rng(3)
     labels = (np.arange(N) % 2).astype(np.int64)
     images = rng.random((N, *SHAPE, 3)).astype(np.float32) * 0.6
@@ -69,7 +69,7 @@ def test_a_network_that_warms_up_only_is_a_head_on_a_bank_with_a_draw_an_epoch(m
 
 
 class WithFrozenStatistics(keras.Model):
-    """In a functional model the `training` of `fit` would go before one given to a part of it."""
+    """Call the classifier with frozen statistics: in a functional model the `training` of `fit` would override them."""
 
     def __init__(self, classifier: keras.Model) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class WithFrozenStatistics(keras.Model):
 
 @pytest.mark.slow
 def test_steps_are_those_of_keras(material: Material) -> None:
-    """Same batches, no dropout, no augmentation: the same losses as Keras' own training loop."""
+    """Without dropout and augmentation, the same batches have the same losses as in Keras' own training loop."""
     one = head(n_epochs=3, dropout=0.0, rate=1e-4)
     ours = fit_fold(one, replace(material, augment=NO_AUGMENTATION))
     backbone = build_backbone("MobileNetV2", SHAPE)

@@ -99,7 +99,7 @@ def test_dropout_keeps_the_expected_share_and_is_off_in_prediction(
         fit_heads([with_dropout], bank, labels, batch_size=BATCH)[0].weights.kernel,
         fit_heads([without], bank, labels, batch_size=BATCH)[0].weights.kernel,
     )
-    # A learning rate of nearly nothing leaves the weights at their start: the mean loss under dropout is then that
+    # A learning rate near zero leaves the weights at their start: the mean loss under dropout is then that
     # of a head whose hidden units are each kept with probability one half and doubled.
     still = replace(with_dropout, learning_rates=np.full(200, 1e-12))
     fitted = fit_heads([still], bank, labels, batch_size=BATCH)[0]

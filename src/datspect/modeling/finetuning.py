@@ -1,7 +1,7 @@
-"""One fold, fine-tuned: the head and the network below it trained on images that are augmented on the fly.
+"""Fine-tune one fold: train the head and the network below it on images that are augmented on the fly.
 
 A fold is a function of images, labels, parameters and its seed: it ends the same wherever it runs on the same kind of
-hardware. Order, dropout and augmentations are those that a head on a bank with as many draws as epochs would see.
+hardware. Order, dropout and augmentations are those of a head on a bank with as many draws as epochs.
 """
 
 from collections.abc import Callable
@@ -25,13 +25,13 @@ from datspect.params.network import AugmentParams
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """What all folds share.
+    """Hold what all folds share.
 
     images : shape (N, H, W, 3), float32, in [0, 1]
     labels : shape (N,), 0 or 1
     backbone : the weights that training starts from
     augment : ranges of the augmentation; every epoch has a new draw
-    warmup_epochs : the first so many train the head alone
+    warmup_epochs : the number of epochs at the start that train the head alone
     """
 
     images: FloatArray
@@ -45,20 +45,20 @@ class Material:
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A fold after some epochs: all that training changes, in order, and sums of the curves, shape (epochs, 4)."""
+    """Hold a fold after E epochs: all that training changes, in order, and sums of the curves, shape (E, 4)."""
 
     arrays: list[NDArray[Any]]
     curves: FloatArray
 
 
 class Checkpoints(Protocol):
-    """Where a fold keeps itself while it is trained."""
+    """Keep a fold while it is trained."""
 
     def read(self) -> Checkpoint | None:
-        """The last one; None if there is none."""
+        """Return the last one, or None if there is none."""
 
     def offer(self, make: Callable[[], Checkpoint]) -> None:
-        """Called after each epoch; keeps what `make` gives if it is time."""
+        """Keep what `make` returns if it is time; called after each epoch."""
 
 
 def fit_fold(
