@@ -185,15 +185,9 @@ class Network:
         return HeadWeights(kernel, bias, output_kernel, float(output_bias)), changed
 
     def _epoch(
-        self,
-        state: NetworkState,
-        images: Tensor,
-        augmentation: Tensor,
-        training: TrainingBatches,
-        validation: Rows,
-        *,
+        self, state: NetworkState, images: Tensor, augmentation: Tensor, training: TrainingBatches, validation: Rows, *,
         warming_up: bool,
-    ) -> tuple[NetworkState, Tensor]:
+    ) -> tuple[NetworkState, Tensor]:  # fmt: skip
         def step(s: Tensor, carried: tuple[NetworkState, Tensor]) -> tuple[NetworkState, Tensor]:
             before, sums = carried
             rows, factor = training.of_step(s)
