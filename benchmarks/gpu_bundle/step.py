@@ -28,10 +28,10 @@ import jax
 import keras
 import numpy as np
 
-from datspect.modeling.adam import adam, corrected_rate
 from datspect.modeling.augmentation import Augment, no_change
 from datspect.modeling.heads import initial_weights
 from datspect.modeling.network import Network, network
+from datspect.modeling.steps import Rows, TrainingBatches, adam, corrected_rate
 from finetune import Bench, prepared
 from gpu_bundle.programs import (
     busy_nanoseconds,
@@ -129,12 +129,12 @@ class Step:
         """Images taken out of those on the device, and augmented; a program by itself."""
         augment = Augment()
         program = jax.jit(lambda images, rows, parameters: augment(images[rows], parameters))
-        rows, parameters = self._batches(1)[0][0], self._batches(1)[3][0]
-        return {"ms": self._timed(program, (self._images, rows, parameters))}
+        augmentation, training, _ = self._batches(1)
+        return {"ms": self._timed(program, (self._images, training.rows.index[0], augmentation[0]))}
 
     def optimizer(self) -> dict[str, Any]:
         """Adam on all weights of the backbone; a program by itself."""
-        weights = self._state(self._network())[1]
+        weights = self._state(self._network()).changing
         zeros = [jax.numpy.zeros_like(weight) for weight in weights]
 
         def update(weights: list[Any], first: list[Any], second: list[Any]) -> list[Any]:
@@ -166,16 +166,15 @@ class Step:
         head = initial_weights(self._bench.head, net.backbone.output_shape[-1])
         return net.initial_state(self._bench.material.backbone, head, warming_up=False)
 
-    def _batches(self, n_steps: int) -> Arguments:
-        """The arguments of `Network.epoch` after the images, validation on nobody."""
+    def _batches(self, n_steps: int) -> tuple[Any, TrainingBatches, Rows]:
+        """The arguments of `Network.epoch` after the images: augmentation, batches, and validation on nobody."""
         shape = (n_steps, self._batch)
-        rows = np.resize(self._bench.head.train_rows, shape).astype(np.int32)
-        nobody = np.zeros((0, self._batch))
-        return (
-            rows, self._labels[rows], np.ones(shape, bool), np.resize(no_change(1), (*shape, 4)).astype(np.float32),
-            np.ones((*shape, self._bench.head.width), bool), np.float32(1), np.float32(1e-5),
-            nobody.astype(np.int32), nobody.astype(np.float32), nobody.astype(bool),
-        )  # fmt: skip
+        index = np.resize(self._bench.head.train_rows, shape).astype(np.int32)
+        augmentation = np.resize(no_change(1), (*shape, 4)).astype(np.float32)
+        rows = Rows(index, self._labels[index], np.ones(shape, bool))
+        keep = np.ones((*shape, self._bench.head.width), bool)
+        nobody = Rows(*(array[:0] for array in rows))
+        return augmentation, TrainingBatches(rows, keep, np.float32(1), np.float32(1e-5)), nobody
 
     def _timed(self, program: Callable[..., Any], arguments: Arguments) -> float:
         """Median milliseconds of a call, the first one not counted."""

@@ -1,4 +1,4 @@
-"""A fold that is fine-tuned: the same arithmetic as heads on the bank and as Keras, on whichever backend."""
+"""A fine-tuned fold does the same arithmetic as heads on the bank and as Keras, on either backend."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from datspect.errors import ParamsError, WeightsError
 from datspect.imaging.augmentation import draw_augmentations
+from datspect.modeling import network
 from datspect.modeling.backbone import build_backbone, layer_arrays, set_layer_arrays, set_random_weights
 from datspect.modeling.classifier import build_classifier
 from datspect.modeling.features import bank_blocks, build_extractor
@@ -19,6 +20,7 @@ from datspect.modeling.finetuning import Checkpoint, Material, fit_fold
 from datspect.modeling.heads import FittedHead, Head, epoch_order, initial_weights, logits
 from datspect.modeling.network import NetworkPlan, trained_layers
 from datspect.modeling.stack import fit_heads
+from datspect.modeling.steps import loss_and_right
 from datspect.params.network import AugmentParams
 from datspect.training.fold_files import FileCheckpoints, read_fold, write_fold
 
@@ -35,7 +37,7 @@ def head(n_epochs: int = 3, n_train: int = 16, dropout: float = 0.4, seed: int =
 
 @pytest.fixture(scope="module")
 def material() -> Material:
-    """Images that tell the classes apart, and a random MobileNetV2."""
+    """Return images that tell the classes apart, and a random MobileNetV2."""
     rng = np.random.default_rng(3)
     labels = (np.arange(N) % 2).astype(np.int64)
     images = rng.random((N, *SHAPE, 3)).astype(np.float32) * 0.6
@@ -67,7 +69,7 @@ def test_a_network_that_warms_up_only_is_a_head_on_a_bank_with_a_draw_an_epoch(m
 
 
 class WithFrozenStatistics(keras.Model):
-    """In a functional model the `training` of `fit` would go before one given to a part of it."""
+    """Call the classifier with frozen statistics: in a functional model the `training` of `fit` would override them."""
 
     def __init__(self, classifier: keras.Model) -> None:
         super().__init__()
@@ -79,7 +81,7 @@ class WithFrozenStatistics(keras.Model):
 
 @pytest.mark.slow
 def test_steps_are_those_of_keras(material: Material) -> None:
-    """Same batches, no dropout, no augmentation: the same losses as Keras' own training loop."""
+    """Without dropout and augmentation, the same batches have the same losses as in Keras' own training loop."""
     one = head(n_epochs=3, dropout=0.0, rate=1e-4)
     ours = fit_fold(one, replace(material, augment=NO_AUGMENTATION))
     backbone = build_backbone("MobileNetV2", SHAPE)
@@ -112,6 +114,25 @@ def test_it_learns_and_repeats(material: Material) -> None:
     assert second.features is not None
     np.testing.assert_array_equal(first.features, second.features)
     np.testing.assert_array_equal(first.weights.kernel, second.weights.kernel)
+
+
+def test_only_the_first_epoch_of_warming_up_and_the_first_after_it_are_traced(
+    material: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_traced = 0
+    after_epochs: list[int] = []
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal n_traced
+        n_traced += 1
+        return loss_and_right(*arguments)
+
+    monkeypatch.setattr(network, "loss_and_right", counted)
+    one = replace(head(n_epochs=4), width=5)  # a width that no other test has compiled a program for
+    material = replace(planned(material, trainable=TOP), warmup_epochs=2)
+    fit_fold(one, material, lambda _: after_epochs.append(n_traced))
+    first, second, third, fourth = after_epochs
+    assert 0 < first == second < third == fourth
 
 
 def test_only_layers_from_the_named_one_upwards_change(material: Material) -> None:

@@ -1,4 +1,4 @@
-"""Learning rates by epoch."""
+"""Each schedule gives the learning rates that its formula says."""
 
 import numpy as np
 import pytest

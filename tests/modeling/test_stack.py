@@ -14,6 +14,7 @@ from datspect.imaging.augmentation import draw_order
 from datspect.modeling import stack
 from datspect.modeling.heads import FittedHead, Head, HeadWeights, build_head, initial_weights, logits
 from datspect.modeling.stack import fit_heads
+from datspect.modeling.steps import loss_and_right
 
 N_SUBJECTS, N_FEATURES, N_DRAWS, BATCH = 83, 40, 5, 16
 
@@ -98,7 +99,7 @@ def test_dropout_keeps_the_expected_share_and_is_off_in_prediction(
         fit_heads([with_dropout], bank, labels, batch_size=BATCH)[0].weights.kernel,
         fit_heads([without], bank, labels, batch_size=BATCH)[0].weights.kernel,
     )
-    # A learning rate of nearly nothing leaves the weights at their start: the mean loss under dropout is then that
+    # A learning rate near zero leaves the weights at their start: the mean loss under dropout is then that
     # of a head whose hidden units are each kept with probability one half and doubled.
     still = replace(with_dropout, learning_rates=np.full(200, 1e-12))
     fitted = fit_heads([still], bank, labels, batch_size=BATCH)[0]
@@ -163,6 +164,25 @@ def test_progress_is_reported_after_every_epoch(bank: NDArray[np.float16], label
     seen: list[int] = []
     fit_heads([head(13, n_epochs=4)], bank, labels, batch_size=BATCH, report=seen.append)
     assert seen == [1, 2, 3, 4]
+
+
+def test_only_the_first_epoch_is_traced(
+    bank: NDArray[np.float16], labels: NDArray[np.int64], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_traced = 0
+    after_epochs: list[int] = []
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal n_traced
+        n_traced += 1
+        return loss_and_right(*arguments)
+
+    monkeypatch.setattr(stack, "loss_and_right", counted)
+    monkeypatch.setattr(stack, "n_programs", lambda n_heads: 1)
+    one = head(18, width=11, n_epochs=3)  # a width that no other test has compiled a program for
+    fit_heads([one], bank, labels, batch_size=BATCH, report=lambda _: after_epochs.append(n_traced))
+    assert after_epochs[0] > 0
+    assert after_epochs == after_epochs[:1] * 3
 
 
 @pytest.mark.parametrize("n_programs", [1, 2, 3, 4])

@@ -33,7 +33,7 @@ def plain_head() -> Activity:
 def laboratory(phantom_params: PhantomParams, plain_head: Activity) -> Laboratory:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(datspect.phantom.cohort, "_N_CALIBRATION_HEADS", 4)
-        return build_laboratory(phantom_params, plain_head, n_jobs=1)
+        return build_laboratory(phantom_params, plain_head, n_workers=1)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def resized(laboratory, **sizes):
 @pytest.fixture(scope="module")
 def written(laboratory, tmp_path_factory) -> tuple[Path, pd.DataFrame]:
     folder = tmp_path_factory.mktemp("phantom") / "cohort"
-    return folder, write_phantom_cohort(folder, laboratory, n_jobs=1)
+    return folder, write_phantom_cohort(folder, laboratory, n_workers=1)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -56,14 +56,14 @@ def test_a_cohort_folder_is_written_whole(written, phantom_params):
 @pytest.mark.slow
 def test_the_number_of_workers_changes_no_byte(written, laboratory, tmp_path):
     folder, truth = written
-    again = write_phantom_cohort(tmp_path / "cohort", laboratory, n_jobs=2)
+    again = write_phantom_cohort(tmp_path / "cohort", laboratory, n_workers=2)
     assert contents(tmp_path / "cohort") == contents(folder)
     pd.testing.assert_frame_equal(again, truth)
 
 
 def test_a_smaller_cohort_holds_the_first_of_each_class_unchanged(written, laboratory, tmp_path):
     folder, truth = written
-    smaller = write_phantom_cohort(tmp_path / "cohort", resized(laboratory, n_pd=2, n_control=1), n_jobs=1)
+    smaller = write_phantom_cohort(tmp_path / "cohort", resized(laboratory, n_pd=2, n_control=1), n_workers=1)
     large, small = contents(folder), contents(tmp_path / "cohort")
     kept = {pseudonym(laboratory.params.seed, label, i) for label, i in [("control", 0), ("pd", 0), ("pd", 1)]}
     assert {scan_id[:9] for scan_id in smaller["scan_id"]} == kept

@@ -1,4 +1,4 @@
-"""Work shared out: the same results here, in other processes and on a Dask cluster, whoever is killed meanwhile."""
+"""Work has the same results here, in other processes and on a Dask cluster, whichever worker is killed meanwhile."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ def add(shared: int, piece: int, report: Any) -> int:
 
 
 def add_once_killed(shared: Path, piece: int, report: Any) -> int:
-    """The first process that takes piece 1 dies."""
+    """Kill the first process that takes piece 1."""
     report(1)
     if piece == 1:
         try:
@@ -49,7 +49,7 @@ def refuse_to_be_read() -> None:
 
 
 class Unreadable:
-    """Every worker dies while it starts."""
+    """Make every worker die while it starts."""
 
     def __reduce__(self) -> Any:
         return refuse_to_be_read, ()
@@ -135,7 +135,7 @@ def test_gpus_that_are_hidden_are_not_used(chosen: str, monkeypatch: pytest.Monk
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCluster]:
-    """Two workers, each a process with a nanny, as `dask worker` starts them."""
+    """Start two workers, each a process with a nanny, as `dask worker` does."""
     monkeypatch.delenv(SCHEDULER_VARIABLE, raising=False)
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as started:
         monkeypatch.setenv(SCHEDULER_VARIABLE, started.scheduler_address)

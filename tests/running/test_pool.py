@@ -1,4 +1,4 @@
-"""Work on all cores: everything comes back once, no item is taken early, and workers end with their parent."""
+"""Work on all cores comes back once, takes no item early, and its workers end with their parent."""
 
 import os
 import signal

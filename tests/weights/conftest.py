@@ -1,4 +1,4 @@
-"""Loopback servers that misbehave."""
+"""Start loopback servers that misbehave."""
 
 import socket
 import threading
@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture
 def silent_server() -> Iterator[str]:
-    """Address of a server that accepts every connection and never says a word."""
+    """Return the address of a server that accepts every connection and never answers."""
     listener = socket.create_server(("127.0.0.1", 0))
     connections = []
 
@@ -30,6 +30,6 @@ def silent_server() -> Iterator[str]:
 
 @pytest.fixture
 def refusing_address() -> str:
-    """Address that nothing listens on."""
+    """Return an address that nothing listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return f"127.0.0.1:{listener.getsockname()[1]}"

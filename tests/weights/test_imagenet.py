@@ -27,7 +27,7 @@ def small() -> keras.Model:
 
 @pytest.fixture
 def other() -> keras.Model:
-    """Weights to be read from a file."""
+    """Return weights to be read from a file."""
     model = build_backbone("MobileNetV2", SHAPE)
     set_random_weights(model, seed=99)
     return model
@@ -35,14 +35,14 @@ def other() -> keras.Model:
 
 @pytest.fixture(autouse=True)
 def keras_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A Keras cache of the test's own."""
+    """Return a Keras cache for this test alone."""
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras-home"))
     return tmp_path / "keras-home"
 
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch, refusing_address: str) -> None:
-    """Every download meets a refused connection."""
+    """Let every download meet a refused connection."""
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, f"http://{refusing_address}")
     monkeypatch.setenv("PIP_INDEX_URL", f"http://{refusing_address}/simple")
@@ -52,7 +52,7 @@ def offline(monkeypatch: pytest.MonkeyPatch, refusing_address: str) -> None:
 
 
 def write_layered(path: Path, model: keras.Model, *, inside: str | None = None, parts: int = 1) -> None:
-    """An HDF5 file as Keras 2 wrote it: `inside` a group for a whole model, its names in `parts`."""
+    """Write an HDF5 file as Keras 2 did: `inside` a group for a whole model, its names in `parts`."""
     with h5py.File(path, "w") as file:
         root = file if inside is None else file.create_group(inside)
         names = ["image"]  # a layer without weights

@@ -1,4 +1,4 @@
-"""Applies drawn augmentations to a batch of images, in `keras.ops`, for the bank and for fine-tuning alike."""
+"""Apply drawn augmentations to a batch of images, in `keras.ops`, for the bank and for fine-tuning alike."""
 
 from typing import Any
 
@@ -14,16 +14,16 @@ from datspect.imaging.augmentation import Augmentations
 class Augment(keras.layers.Layer):
     """Shift, flip left to right and scale the brightness of each image by its own parameters.
 
-    Inputs: images, shape (N, rows, columns, channels), in [0, 1], and parameters, shape (N, 4), as from
-    `augmentation_parameters`. Shifts are bilinear, what comes in at the border repeats the nearest pixel, and the
-    result is clipped to [0, 1]. Parameters of no change give the image back.
+    The layer takes images, shape (N, rows, columns, channels), in [0, 1], and parameters, shape (N, 4), as from
+    `augmentation_parameters`. Shifts are bilinear, the nearest pixel fills what comes in at the border, and the result
+    is clipped to [0, 1]. Parameters of no change return the image as it is.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**({"dtype": "float32"} | options))
 
     def call(self, images: Any, parameters: Any) -> Any:
-        """The augmented images, of the shape of `images`."""
+        """Return the augmented images, of the shape of `images`; `parameters`: shape (N, 4)."""
         shift_rows, shift_columns, flip, brightness = (parameters[:, k] for k in range(4))
         rows, columns = images.shape[1], images.shape[2]
         from_rows = _shift_matrices(shift_rows, rows)
@@ -35,20 +35,27 @@ class Augment(keras.layers.Layer):
 
 
 def augmentation_parameters(augmentations: Augmentations) -> NDArray[np.float32]:
-    """Augmentations as the layer takes them, shape (..., 4), float32."""
+    """Return augmentations of shape (...) as the layer takes them, shape (..., 4), float32.
+
+    The last axis holds the shift of rows and of columns (pixels), flip (0 or 1) and brightness (a factor).
+    """
     a = augmentations
     return np.stack([a.shift_rows, a.shift_columns, a.flip.astype(np.float32), a.brightness], axis=-1)
 
 
 def no_change(n_images: int) -> NDArray[np.float32]:
-    """Parameters, shape (N, 4), that leave images as they are."""
+    """Return parameters, shape (N, 4), that leave images as they are.
+
+    >>> no_change(1)
+    array([[0., 0., 0., 1.]], dtype=float32)
+    """
     return np.tile(np.array([0, 0, 0, 1], np.float32), (n_images, 1))
 
 
 def _shift_matrices(shifts: Any, size: int) -> Any:
-    """Per image, shape (N, size, size): how much of each source pixel (last axis) a pixel of the result takes.
+    """Return for each image, shape (N, size, size), the share of each source pixel (last axis) in each new pixel.
 
-    Linear interpolation is 1 - |distance| below distance 1; clipping the source position repeats the border.
+    The share is 1 - |distance| below distance 1 (linear interpolation); clipping the source repeats the border.
     """
     positions = ops.arange(size, dtype="float32")
     sources = ops.clip(positions[None, :] - shifts[:, None], 0.0, size - 1.0)

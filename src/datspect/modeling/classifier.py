@@ -1,4 +1,4 @@
-"""The whole classifier, backbone and head in one model: image in, probability out."""
+"""Join backbone and head into the whole classifier: image in, probability out."""
 
 import keras
 
@@ -6,6 +6,9 @@ from datspect.modeling.heads import HeadWeights, build_head
 
 
 def build_classifier(backbone: keras.Model, weights: HeadWeights, dropout: float) -> keras.Model:
-    """An image in [0, 1], shape (N, H, W, 3), to the probability of PD, shape (N, 1); built-in layers only."""
+    """Return a model from images in [0, 1], shape (N, H, W, 3), to probabilities of PD, shape (N, 1).
+
+    It holds built-in layers only, so that a saved one loads in safe mode.
+    """
     head = build_head(weights, dropout)
     return keras.Model(backbone.input, head(backbone.output), name="datspect")

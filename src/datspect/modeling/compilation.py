@@ -1,4 +1,4 @@
-"""The one module that knows a Keras backend: it compiles a function written in `keras.ops`."""
+"""Compile functions written in `keras.ops`, and take their gradients; no other module knows a Keras backend."""
 
 from collections.abc import Callable
 from functools import cache
@@ -10,10 +10,10 @@ from joblib import cpu_count
 
 @cache
 def compiled(function: Callable[..., Any], *, convolutions: bool = False) -> Callable[..., Any]:
-    """`function` of tensors, compiled as a whole by the backend.
+    """Return a `function` of (trees of) tensors, compiled as a whole by the backend.
 
-    By XLA under JAX, and under TensorFlow unless it holds `convolutions`, which XLA makes half as fast there. The same
-    function gives the same compiled one, so that shapes met before are not compiled again.
+    XLA compiles it under JAX, and under TensorFlow unless it holds `convolutions`, which XLA makes half as fast there.
+    The same function returns the same compiled one, so that known shapes are not compiled again.
     """
     match keras.backend.backend():
         case "tensorflow":
@@ -29,13 +29,13 @@ def compiled(function: Callable[..., Any], *, convolutions: bool = False) -> Cal
 
 
 def value_and_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Of `function(variables, *rest) -> (loss, more)`: a function that gives ((loss, more), gradients of the loss).
+    """Return, for `function(variables, *rest) -> (loss, more)`, one that returns ((loss, more), gradients of the loss).
 
-    `variables`: a list of tensors; to be called within a `compiled` function.
+    `variables` is a list of tensors, and the gradients have their shapes. Call it within a `compiled` function.
 
     Raises
     ------
-    NotImplementedError : under a backend other than TensorFlow and JAX.
+    NotImplementedError : the backend is neither TensorFlow nor JAX.
     """
     match keras.backend.backend():
         case "tensorflow":
@@ -58,11 +58,13 @@ def value_and_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def gradient_of(model: keras.Model) -> Callable[[Any], Any]:
-    """Gradient of the sum of a model's outputs with respect to its input, NumPy in and out; the model is not trained.
+    """Return a function from images to the gradient of the sum of a model's outputs with respect to them.
+
+    It takes and returns NumPy arrays of shape (N, H, W, C); the model is not trained.
 
     Raises
     ------
-    NotImplementedError : under a backend other than TensorFlow and JAX.
+    NotImplementedError : the backend is neither TensorFlow nor JAX.
     """
     match keras.backend.backend():
         case "tensorflow":
@@ -93,7 +95,7 @@ def gradient_of(model: keras.Model) -> Callable[[Any], Any]:
 
 
 def on_accelerator() -> bool:
-    """Whether the backend computes on a GPU or TPU."""
+    """Return whether the backend computes on a GPU or TPU."""
     if keras.backend.backend() == "jax":
         import jax
 
@@ -102,10 +104,10 @@ def on_accelerator() -> bool:
 
 
 def n_programs(n_heads: int) -> int:
-    """How many compiled programs to train heads with at once.
+    """Return how many compiled programs to train heads with at once.
 
-    Two on a CPU of two cores or more: a single program leaves a core idle in much of what lies between its matrix
-    products (ten heads, 500 epochs: 100 s with one, 79 s with two, 100 s with five). One on an accelerator.
+    The number is 2 on a CPU of two cores or more: a single program leaves a core idle in much of what lies between its
+    matrix products (ten heads, 500 epochs: 100 s with one, 79 s with two, 100 s with five). It is 1 on an accelerator.
     """
     if on_accelerator():
         return 1

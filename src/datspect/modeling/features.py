@@ -1,4 +1,4 @@
-"""The bank of features: the clean image and every augmented one through the frozen network, once for everyone."""
+"""Compute the bank of features: each clean and augmented image goes through the frozen network once, for everyone."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,11 +13,14 @@ from datspect.imaging.augmentation import Augmentations
 from datspect.modeling.augmentation import Augment, augmentation_parameters, no_change
 
 BATCH_SIZE = 64
-"""Images in one forward pass: every pass has this many, so that one compiled program serves all."""
+"""Images in every forward pass, so that one compiled program serves all."""
 
 
 def build_extractor(backbone: keras.Model) -> keras.Model:
-    """Augmentation with the backbone behind it: images and their augmentation parameters in, features out."""
+    """Return augmentation and backbone as one model.
+
+    It takes images, shape (N, rows, columns, 3), and parameters, shape (N, 4), and returns features, shape (N, F).
+    """
     image = keras.Input(backbone.input_shape[1:], name="image", dtype="float32")
     parameters = keras.Input((4,), name="augmentation", dtype="float32")
     extractor = keras.Model([image, parameters], backbone(Augment()(image, parameters)), name="extractor")
@@ -29,7 +32,7 @@ def build_extractor(backbone: keras.Model) -> keras.Model:
 def bank_blocks(
     extractor: keras.Model, images: FloatArray, augmentations: Augmentations, batch_size: int = BATCH_SIZE
 ) -> Iterator[NDArray[np.float16]]:
-    """The rows of the bank, shape (draws + 1, subjects, features), in order and in blocks of (images, features).
+    """Yield the rows of the bank, shape (draws + 1, N, F), in order and in blocks of shape (images, F).
 
     Parameters
     ----------
@@ -51,10 +54,10 @@ def bank_blocks(
 
 
 def precision_error(extractor: keras.Model, exact: keras.Model, images: FloatArray) -> float:
-    """How far features are from those of `exact`, the same extractor in float32: RMS of the difference over their RMS.
+    """Return the error of features against `exact`, the same extractor in float32: RMS of the difference over the RMS.
 
-    Of one full batch of `images`, shape (N, rows, columns, 3), the larger of two passes: a wrong routine of the
-    processor need not be wrong the same way twice. NaN where a feature is.
+    It is the larger error of two passes over one full batch of `images`, shape (N, rows, columns, 3): a wrong routine
+    of the processor need not be wrong the same way twice. It is NaN where a feature is.
     """
     batch = _padded(np.asarray(images[:BATCH_SIZE], np.float32), BATCH_SIZE)
     arguments = [batch, no_change(BATCH_SIZE)]
@@ -64,13 +67,13 @@ def precision_error(extractor: keras.Model, exact: keras.Model, images: FloatArr
 
 
 def clean_features(backbone: keras.Model, images: FloatArray) -> FloatArray:
-    """What a backbone makes of images as they are, shape (N, F), float32."""
+    """Return the features, shape (N, F), float32, of images as they are, shape (N, rows, columns, 3)."""
     blocks = [np.asarray(images[start : start + BATCH_SIZE], np.float32) for start in range(0, len(images), BATCH_SIZE)]
     return np.concatenate([backbone.predict_on_batch(_padded(block, BATCH_SIZE))[: len(block)] for block in blocks])
 
 
 def n_bank_images(augmentations: Augmentations) -> int:
-    """How many images the bank of these augmentations takes, the clean ones included."""
+    """Return how many images the bank of these augmentations, shape (draws, N), holds, the clean ones included."""
     n_draws, n_subjects = augmentations.flip.shape
     return int((n_draws + 1) * n_subjects)
 
@@ -83,7 +86,7 @@ def _parameters(augmentations: Augmentations, draws: NDArray[Any], subjects: NDA
 
 
 def _padded(values: FloatArray, n_rows: int) -> FloatArray:
-    """`values` with its last row repeated up to `n_rows` rows."""
+    """Return `values` with the last row repeated up to `n_rows` rows."""
     return np.concatenate([values, np.repeat(values[-1:], n_rows - len(values), axis=0)])
 
 

@@ -1,4 +1,4 @@
-"""A classifier head (dense ReLU, dropout, dense sigmoid) on features: what it is, how it starts, what it predicts."""
+"""Describe a head on features (dense ReLU, dropout, dense sigmoid): what it is, how it starts, what it predicts."""
 
 from dataclasses import dataclass, field
 
@@ -10,10 +10,10 @@ from datspect.arrays import BoolArray, FloatArray, IntArray
 
 @dataclass(frozen=True)
 class Head:
-    """One head to train: on which rows of the bank, and how.
+    """Say on which subjects one head is trained, and how.
 
-    `train_rows`, `validation_rows`: indices of subjects in the bank (axis 1); `learning_rates`: shape (n_epochs,).
-    Everything random in its training depends on `seed` alone.
+    `train_rows`, `validation_rows`: shape (n,), indices of subjects in the bank (axis 1); `learning_rates`: shape
+    (n_epochs,). Everything random in its training depends on `seed` alone.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Head:
 
 @dataclass(frozen=True)
 class HeadWeights:
-    """A head's weights: hidden kernel (F, D) and bias (D,), output kernel (D,) and bias (a number)."""
+    """Hold the weights of a head: hidden kernel (F, D) and bias (D,), output kernel (D,) and bias (a number)."""
 
     kernel: FloatArray
     bias: FloatArray
@@ -37,10 +37,10 @@ class HeadWeights:
 
 @dataclass(frozen=True, eq=False)
 class FittedHead:
-    """A trained head: `weights` after the last epoch done and `history`, curves of shape (epochs done,) by name.
+    """Hold a trained head: `weights` after the last epoch done, and `history`, curves of shape (E,) by name.
 
-    A head that was fine-tuned together with its network has, besides, `features`, shape (N, F), what that network makes
-    of everybody's clean image, and `layers`, by name the arrays of the layers that training changed.
+    A head that was fine-tuned together with its network also has `features`, shape (N, F), which that network makes of
+    everybody's clean image, and `layers`, by name the arrays of the layers that training changed.
     """
 
     name: str
@@ -51,7 +51,7 @@ class FittedHead:
 
 
 def initial_weights(head: Head, n_features: int) -> HeadWeights:
-    """Glorot-uniform kernels and zero biases, as Keras' dense layers start, drawn from the head's seed."""
+    """Return Glorot-uniform kernels, drawn from the head's seed, and zero biases, as Keras' dense layers start."""
     rng = np.random.default_rng([head.seed, 0])
     return HeadWeights(
         kernel=_glorot_uniform(rng, n_features, head.width),
@@ -62,20 +62,25 @@ def initial_weights(head: Head, n_features: int) -> HeadWeights:
 
 
 def epoch_order(head: Head, epoch: int) -> tuple[IntArray, BoolArray]:
-    """The training rows in the order of an epoch, shape (n,), and the hidden units that dropout keeps, (n, width)."""
+    """Return the training rows in the order of an epoch, shape (n,), and the units that dropout keeps, (n, width)."""
     rng = np.random.default_rng([head.seed, 1, epoch])
     order = rng.permutation(head.train_rows)
     return order, rng.random((len(order), head.width), np.float32) >= head.dropout
 
 
 def logits(weights: HeadWeights, features: FloatArray) -> FloatArray:
-    """Log odds of the positive class, shape (N,) for features of shape (N, F); dropout is off."""
+    """Return the log odds of the positive class, shape (N,), for features of shape (N, F); dropout is off.
+
+    >>> weights = HeadWeights(np.eye(2), np.zeros(2), np.array([1.0, -1.0]), 0.5)
+    >>> logits(weights, np.array([[3.0, 1.0], [-1.0, 2.0]]))  # 3 - 1 + 0.5, and 0 - 2 + 0.5: ReLU cuts the -1
+    array([ 2.5, -1.5])
+    """
     hidden = np.maximum(features.astype(np.float32) @ weights.kernel + weights.bias, 0)
     return np.asarray(hidden @ weights.output_kernel + np.float32(weights.output_bias))
 
 
 def build_head(weights: HeadWeights, dropout: float) -> keras.Model:
-    """The head as a Keras model of built-in layers: features (N, F) in, probability (N, 1) out."""
+    """Return the head as a Keras model of built-in layers: features, shape (N, F), in, probability, (N, 1), out."""
     n_features, width = weights.kernel.shape
     model = keras.Sequential(
         [
@@ -93,7 +98,7 @@ def build_head(weights: HeadWeights, dropout: float) -> keras.Model:
 
 
 def head_weights(model: keras.Model) -> HeadWeights:
-    """What `build_head` was given."""
+    """Return the weights that `build_head` received."""
     kernel, bias, output_kernel, output_bias = model.get_weights()
     return HeadWeights(kernel, bias, output_kernel[:, 0], float(output_bias[0]))
 

@@ -1,4 +1,4 @@
-"""Weights and models to files and back; nothing in a file is unpickled or run."""
+"""Write weights and models to files and read them back; nothing in a file is unpickled or run."""
 
 import zipfile
 from pathlib import Path
@@ -17,11 +17,11 @@ def write_weights(path: Path, model: keras.Model) -> None:
 
 
 def read_weights(path: Path, model: keras.Model) -> None:
-    """Give `model` the weights that `write_weights` wrote of the same architecture.
+    """Give `model` the weights that `write_weights` wrote from a model of the same architecture.
 
     Raises
     ------
-    WeightsError : missing, unreadable, or of another architecture.
+    WeightsError : the file is missing, unreadable, or of another architecture.
     """
     set_weights_from_file(model, path)
 
@@ -37,7 +37,7 @@ def read_model(path: Path) -> keras.Model:
 
     Raises
     ------
-    WeightsError : missing, no Keras model, or one that safe mode refuses.
+    WeightsError : the file is missing, no Keras model, or one that safe mode refuses.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")

@@ -1,14 +1,13 @@
-"""The network of a fold as functions of its state: one epoch of training, as one compiled program for all folds.
+"""Train a backbone together with its head: one epoch is one compiled program, a function of the state.
 
-The state holds everything that training changes, so that the same program trains every fold: a tuple of lists of
-tensors, (head, changing, fixed, optimizer). `changing` are the weights of the backbone that are trained, `fixed` its
-other ones, statistics of batch normalisation included.
+The state holds everything that training changes, so that the same program trains every fold. docs/shapes.md explains
+the arrays.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Any, Literal
+from functools import cached_property, lru_cache, partial
+from typing import Any, Literal, NamedTuple
 
 import keras
 import numpy as np
@@ -17,27 +16,63 @@ from numpy.typing import NDArray
 
 from datspect.arrays import FloatArray
 from datspect.errors import ParamsError
-from datspect.modeling.adam import adam, corrected_rate
 from datspect.modeling.augmentation import Augment
 from datspect.modeling.backbone import LayerArrays, build_backbone, set_layer_arrays, weighted_layers
 from datspect.modeling.compilation import compiled, value_and_gradient
 from datspect.modeling.heads import HeadWeights
 from datspect.modeling.precision import Precision, computing_in
+from datspect.modeling.steps import (
+    HeadTensors,
+    Rows,
+    Tensor,
+    TrainingBatches,
+    adam,
+    corrected_rate,
+    hidden_units,
+    log_odds,
+    loss_and_right,
+)
 from datspect.params.network import Architecture
 
 FIRST_LOSS_SCALE, STEPS_TO_DOUBLE = 2.0**15, 2000.0
 """In float16 the loss is scaled, or small gradients would vanish; the numbers are Keras' own."""
 
-State = tuple[list[Any], list[Any], list[Any], list[Any]]
+
+class Optimizer(NamedTuple):
+    """Adam's part of a `NetworkState`.
+
+    n_steps, loss_scale, n_finite : float32, shape (); the steps done, the scale of the loss, and the finite steps
+        since the scale last changed
+    first, second : both moments of each weight that is trained, the head's four weights first
+    """
+
+    n_steps: Tensor
+    loss_scale: Tensor
+    n_finite: Tensor
+    first: list[Tensor]
+    second: list[Tensor]
+
+
+class NetworkState(NamedTuple):
+    """All that training changes of a backbone with a head.
+
+    changing : the weights of the backbone that are trained
+    fixed : its other weights, the statistics of batch normalisation included
+    """
+
+    head: HeadTensors
+    changing: list[Tensor]
+    fixed: list[Tensor]
+    optimizer: Optimizer
 
 
 @dataclass(frozen=True)
 class NetworkPlan:
-    """What is built, and what of it is trained.
+    """Say what is built, and what of it is trained.
 
     image_shape : rows, columns
-    trainable : `all`, or the name of the layer from which upwards the backbone is trained
-    batch_norm : whether its statistics are learnt anew
+    trainable : `all`, or the name of the lowest layer of the backbone that is trained
+    batch_norm : whether training renews the statistics of batch normalisation
     """
 
     architecture: Architecture
@@ -48,7 +83,7 @@ class NetworkPlan:
 
 
 def trained_layers(backbone: keras.Model, trainable: str) -> list[keras.layers.Layer]:
-    """The layers with weights from the one named `trainable` upwards, in layer order; `all` for all.
+    """Return the layers with weights from the one named `trainable` upwards, in layer order; `all` means all.
 
     Raises
     ------
@@ -68,11 +103,7 @@ def trained_layers(backbone: keras.Model, trainable: str) -> list[keras.layers.L
 
 
 class Network:
-    """A backbone with a head of some width behind it, as functions of a `State`.
-
-    The optimizer's part of the state: steps done, scale of the loss and finite steps since it changed, then both
-    moments of each weight that is trained.
-    """
+    """A backbone with a head of some width behind it, as functions of a `NetworkState`."""
 
     def __init__(self, plan: NetworkPlan, width: int) -> None:
         with computing_in(plan.precision):
@@ -85,177 +116,181 @@ class Network:
         self._augment = Augment()
         self._learns_statistics = plan.batch_norm == "trained"
         n_features = self.backbone.output_shape[-1]
-        self._head_shapes = ((n_features, width), (width,), (width,), (1,))
+        self._head_shapes = HeadTensors((n_features, width), (width,), (width,), ())
+        # Kept, since `compiled` knows a function that it compiled before by its identity.
+        self._epochs = {warming_up: partial(self._epoch, warming_up=warming_up) for warming_up in (True, False)}
 
     @cached_property
     def exact(self) -> keras.Model:
-        """The backbone in float32, as a saved model has it; its weights are set by whoever uses it."""
+        """Return the backbone in float32, as a saved model has it; `fitted` sets its weights."""
         return build_backbone(self._plan.architecture, self._plan.image_shape)
 
-    def initial_state(self, arrays: LayerArrays, head: HeadWeights, *, warming_up: bool) -> State:
-        """Before the first epoch: a backbone with `arrays` and a head."""
+    def initial_state(self, arrays: LayerArrays, head: HeadWeights, *, warming_up: bool) -> NetworkState:
+        """Return the state before the first epoch: a backbone with `arrays` and a head."""
         set_layer_arrays(self.backbone, arrays)
-        parts = (head.kernel, head.bias, head.output_kernel, np.array([head.output_bias], np.float32))
+        parts = (head.kernel, head.bias, head.output_kernel, np.float32(head.output_bias))
         variables = (self.backbone.trainable_variables, self.backbone.non_trainable_variables)
-        changing, fixed = ([_tensor(ops.convert_to_numpy(v)) for v in values] for values in variables)
-        state: State = ([_tensor(part) for part in parts], changing, fixed, [])
-        return self.with_new_optimizer(state, warming_up=warming_up)
+        changing, fixed = ([ops.convert_to_tensor(ops.convert_to_numpy(v)) for v in values] for values in variables)
+        weights = HeadTensors(*(ops.convert_to_tensor(part) for part in parts))
+        return NetworkState(weights, changing, fixed, self._new_optimizer(warming_up=warming_up))
 
-    def with_new_optimizer(self, state: State, *, warming_up: bool) -> State:
-        """The state with an optimizer that has taken no step."""
+    def with_new_optimizer(self, state: NetworkState, *, warming_up: bool) -> NetworkState:
+        """Return the state with an optimizer that has taken no step."""
+        return state._replace(optimizer=self._new_optimizer(warming_up=warming_up))
+
+    def _new_optimizer(self, *, warming_up: bool) -> Optimizer:
         trained = [] if warming_up else [variable.shape for variable in self.backbone.trainable_variables]
-        moments = [np.zeros(shape, np.float32) for shape in (*self._head_shapes, *trained) for _ in range(2)]
+        first, second = ([ops.zeros(shape, "float32") for shape in (*self._head_shapes, *trained)] for _ in range(2))
         scale = FIRST_LOSS_SCALE if self._plan.precision == "float16" else 1.0
-        counters = [np.float32(0), np.float32(scale), np.float32(0)]
-        return (*state[:3], [_tensor(array) for array in (*counters, *moments)])
+        n_steps, loss_scale, n_finite = (ops.convert_to_tensor(np.float32(number)) for number in (0, scale, 0))
+        return Optimizer(n_steps, loss_scale, n_finite, first, second)
 
-    def epoch(self, state: State, *arguments: Any, warming_up: bool) -> tuple[State, Any]:
-        """Train for an epoch and validate.
+    def epoch(
+        self,
+        state: NetworkState,
+        images: Tensor,
+        augmentation: Tensor,
+        training: TrainingBatches,
+        validation: Rows,
+        *,
+        warming_up: bool,
+    ) -> tuple[NetworkState, Tensor]:
+        """Train for an epoch, then validate on images as they are.
 
-        The arguments, NumPy or tensors, S steps of B rows and V batches of validation:
+        Parameters
+        ----------
+        images : float32, shape (N, rows, columns, 3), in [0, 1]
+        augmentation : float32, shape (S, B, 4), as from `augmentation_parameters`
+        training : S steps of B rows
+        validation : arrays of shape (Q, B), Q batches
+        warming_up : whether the head alone is trained
 
-        images : shape (N, H, W, 3), in [0, 1]
-        rows, targets, real : shape (S, B), indices into `images`, 0 or 1, and whether the row counts
-        parameters : shape (S, B, 4), of the augmentation
-        keep : shape (S, B, width), the units that dropout keeps; `kept_scale`: what these are multiplied by
-        rate : the learning rate
-        val_rows, val_targets, val_real : shape (V, B)
-
-        Gives the new state and, shape (4,), sums of loss and of right answers, training and validation.
+        Returns
+        -------
+        The new state and, shape (4,), sums of loss and of right answers, in training and in validation.
         """
-        run = compiled(self._warm_epoch if warming_up else self._full_epoch, convolutions=True)
-        new_state, sums = run(state, *arguments)
+        run = compiled(self._epochs[warming_up], convolutions=True)
+        new_state, sums = run(state, images, augmentation, training, validation)
         return new_state, sums
 
-    def fitted(self, state: State) -> tuple[HeadWeights, dict[str, list[FloatArray]]]:
-        """The head, and by name the arrays of the layers that are trained; `exact` gets all the weights."""
-        kernel, bias, output_kernel, output_bias = (ops.convert_to_numpy(part) for part in state[0])
+    def fitted(self, state: NetworkState) -> tuple[HeadWeights, dict[str, list[FloatArray]]]:
+        """Return the head, and by name the arrays of the layers that are trained; give `exact` all the weights."""
+        kernel, bias, output_kernel, output_bias = (ops.convert_to_numpy(part) for part in state.head)
         variables = (*self.backbone.trainable_variables, *self.backbone.non_trainable_variables)
-        values = {id(v): ops.convert_to_numpy(t) for v, t in zip(variables, (*state[1], *state[2]), strict=True)}
+        tensors = (*state.changing, *state.fixed)
+        values = {id(v): ops.convert_to_numpy(tensor) for v, tensor in zip(variables, tensors, strict=True)}
         by_layer = [(layer, [values[id(v)] for v in layer.weights]) for layer in weighted_layers(self.backbone)]
         set_layer_arrays(self.exact, [(layer.name, arrays) for layer, arrays in by_layer])
         changed = {layer.name: arrays for layer, arrays in by_layer if layer in self.layers}
-        return HeadWeights(kernel, bias, output_kernel, float(output_bias[0])), changed
-
-    @cached_property
-    def _warm_epoch(self) -> Any:
-        return lambda *arguments: self._epoch(*arguments, warming_up=True)
-
-    @cached_property
-    def _full_epoch(self) -> Any:
-        return lambda *arguments: self._epoch(*arguments, warming_up=False)
+        return HeadWeights(kernel, bias, output_kernel, float(output_bias)), changed
 
     def _epoch(
-        self, state: Any, images: Any, rows: Any, targets: Any, real: Any, parameters: Any, keep: Any, kept_scale: Any,
-        rate: Any, val_rows: Any, val_targets: Any, val_real: Any, *, warming_up: bool,
-    ) -> Any:  # fmt: skip
-        count = ops.cast(real, "float32")
+        self, state: NetworkState, images: Tensor, augmentation: Tensor, training: TrainingBatches, validation: Rows, *,
+        warming_up: bool,
+    ) -> tuple[NetworkState, Tensor]:  # fmt: skip
+        def step(s: Tensor, carried: tuple[NetworkState, Tensor]) -> tuple[NetworkState, Tensor]:
+            before, sums = carried
+            rows, factor = training.of_step(s)
+            batch = self._augment(ops.take(images, rows.index, axis=0), augmentation[s])
+            after, found = self._step(before, batch, rows, factor, training.rate, warming_up=warming_up)
+            return after, sums + found
 
-        def step(s: Any, carried: Any) -> Any:
-            *state, sums = carried
-            batch = self._augment(ops.take(images, rows[s], axis=0), parameters[s])
-            scale = ops.cast(keep[s], "float32") * kept_scale
-            new_state, found = self._step(state, batch, targets[s], count[s], scale, rate, warming_up)
-            return (*new_state, sums + found)
+        def validate(v: Tensor, sums: Tensor) -> Tensor:
+            rows = Rows(*(array[v] for array in validation))
+            batch = ops.take(images, rows.index, axis=0)
+            features, _ = self.backbone.stateless_call(state.changing, state.fixed, batch, training=False)
+            return sums + ops.stack(loss_and_right(log_odds(state.head, hidden_units(state.head, features)), rows))
 
-        def validate(v: Any, carried: Any) -> Any:
-            *state, sums = carried
-            features = self._features(state[1], state[2], ops.take(images, val_rows[v], axis=0))
-            found = _loss_and_right(_scores(state[0], features, 1.0), val_targets[v], ops.cast(val_real[v], "float32"))
-            return (*state, sums + ops.stack(found))
+        zeros = ops.zeros(2, "float32")
+        state, training_sums = ops.fori_loop(0, training.rows.index.shape[0], step, (state, zeros))
+        n_batches = validation.index.shape[0]
+        validation_sums = ops.fori_loop(0, n_batches, validate, zeros) if n_batches else zeros
+        return state, ops.concatenate([training_sums, validation_sums])
 
-        *state, training = ops.fori_loop(0, rows.shape[0], step, (*state, ops.zeros(2, "float32")))
-        validation = ops.zeros(2, "float32")
-        if val_rows.shape[0]:
-            *state, validation = ops.fori_loop(0, val_rows.shape[0], validate, (*state, validation))
-        return tuple(state), ops.concatenate([training, validation])
+    def _step(
+        self, state: NetworkState, batch: Tensor, rows: Rows, factor: Tensor, rate: Tensor, *, warming_up: bool
+    ) -> tuple[NetworkState, Tensor]:
+        """Take one step of Adam on the mean loss over the real rows.
 
-    def _step(self, state: Any, batch: Any, targets: Any, count: Any, scale: Any, rate: Any, warming_up: bool) -> Any:
-        """One step of Adam on the mean loss over the rows that count."""
-        head, changing, fixed, optimizer = state
-        n_steps, loss_scale, n_finite, *moments = optimizer
+        Parameters
+        ----------
+        batch : shape (B, rows, columns, 3), augmented images
+        factor : shape (B, D), dropout's, on each hidden unit
 
-        def loss_of(variables: Any) -> Any:
-            of_backbone = changing if warming_up else variables[4:]
-            features, new_fixed = self._training_features(of_backbone, fixed, batch)
-            loss_sum, right = _loss_and_right(_scores(variables[:4], features, scale), targets, count)
-            return loss_scale * loss_sum / ops.sum(count), (ops.stack([loss_sum, right]), new_fixed)
+        Returns
+        -------
+        The new state and, shape (2,), sums of loss and of right answers.
+        """
+        n_steps, loss_scale, n_finite, first, second = state.optimizer
 
-        variables = head if warming_up else [*head, *changing]
-        (_, (found, new_fixed)), gradients = value_and_gradient(loss_of)(variables)
-        new_variables, new_moments = compiled(_stepped)(
-            list(variables), moments, list(gradients), corrected_rate(rate, n_steps + 1), loss_scale
-        )
-        counters = [n_steps + 1, loss_scale, n_finite]
+        def loss_of(variables: list[Tensor]) -> tuple[Tensor, tuple[Tensor, list[Tensor]]]:
+            head, changing = HeadTensors(*variables[:4]), state.changing if warming_up else variables[4:]
+            features, fixed = self.backbone.stateless_call(
+                changing, state.fixed, batch, training=self._learns_statistics
+            )
+            loss_sum, right = loss_and_right(log_odds(head, hidden_units(head, features) * factor), rows)
+            loss = loss_scale * loss_sum / ops.sum(ops.cast(rows.real, "float32"))
+            return loss, (ops.stack([loss_sum, right]), list(fixed) if self._learns_statistics else state.fixed)
+
+        variables = [*state.head] if warming_up else [*state.head, *state.changing]
+        (_, (found, fixed)), gradients = value_and_gradient(loss_of)(variables)
+        before = (variables, first, second)
+        after = compiled(_stepped)(*before, list(gradients), corrected_rate(rate, n_steps + 1), loss_scale)
+        counters = (n_steps + 1, loss_scale, n_finite)
         if self._plan.precision == "float16":
             finite = ops.all(ops.stack([ops.all(ops.isfinite(gradient)) for gradient in gradients]))
-            new_variables = _chosen(finite, new_variables, variables)
-            new_moments = _chosen(finite, new_moments, moments)
-            new_fixed = _chosen(finite, new_fixed, fixed)
+            after = tuple(_chosen(finite, new, old) for new, old in zip(after, before, strict=True))
+            fixed = _chosen(finite, fixed, state.fixed)
             counters = _next_counters(finite, n_steps, loss_scale, n_finite)
-        new_changing = changing if warming_up else new_variables[4:]
-        return (new_variables[:4], new_changing, list(new_fixed), [*counters, *new_moments]), found
-
-    def _training_features(self, changing: Any, fixed: Any, images: Any) -> Any:
-        features, new_fixed = self.backbone.stateless_call(changing, fixed, images, training=self._learns_statistics)
-        return features, new_fixed if self._learns_statistics else fixed
-
-    def _features(self, changing: Any, fixed: Any, images: Any) -> Any:
-        return self.backbone.stateless_call(changing, fixed, images, training=False)[0]
+        variables, first, second = after
+        changing = state.changing if warming_up else variables[4:]
+        return NetworkState(HeadTensors(*variables[:4]), changing, fixed, Optimizer(*counters, first, second)), found
 
 
 @lru_cache(maxsize=4)
 def network(plan: NetworkPlan, width: int) -> Network:
-    """The network of a plan; the same one again, so that its programs are compiled once a process."""
+    """Return the network of a plan, the same object each time, so that a process compiles its programs once."""
     return Network(plan, width)
 
 
-def as_arrays(state: State) -> list[NDArray[Any]]:
-    """All tensors of a state in order."""
-    return [ops.convert_to_numpy(tensor) for part in state for tensor in part]
+def as_arrays(state: NetworkState) -> list[NDArray[Any]]:
+    """Return all tensors of a state in order."""
+    return [ops.convert_to_numpy(tensor) for tensor in keras.tree.flatten(state)]
 
 
-def as_state(arrays: Sequence[NDArray[Any]], like: State) -> State:
-    """A state from its arrays; `like` has as many tensors of the same kind."""
-    tensors = iter([_tensor(array) for array in arrays])
-    head, changing, fixed, moments = ([next(tensors) for _ in part] for part in like)
-    return head, changing, fixed, moments
+def as_state(arrays: Sequence[NDArray[Any]], like: NetworkState) -> NetworkState:
+    """Return a state from its arrays; `like` has as many tensors of the same shapes."""
+    state: NetworkState = keras.tree.pack_sequence_as(like, [ops.convert_to_tensor(array) for array in arrays])
+    return state
 
 
 def _stepped(
-    variables: list[Any], moments: list[Any], gradients: list[Any], rate: Any, loss_scale: Any
-) -> tuple[list[Any], list[Any]]:
-    """All weights a step further. Compiled by itself: fused, it goes over memory once and not a dozen times."""
+    variables: list[Tensor],
+    first: list[Tensor],
+    second: list[Tensor],
+    gradients: list[Tensor],
+    rate: Tensor,
+    loss_scale: Tensor,
+) -> tuple[list[Tensor], ...]:
+    """Return all weights and both moments a step further.
+
+    Compiled by itself: fused, it goes over memory once and not a dozen times.
+    """
     scaled = [gradient / loss_scale for gradient in gradients]
-    stepped = [adam(*tensors, rate) for tensors in zip(variables, moments[::2], moments[1::2], scaled, strict=True)]
-    return [weight for weight, _, _ in stepped], [moment for _, *both in stepped for moment in both]
+    stepped = [adam(*tensors, rate) for tensors in zip(variables, first, second, scaled, strict=True)]
+    return tuple(list(tensors) for tensors in zip(*stepped, strict=True))
 
 
-def _chosen(condition: Any, if_true: Sequence[Any], if_false: Sequence[Any]) -> list[Any]:
+def _chosen(condition: Tensor, if_true: Sequence[Tensor], if_false: Sequence[Tensor]) -> list[Tensor]:
     return [ops.where(condition, a, b) for a, b in zip(if_true, if_false, strict=True)]
 
 
-def _next_counters(finite: Any, n_steps: Any, loss_scale: Any, n_finite: Any) -> list[Any]:
-    """Of float16: a step whose gradients overflow is left out and halves the scale; many without one double it."""
+def _next_counters(finite: Tensor, n_steps: Tensor, loss_scale: Tensor, n_finite: Tensor) -> tuple[Tensor, ...]:
+    """Return the counters after a step in float16.
+
+    A step whose gradients overflow is left out and halves the scale; `STEPS_TO_DOUBLE` finite steps double it.
+    """
     n_finite = ops.where(finite, n_finite + 1, 0.0)
     doubled = n_finite >= STEPS_TO_DOUBLE
     new_scale = ops.where(finite, ops.where(doubled, loss_scale * 2, loss_scale), loss_scale / 2)
-    return [ops.where(finite, n_steps + 1, n_steps), new_scale, ops.where(doubled, 0.0, n_finite)]
-
-
-def _scores(head: Any, features: Any, scale: Any) -> Any:
-    """Log odds, shape (B,)."""
-    kernel, bias, output_kernel, output_bias = head
-    hidden = ops.relu(ops.matmul(features, kernel) + bias) * scale
-    return ops.sum(hidden * output_kernel, axis=1) + output_bias[0]
-
-
-def _loss_and_right(scores: Any, targets: Any, count: Any) -> tuple[Any, Any]:
-    """Sums over the rows that count: binary cross-entropy, and right answers at 0.5."""
-    losses = ops.relu(scores) - scores * targets + ops.log1p(ops.exp(-ops.abs(scores)))
-    right = ops.cast(ops.equal(scores > 0, targets > 0.5), "float32")
-    return ops.sum(losses * count), ops.sum(right * count)
-
-
-def _tensor(array: Any) -> Any:
-    return ops.convert_to_tensor(array)
+    return ops.where(finite, n_steps + 1, n_steps), new_scale, ops.where(doubled, 0.0, n_finite)

@@ -1,4 +1,4 @@
-"""Which number format the network computes in, and the one place that sets it."""
+"""Choose the number format that the network computes in, and set it."""
 
 import logging
 import sys
@@ -12,10 +12,10 @@ import keras
 Precision = Literal["float32", "bfloat16", "float16"]
 
 MOST_ERROR = 0.1
-"""Of features in a lower precision, as `features.precision_error` measures it.
+"""Limit on the error of features in a lower precision, as `features.precision_error` measures it.
 
-bfloat16 by AVX512-BF16 has 0.04 on InceptionV3. Where AMX is, oneDNN's convolutions of stride 2 onto a row of one pixel
-(the last reduction, on 109 x 91 images) return garbage that differs from pass to pass: 0.3.
+bfloat16 by AVX512-BF16 has an error of 0.04 on InceptionV3. With AMX, oneDNN's convolutions of stride 2 onto a row of
+one pixel (the last reduction, on 109 x 91 images) return garbage that differs from pass to pass: 0.3.
 """
 
 _CPU_INFO = Path("/proc/cpuinfo")
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def choose_precision(wanted: Literal["auto", "float32", "bfloat16"], cpu_info: Path = _CPU_INFO) -> Precision:
-    """The precision to compute in; `auto` is bfloat16 where the processor is faster in it. Says why."""
+    """Return the precision to compute in and log why; `auto` is bfloat16 where the processor is faster in it."""
     if wanted != "auto":
         log.info("precision: %s, as backbone.precision asks", wanted)
         return wanted
@@ -36,9 +36,9 @@ def choose_precision(wanted: Literal["auto", "float32", "bfloat16"], cpu_info: P
 def choose_training_precision(
     wanted: Literal["auto", "float32", "bfloat16", "float16"], *, has_gpu: bool
 ) -> tuple[Precision, str]:
-    """The precision to fine-tune in, and why; `auto` is bfloat16 on a GPU, else float32.
+    """Return the precision to fine-tune in, and why; `auto` is bfloat16 on a GPU, else float32.
 
-    On a processor bfloat16 is slower or, where convolutions are wrong in it (`MOST_ERROR`), of no use.
+    On a processor bfloat16 is slower, or useless because its convolutions are wrong (`MOST_ERROR`).
     """
     if wanted != "auto":
         return wanted, "finetuning.precision asks for it"
@@ -46,7 +46,7 @@ def choose_training_precision(
 
 
 def _faster_precision(cpu_info: Path) -> tuple[Precision, str]:
-    """By instruction set, not by a stopwatch: the same machine must choose the same every time.
+    """Return the faster precision and why, by instruction set: a stopwatch would not choose the same every time.
 
     With AVX512-BF16 alone, InceptionV3 in bfloat16 was measured at 1.6 times the speed of float32 on an AMD Zen 4 and
     at 0.7 times on an Intel Xeon whose AMX is off.
@@ -66,7 +66,7 @@ def _faster_precision(cpu_info: Path) -> tuple[Precision, str]:
 
 @contextmanager
 def computing_in(precision: Precision) -> Iterator[None]:
-    """Models built inside compute in `precision`; weights stay float32 and the policy is restored after."""
+    """Let models that are built inside compute in `precision`; weights stay float32; the policy is restored after."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
     try:

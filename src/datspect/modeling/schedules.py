@@ -1,4 +1,4 @@
-"""How the learning rate falls over the epochs."""
+"""Compute how the learning rate falls over the epochs."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,10 +7,10 @@ from datspect.params.network import LearningRateParams
 
 
 def learning_rates(params: LearningRateParams, n_epochs: int) -> NDArray[np.float64]:
-    """The learning rate of each epoch, shape (n_epochs,), from `params.initial` to `params.final`.
+    """Return the learning rate of each epoch, shape (n_epochs,), from `params.initial` to `params.final`.
 
-    `step` holds `drops + 1` levels, each the same factor below the one before, for equally many epochs; `cosine` and
-    `exponential` fall a little every epoch; `constant` stays at `initial`.
+    `step` has `drops + 1` levels of equally many epochs, and each level is the same factor below the one before;
+    `cosine` and `exponential` fall a little every epoch; `constant` stays at `initial`.
     """
     done = np.arange(n_epochs) / max(n_epochs - 1, 1)  # 0 in the first epoch, 1 in the last
     match params.schedule:

@@ -1,15 +1,16 @@
-"""Many heads trained as one stack, each ending as it would have alone; what is gained is speed.
+"""Train many heads as one stack, for speed: each head ends as it would have alone.
 
 Each head keeps its own rows, order, dropout, learning rates, width and seed, and shares the bank of features. The
-arithmetic is written out in `keras.ops`: gradients of two dense layers are short, and so one compiled function runs
-a whole epoch of many heads on any backend. On a CPU two such programs, each with half of the heads, run side by side.
+gradients of two dense layers are short, so they are written out, and one compiled program runs a whole epoch of many
+heads on any backend. On a CPU two such programs run side by side, each with half of the heads. docs/shapes.md explains
+the arrays.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from keras import ops
@@ -17,11 +18,33 @@ from numpy.typing import NDArray
 
 from datspect.arrays import FloatArray, IntArray
 from datspect.imaging.augmentation import draw_order
-from datspect.modeling.adam import adam, corrected_rate
 from datspect.modeling.compilation import compiled, n_programs
 from datspect.modeling.heads import FittedHead, Head, HeadWeights, epoch_order, initial_weights
+from datspect.modeling.steps import (
+    HeadTensors,
+    Rows,
+    Tensor,
+    TrainingBatches,
+    adam,
+    corrected_rate,
+    hidden_units,
+    history,
+    log_odds,
+    loss_and_right,
+)
 
-CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate")
+
+class StackState(NamedTuple):
+    """What training changes of K heads.
+
+    weights, first, second : the weights of the heads and both moments of Adam
+    n_steps : float32, shape (K,), the steps that each head has done
+    """
+
+    weights: HeadTensors
+    first: HeadTensors
+    second: HeadTensors
+    n_steps: Tensor
 
 
 def fit_heads(
@@ -32,7 +55,7 @@ def fit_heads(
     batch_size: int,
     report: Callable[[int], None] | None = None,
 ) -> list[FittedHead]:
-    """Train all `heads` together, every head as if alone, to the end; parameters as those of `heads_after`."""
+    """Train all `heads` together to the end and return them; the parameters are those of `heads_after`."""
     n_epochs = len(heads[0].learning_rates)
     (fitted,) = heads_after([n_epochs], heads, bank, labels, batch_size=batch_size, report=report)
     return fitted
@@ -47,20 +70,20 @@ def heads_after(
     batch_size: int,
     report: Callable[[int], None] | None = None,
 ) -> Iterator[list[FittedHead]]:
-    """Train all `heads` together, every head as if alone, and give them as they are after each of `epochs`.
+    """Train all `heads` together, each as if alone, and yield them as they are after each of `epochs`.
 
-    Training goes no further than the caller asks: one that has seen enough stops iterating.
+    Training goes no further than the caller asks: a caller that has seen enough stops iterating.
 
     Parameters
     ----------
-    epochs : rising numbers of epochs, the last at most that of the heads
-    bank : shape (draws + 1, N, F), in float16; row 0 of the first axis, the clean images, validates, and trains only
+    epochs : rising numbers of epochs; the last is at most the number of learning rates of a head
+    bank : shape (draws + 1, N, F), float16; the clean images, row 0 of the first axis, validate; they train only
         where there are no draws
     labels : shape (N,), 0 or 1
-    report : told after each epoch how many are done
+    report : receives the number of epochs that are done, after each epoch
 
     The loss is the sum over heads of the mean over each head's real rows of a batch. A head with fewer steps than the
-    longest is left untouched (weights, moments, step count) in the surplus; narrower heads are padded with hidden
+    longest one keeps its weights, moments and step count in the surplus steps. Narrower heads are padded with hidden
     units of weight zero, which Adam leaves at zero.
     """
     # As bits, which the compiled program reads as float16: of a tensor in float16 outside of one TensorFlow reports, as
@@ -85,7 +108,7 @@ def heads_after(
 
 
 class _SlowestPart:
-    """How many epochs every part of the stack has done."""
+    """Count the epochs that every part of the stack has done."""
 
     def __init__(self, n_parts: int, report: Callable[[int], None] | None) -> None:
         self._done = [0] * n_parts
@@ -94,7 +117,7 @@ class _SlowestPart:
         self._stopped = False
 
     def advance(self, part: int) -> bool:
-        """Count an epoch of `part`; False if it should go no further."""
+        """Count an epoch of `part`; return whether it should go on."""
         with self._lock:
             before = min(self._done)
             self._done[part] += 1
@@ -103,199 +126,197 @@ class _SlowestPart:
             return not self._stopped
 
     def stop(self) -> None:
-        """Let every part end after its present epoch."""
+        """End every part after its present epoch."""
         self._stopped = True
 
 
 class _Part:
-    """Some of the heads, trained by one compiled program."""
+    """Train some of the heads by one compiled program."""
 
-    def __init__(self, stack: "_Stack", flat_bank: Any) -> None:
+    def __init__(self, stack: "_Stack", flat_bank: Tensor) -> None:
         self._stack = stack
         self._bank = flat_bank
         self._state = _initial_state(stack.heads, flat_bank.shape[1])
-        self._validation = stack.validation_batch()
-        self._curves: list[FloatArray] = []  # an array of shape (4, heads) for each epoch done
+        self._validation = stack.validation_rows()
+        self._sums: list[FloatArray] = []  # an array of shape (4, K) for each epoch done
 
     def train_until(self, epoch: int, advance: Callable[[], bool]) -> None:
-        """Train until `epoch` epochs are done, or until `advance`, called after each, says False."""
+        """Train until `epoch` epochs are done, or until `advance`, which is called after each, returns False."""
         run_epoch = compiled(_epoch)
-        for number in range(len(self._curves), epoch):
-            batches = self._stack.epoch_batches(number)
-            self._state, sums = run_epoch(self._state, self._bank, *batches, *self._validation)
-            self._curves.append(ops.convert_to_numpy(sums))
+        for number in range(len(self._sums), epoch):
+            batches = self._stack.training_batches(number)
+            self._state, sums = run_epoch(self._state, self._bank, batches, self._validation)
+            self._sums.append(ops.convert_to_numpy(sums))
             if not advance():
                 break
 
     def heads(self) -> list[FittedHead]:
-        """The heads as they are now."""
-        return _unstack(self._state, np.stack(self._curves), self._stack)
+        """Return the heads as they are now."""
+        weights = [ops.convert_to_numpy(tensor) for tensor in self._state.weights]
+        sums = np.stack(self._sums)  # (E, 4, K)
+        fitted = []
+        for h, head in enumerate(self._stack.heads):
+            kernel, bias, output_kernel, output_bias = (array[h] for array in weights)
+            unpadded = HeadWeights(
+                kernel=kernel[:, : head.width],
+                bias=bias[: head.width],
+                output_kernel=output_kernel[: head.width],
+                output_bias=float(output_bias),
+            )
+            fitted.append(FittedHead(head.name, unpadded, history(head, sums[:, :, h])))
+        return fitted
 
 
 class _Stack:
-    """Padded index arrays of a list of heads; axis order (step, head, row of the batch)."""
+    """Make the padded arrays of a list of K heads; D is the width of the widest."""
 
     def __init__(self, heads: Sequence[Head], bank: NDArray[np.float16], labels: IntArray, batch_size: int) -> None:
         n_draws, n_subjects = bank.shape[0] - 1, bank.shape[1]
         self.heads = heads
-        self.n_subjects = n_subjects
-        self.labels = labels.astype(np.float32)
-        self.batch_size = batch_size
-        self.width = max(head.width for head in heads)
-        self.n_train = np.array([len(head.train_rows) for head in heads])
-        self.n_validation = np.array([len(head.validation_rows) for head in heads])
-        self.n_steps = int(-(-self.n_train.max() // batch_size))
+        self._n_subjects = n_subjects
+        self._labels = labels.astype(np.float32)
+        self._batch_size = batch_size
+        self._width = max(head.width for head in heads)
+        self._n_steps = -(-max(len(head.train_rows) for head in heads) // batch_size)
         n_epochs = len(heads[0].learning_rates)
-        self.draws = [_draws(head.seed, n_subjects, n_epochs, n_draws) for head in heads]
+        self._draws = [_draws(head.seed, n_subjects, n_epochs, n_draws) for head in heads]
 
-    def epoch_batches(self, epoch: int) -> tuple[NDArray[Any], ...]:
-        """Rows, labels, row weights, dropout masks (all by step), and learning rates of one epoch."""
-        shape = (len(self.heads), self.n_steps * self.batch_size)
-        rows = np.zeros(shape, np.int32)
-        targets = np.zeros(shape, np.float32)
-        real = np.zeros(shape, bool)
-        keep = np.zeros((*shape, self.width), bool)
+    def training_batches(self, epoch: int) -> TrainingBatches:
+        """Return the batches of one epoch."""
+        shape = (len(self.heads), self._n_steps * self._batch_size)
+        rows = _no_rows(shape)
+        keep = np.zeros((*shape, self._width), bool)
         for h, head in enumerate(self.heads):
             order, kept_units = epoch_order(head, epoch)
             n = len(order)
-            rows[h, :n] = self.draws[h][epoch, order] * self.n_subjects + order
-            targets[h, :n] = self.labels[order]
-            real[h, :n] = True
+            rows.index[h, :n] = self._draws[h][epoch, order] * self._n_subjects + order
+            rows.target[h, :n] = self._labels[order]
+            rows.real[h, :n] = True
             keep[h, :n, : head.width] = kept_units
-        learning_rates = np.array([head.learning_rates[epoch] for head in self.heads], np.float32)
-        kept = np.array([1 / (1 - head.dropout) for head in self.heads], np.float32)
-        return (*(self._by_step(a) for a in (rows, targets, real, keep)), learning_rates, kept)
+        return TrainingBatches(
+            rows=Rows(*(self._by_step(array) for array in rows)),
+            keep=self._by_step(keep),
+            kept_scale=np.array([1 / (1 - head.dropout) for head in self.heads], np.float32),
+            rate=np.array([head.learning_rates[epoch] for head in self.heads], np.float32),
+        )
 
-    def validation_batch(self) -> tuple[NDArray[Any], ...]:
-        """Clean rows, labels and which of them are real, shape (head, row)."""
-        shape = (len(self.heads), max(1, int(self.n_validation.max())))
-        rows, targets, real = np.zeros(shape, np.int32), np.zeros(shape, np.float32), np.zeros(shape, bool)
+    def validation_rows(self) -> Rows:
+        """Return the clean rows that validate each head, arrays of shape (K, V)."""
+        rows = _no_rows((len(self.heads), max(1, *(len(head.validation_rows) for head in self.heads))))
         for h, head in enumerate(self.heads):
             n = len(head.validation_rows)
-            rows[h, :n], targets[h, :n], real[h, :n] = head.validation_rows, self.labels[head.validation_rows], True
-        return rows, targets, real
+            rows.index[h, :n], rows.target[h, :n] = head.validation_rows, self._labels[head.validation_rows]
+            rows.real[h, :n] = True
+        return rows
 
     def _by_step(self, values: NDArray[Any]) -> NDArray[Any]:
-        by_head = values.reshape(len(self.heads), self.n_steps, self.batch_size, *values.shape[2:])
+        """Return `values`, shape (K, S * B, ...), as shape (S, K, B, ...)."""
+        by_head = values.reshape(len(self.heads), self._n_steps, self._batch_size, *values.shape[2:])
         return np.ascontiguousarray(np.swapaxes(by_head, 0, 1))
 
 
+def _no_rows(shape: tuple[int, int]) -> Rows:
+    """Return rows of which none is real yet."""
+    return Rows(np.zeros(shape, np.int32), np.zeros(shape, np.float32), np.zeros(shape, bool))
+
+
 def _draws(seed: int, n_subjects: int, n_epochs: int, n_draws: int) -> IntArray:
-    """The row of the bank's first axis that each subject uses in each epoch, shape (epochs, subjects)."""
+    """Return the row of the bank's first axis that each subject uses in each epoch, shape (E, N)."""
     if n_draws == 0:
         return np.zeros((n_epochs, n_subjects), np.int64)
     return draw_order(seed, n_subjects, n_epochs, n_draws) + 1
 
 
 def _epoch(
-    state: Any, bank: Any, rows: Any, targets: Any, real: Any, keep: Any, rates: Any, kept: Any, *val: Any
-) -> Any:
-    """One epoch of every head: all training steps, then validation on clean features.
+    state: StackState, flat_bank: Tensor, training: TrainingBatches, validation: Rows
+) -> tuple[StackState, Tensor]:
+    """Train every head for one epoch, then validate it on clean features.
 
-    Returns the new state and, shape (4, head): sums of loss and of right answers, training and validation.
+    Returns
+    -------
+    The new state and, shape (4, K), sums of loss and of right answers, in training and in validation.
     """
 
-    def step(s: Any, carried: Any) -> Any:
-        state, loss_sum, right_sum = carried
-        features = _features(bank, rows[s])  # (head, row, feature)
-        new_state, losses, right = _train_step(state, features, targets[s], real[s], keep[s], rates, kept)
-        return new_state, loss_sum + losses, right_sum + right
+    def features(index: Tensor) -> Tensor:
+        return ops.cast(ops.view(ops.take(flat_bank, index, axis=0), "float16"), "float32")  # (K, B, F)
 
-    zeros = ops.zeros(rows.shape[1], "float32")
-    state, loss_sum, right_sum = ops.fori_loop(0, rows.shape[0], step, (state, zeros, zeros))
-    val_rows, val_targets, val_real = val
-    (kernel, bias, output_kernel, output_bias) = state[0]
-    features = _features(bank, val_rows)
-    hidden = ops.relu(ops.matmul(features, kernel) + bias[:, None, :])
-    scores = ops.sum(hidden * output_kernel[:, None, :], axis=2) + output_bias[:, None]
-    val_loss, val_right = _loss_and_right(scores, val_targets, ops.cast(val_real, "float32"))
-    return state, ops.stack([loss_sum, right_sum, val_loss, val_right])
+    def step(s: Tensor, carried: tuple[StackState, Tensor, Tensor]) -> tuple[StackState, Tensor, Tensor]:
+        before, loss_sum, right_sum = carried
+        rows, factor = training.of_step(s)
+        after, losses, right = _step(before, features(rows.index), rows, factor, training.rate)
+        return after, loss_sum + losses, right_sum + right
 
-
-def _features(bank: Any, rows: Any) -> Any:
-    """Return rows of the bank in float32, shape (..., F); `bank` : shape (N, F), the bits of float16 as uint16."""
-    return ops.cast(ops.view(ops.take(bank, rows, axis=0), "float16"), "float32")
+    n_steps, n_heads, _ = training.rows.index.shape
+    zeros = ops.zeros(n_heads, "float32")
+    state, *sums = ops.fori_loop(0, n_steps, step, (state, zeros, zeros))
+    scores = log_odds(state.weights, hidden_units(state.weights, features(validation.index)))
+    return state, ops.stack([*sums, *loss_and_right(scores, validation)])
 
 
-def _train_step(state: Any, features: Any, targets: Any, real: Any, keep: Any, rates: Any, kept: Any) -> Any:
-    """Forward, backward and Adam for one batch of every head; gradients of the mean over each head's real rows."""
-    weights, first, second, count = state
-    kernel, bias, output_kernel, output_bias = weights
-    real = ops.cast(real, "float32")  # (head, row)
+def _step(
+    state: StackState, features: Tensor, rows: Rows, factor: Tensor, rate: Tensor
+) -> tuple[StackState, Tensor, Tensor]:
+    """Take one step of Adam on the mean loss over each head's real rows, with the gradients written out.
+
+    Parameters
+    ----------
+    features : shape (K, B, F)
+    factor : shape (K, B, D), dropout's, on each hidden unit
+    rate : shape (K,)
+
+    Returns
+    -------
+    The new state and, shape (K,) each, sums of loss and of right answers.
+    """
+    weights = state.weights
+    real = ops.cast(rows.real, "float32")
     n_real = ops.sum(real, axis=1)
     active = n_real > 0
-    scale = ops.cast(keep, "float32") * kept[:, None, None]
-    linear = ops.matmul(features, kernel) + bias[:, None, :]  # (head, row, unit)
-    hidden = ops.relu(linear) * scale
-    scores = ops.sum(hidden * output_kernel[:, None, :], axis=2) + output_bias[:, None]
-    losses, right = _loss_and_right(scores, targets, real)
+    hidden = hidden_units(weights, features)  # (K, B, D)
+    kept = hidden * factor
+    scores = log_odds(weights, kept)
 
-    d_scores = (ops.sigmoid(scores) - targets) * real / ops.maximum(n_real, 1.0)[:, None]
-    d_linear = d_scores[:, :, None] * output_kernel[:, None, :] * scale * ops.cast(linear > 0, "float32")
-    gradients = (
-        ops.matmul(ops.transpose(features, (0, 2, 1)), d_linear),
-        ops.sum(d_linear, axis=1),
-        ops.sum(d_scores[:, :, None] * hidden, axis=1),
-        ops.sum(d_scores, axis=1),
+    d_scores = (ops.sigmoid(scores) - rows.target) * real / ops.maximum(n_real, 1.0)[:, None]
+    d_linear = d_scores[:, :, None] * weights.output_kernel[:, None, :] * factor * ops.cast(hidden > 0, "float32")
+    gradients = HeadTensors(
+        kernel=ops.matmul(ops.transpose(features, (0, 2, 1)), d_linear),
+        bias=ops.sum(d_linear, axis=1),
+        output_kernel=ops.sum(d_scores[:, :, None] * kept, axis=1),
+        output_bias=ops.sum(d_scores, axis=1),
     )
-    count = count + ops.cast(active, "float32")
-    rates = corrected_rate(rates, count)
-    updated = [_adam(*tensors, rates, active) for tensors in zip(weights, first, second, gradients, strict=True)]
-    return (*(tuple(tensors) for tensors in zip(*updated, strict=True)), count), losses, right
+    n_steps = state.n_steps + ops.cast(active, "float32")
+    rate = corrected_rate(rate, n_steps)
+    updated = [
+        _adam(*tensors, rate, active) for tensors in zip(weights, state.first, state.second, gradients, strict=True)
+    ]
+    weights, first, second = (HeadTensors(*tensors) for tensors in zip(*updated, strict=True))
+    return StackState(weights, first, second, n_steps), *loss_and_right(scores, rows)
 
 
-def _adam(weight: Any, first: Any, second: Any, gradient: Any, rates: Any, active: Any) -> Any:
-    """Adam's new weight and moments; a head that is not active keeps its old ones."""
+def _adam(
+    weight: Tensor, first: Tensor, second: Tensor, gradient: Tensor, rate: Tensor, active: Tensor
+) -> tuple[Tensor, ...]:
+    """Return the new weight and moments, shape (K, ...) each; a head that is not active keeps its old ones."""
     per_head = (-1,) + (1,) * (len(weight.shape) - 1)
-    rates, active = ops.reshape(rates, per_head), ops.reshape(active, per_head)
-    new_weight, new_first, new_second = adam(weight, first, second, gradient, rates)
-    return (
-        ops.where(active, new_weight, weight),
-        ops.where(active, new_first, first),
-        ops.where(active, new_second, second),
-    )
+    rate, active = ops.reshape(rate, per_head), ops.reshape(active, per_head)
+    before = (weight, first, second)
+    after = adam(*before, gradient, rate)
+    return tuple(ops.where(active, new, old) for new, old in zip(after, before, strict=True))
 
 
-def _loss_and_right(scores: Any, targets: Any, real: Any) -> tuple[Any, Any]:
-    """Per head, over real rows: the sum of the binary cross-entropy and the number of right answers at 0.5."""
-    losses = ops.relu(scores) - scores * targets + ops.log1p(ops.exp(-ops.abs(scores)))
-    right = ops.cast(ops.equal(scores > 0, targets > 0.5), "float32")
-    return ops.sum(losses * real, axis=1), ops.sum(right * real, axis=1)
-
-
-def _initial_state(heads: Sequence[Head], n_features: int) -> Any:
-    """Stacked weights, both of Adam's moments and the step counts; narrower heads padded with zeros."""
-    width = max(head.width for head in heads)
-    n = len(heads)
+def _initial_state(heads: Sequence[Head], n_features: int) -> StackState:
+    """Return the state before the first step; narrower heads are padded with zeros."""
+    n, width = len(heads), max(head.width for head in heads)
     kernel = np.zeros((n, n_features, width), np.float32)
     output_kernel = np.zeros((n, width), np.float32)
     for h, head in enumerate(heads):
         weights = initial_weights(head, n_features)
         kernel[h, :, : head.width] = weights.kernel
         output_kernel[h, : head.width] = weights.output_kernel
-    stacked = (kernel, np.zeros((n, width), np.float32), output_kernel, np.zeros(n, np.float32))
+    stacked = HeadTensors(kernel, np.zeros((n, width), np.float32), output_kernel, np.zeros(n, np.float32))
+    zeros = HeadTensors(*(np.zeros_like(array) for array in stacked))
 
-    def tensors(values: Sequence[FloatArray]) -> tuple[Any, ...]:
-        return tuple(ops.convert_to_tensor(value) for value in values)
+    def tensors(arrays: HeadTensors) -> HeadTensors:
+        return HeadTensors(*(ops.convert_to_tensor(array) for array in arrays))
 
-    moments = [np.zeros_like(value) for value in stacked]
-    return tensors(stacked), tensors(moments), tensors(moments), ops.convert_to_tensor(np.zeros(n, np.float32))
-
-
-def _unstack(state: Any, curves: FloatArray, stack: _Stack) -> list[FittedHead]:
-    kernel, bias, output_kernel, output_bias = (ops.convert_to_numpy(tensor) for tensor in state[0])
-    fitted = []
-    for h, head in enumerate(stack.heads):
-        weights = HeadWeights(
-            kernel=kernel[h, :, : head.width],
-            bias=bias[h, : head.width],
-            output_kernel=output_kernel[h, : head.width],
-            output_bias=float(output_bias[h]),
-        )
-        # A head without validation rows (a final model, whose test set is looked at once) has no validation curve.
-        n_validation = stack.n_validation[h] or np.nan
-        means = curves[:, :, h] / np.array([stack.n_train[h], stack.n_train[h], n_validation, n_validation])
-        rates = np.asarray(head.learning_rates[: len(curves)], np.float64)
-        history = dict(zip(CURVES, [*means.T, rates], strict=True))
-        fitted.append(FittedHead(head.name, weights, history))
-    return fitted
+    return StackState(tensors(stacked), tensors(zeros), tensors(zeros), ops.zeros(n, "float32"))

@@ -1,4 +1,4 @@
-"""Weights files of every kind that the backbone may start from; nothing in them is unpickled or run."""
+"""Read every kind of weights file that the backbone may start from; nothing in it is unpickled or run."""
 
 import warnings
 import zipfile
@@ -14,16 +14,16 @@ from datspect.modeling.backbone import LayerArrays, layer_arrays, set_layer_arra
 
 
 def set_weights_from_file(model: keras.Model, path: Path) -> None:
-    """Give `model` the weights of a file; layers that the file has after the model's last are left out.
+    """Give `model` the weights of a file; layers of the file after the model's last one are left out.
 
     Parameters
     ----------
-    path : a Keras 3 `.weights.h5` of the same model; an `.h5` of Keras 1 or 2, weights alone (as the Keras
-        applications have them) or a whole model; a whole model as `.keras`
+    path : a Keras 3 `.weights.h5` of the same model; an `.h5` of Keras 1 or 2, either weights alone (as the Keras
+        applications have them) or a whole model; or a whole model as `.keras`
 
     Raises
     ------
-    WeightsError : missing, unreadable, of another kind, or of another architecture.
+    WeightsError : the file is missing, unreadable, of another kind, or of another architecture.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
@@ -39,13 +39,13 @@ def set_weights_from_file(model: keras.Model, path: Path) -> None:
 
 
 def read_layered_h5(path: Path) -> LayerArrays:
-    """Arrays of an HDF5 file as Keras 1 and 2 wrote them: one group a layer, order in the attribute `layer_names`.
+    """Return the arrays of an HDF5 file of Keras 1 or 2: a group for each layer, in the order of its `layer_names`.
 
     Layers without weights are left out.
 
     Raises
     ------
-    WeightsError : not such a file, or damaged.
+    WeightsError : the file is of another kind, or damaged.
     """
     try:
         with h5py.File(path, "r") as file:
@@ -66,7 +66,7 @@ def _is_layered(path: Path) -> bool:
 
 
 def _names(group: Any, attribute: str) -> list[str]:
-    """A list of names kept as an attribute, or in numbered parts where it is too long for one."""
+    """Return a list of names from one attribute, or from numbered ones where it is too long for one."""
     if attribute in group.attrs:
         parts = [group.attrs[attribute]]
     else:
@@ -85,7 +85,7 @@ def _read_keras(path: Path) -> LayerArrays:
 def _load_keras_3_weights(model: keras.Model, path: Path) -> None:
     try:
         with warnings.catch_warnings():
-            # Keras only warns of layers that it finds no weights for, and leaves them random.
+            # Keras only warns when it finds no weights for a layer, and leaves the layer random.
             warnings.simplefilter("error", UserWarning)
             model.load_weights(path)
     except (OSError, KeyError, ValueError, UserWarning) as error:

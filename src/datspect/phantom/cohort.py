@@ -2,12 +2,12 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from datspect.arrays import FloatArray
@@ -23,6 +23,7 @@ from datspect.phantom.acquisition import Acquisition, Site, acquire, draw_acquis
 from datspect.phantom.anatomy import Activity, build_head, draw_anatomy, read_background
 from datspect.phantom.binding import MEASURED, Person, draw_person
 from datspect.phantom.recovery import Recovery, head_recovery, mean_recovery
+from datspect.running.pool import unordered
 from datspect.running.progress import progress
 
 # Streams of random numbers; each subject, site and calibration head has its own.
@@ -59,8 +60,8 @@ class Simulation:
     data: NDArray[np.int16]
 
 
-def write_phantom_cohort(folder: Path, laboratory: Laboratory, n_jobs: int = -1) -> pd.DataFrame:
-    """Simulate a cohort into `folder` on `n_jobs` processes (-1: all cores); the bytes do not depend on `n_jobs`.
+def write_phantom_cohort(folder: Path, laboratory: Laboratory, n_workers: int | None = None) -> pd.DataFrame:
+    """Simulate a cohort into `folder` with `n_workers` (None: one a core), whose number does not change the bytes.
 
     `participants.tsv` comes last: a cohort that was cut short cannot be mistaken for a whole one.
 
@@ -71,10 +72,9 @@ def write_phantom_cohort(folder: Path, laboratory: Laboratory, n_jobs: int = -1)
     (folder / "volumes").mkdir(parents=True, exist_ok=True)
     (folder / "participants.tsv").unlink(missing_ok=True)
     subjects = cohort_members(laboratory.params)
-    rows = Parallel(n_jobs=n_jobs, return_as="generator")(
-        delayed(_write_subject)(laboratory, label, index, folder) for label, index in subjects
-    )
+    rows = unordered(partial(_write_subject, laboratory, folder), subjects, n_workers)
     written = list(progress(rows, total=len(subjects), what="phantom", unit="scans"))
+    written.sort(key=lambda row: row[0]["subject_id"])  # as `cohort_members` sorts them
     write_cohort(Cohort(folder, CohortKind.PHANTOM, pd.DataFrame([scan for scan, _ in written])))
     return pd.DataFrame([truth for _, truth in written])
 
@@ -86,25 +86,26 @@ def cohort_members(params: PhantomParams) -> list[tuple[str, int]]:
     return sorted(members, key=lambda member: pseudonym(params.seed, *member))
 
 
-def build_laboratory(params: PhantomParams, undeformed: Activity | None = None, n_jobs: int = -1) -> Laboratory:
+def build_laboratory(
+    params: PhantomParams, undeformed: Activity | None = None, n_workers: int | None = None
+) -> Laboratory:
     """Build sites, regions and recovery; `undeformed`, shape `MNI_SHAPE`, spares reading the background anew."""
     if undeformed is None:
         undeformed = read_background()
     sites = tuple(draw_site(f"site{i + 1:02d}", params, _rng(params, _SITE, i)) for i in range(params.n_sites))
     regions = striatal_regions(MNI_SHAPE, mni_affine(), params.z_offset_voxels)
-    recoveries = Parallel(n_jobs=n_jobs)(
-        delayed(_calibrate)(params, undeformed, sites, regions, i) for i in range(_N_CALIBRATION_HEADS)
-    )
-    return Laboratory(params, undeformed, sites, regions, mean_recovery(recoveries))
+    calibrate = partial(_calibrate, params, undeformed, sites, regions)
+    recoveries = dict(unordered(calibrate, range(_N_CALIBRATION_HEADS), n_workers))
+    return Laboratory(params, undeformed, sites, regions, mean_recovery([recoveries[i] for i in sorted(recoveries)]))
 
 
 def _calibrate(
     params: PhantomParams, undeformed: Activity, sites: tuple[Site, ...], regions: Regions, index: int
-) -> Recovery:
-    """Return the recovery of one sampled head by one sampled camera."""
+) -> tuple[int, Recovery]:
+    """Return `index` and the recovery of one sampled head by one sampled camera."""
     rng = _rng(params, _CALIBRATION, index)
     head = build_head(draw_anatomy(params, rng), undeformed)
-    return head_recovery(head, draw_acquisition(sites, rng), params.filter_fwhm_mm, regions)
+    return index, head_recovery(head, draw_acquisition(sites, rng), params.filter_fwhm_mm, regions)
 
 
 def simulate(laboratory: Laboratory, label: str, index: int) -> Simulation:
@@ -137,16 +138,16 @@ def _rng(params: PhantomParams, *stream: int) -> np.random.Generator:
 
 
 def _write_subject(
-    laboratory: Laboratory, label: str, index: int, folder: Path
+    laboratory: Laboratory, folder: Path, member: tuple[str, int]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Simulate and write one scan; return its rows of participants.tsv and of the truth."""
-    simulation = simulate(laboratory, label, index)
+    """Simulate and write the scan of one subject; return its rows of participants.tsv and of the truth."""
+    simulation = simulate(laboratory, *member)
     path = Path("volumes") / f"{simulation.scan_id}.nii"
     write_volume(folder / path, Volume(simulation.data, mni_affine()))
     scan = {
         "scan_id": simulation.scan_id,
         "subject_id": simulation.subject_id,
-        "label": label,
+        "label": simulation.person.label,
         "sex": "male" if simulation.person.is_man else "female",
         "age": simulation.person.age,
         "site": simulation.acquisition.site,

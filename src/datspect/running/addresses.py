@@ -1,4 +1,4 @@
-"""Where databases lie: the repository root, SQLite files below it, and addresses fit to be shown."""
+"""Find where databases lie: the repository root and SQLite files below it; make addresses fit to be shown."""
 
 import os
 import re
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def repository_root() -> Path:
-    """The root that DVC names (also from within a throwaway copy), else the nearest parent with a DVC project."""
+    """Return the root that DVC names (also inside a throwaway copy), else the nearest parent with a DVC project."""
     if named := os.environ.get("DVC_ROOT"):
         return Path(named).absolute()
     here = Path.cwd()
@@ -17,7 +17,13 @@ def repository_root() -> Path:
 
 
 def absolute_sqlite(address: str, root: Path) -> str:
-    """`address` with a relative SQLite path taken from `root`; any other address as it is."""
+    """Return `address` with a relative SQLite path made absolute from `root`; any other address as it is.
+
+    >>> absolute_sqlite("sqlite:///mlflow.db", Path("/project"))
+    'sqlite:////project/mlflow.db'
+    >>> absolute_sqlite("http://server:5000", Path("/project"))
+    'http://server:5000'
+    """
     path = sqlite_path(address)
     if path is None or path.is_absolute():
         return address
@@ -27,7 +33,7 @@ def absolute_sqlite(address: str, root: Path) -> str:
 
 
 def sqlite_path(address: str) -> Path | None:
-    """Path of the database file that `address` names, None for a server or a database in memory."""
+    """Return the path of the database file that `address` names, None for a server or a database in memory."""
     if not address.startswith("sqlite"):
         return None
     from sqlalchemy.engine import make_url
@@ -37,5 +43,9 @@ def sqlite_path(address: str) -> Path | None:
 
 
 def without_password(text: str) -> str:
-    """`text` with the user and password of every address in it left out."""
+    """Return `text` without the user and password of every address in it.
+
+    >>> without_password("stored in postgresql://ann:secret@host/db")
+    'stored in postgresql://host/db'
+    """
     return re.sub(r"//[^/@\s]*@", "//", text)

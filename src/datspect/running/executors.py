@@ -1,7 +1,8 @@
-"""Work that takes minutes or hours a piece, shared out: in this process, in others of this machine, or over Dask.
+"""Share out work of minutes or hours a piece, such as folds and trials: here, among processes, or over Dask.
 
-A piece is a function of what it is given: it ends the same wherever it runs, so one whose worker died is begun again.
-Only this module knows Dask.
+A piece depends on its arguments alone: it ends the same wherever it runs, so a piece whose worker died begins again.
+Workers are spawned, not forked, because a backend's threads and GPUs do not survive a fork. Many short pieces go to
+running/pool.py. Only this module knows Dask.
 """
 
 import logging
@@ -25,16 +26,16 @@ from datspect.running.pool import leave_to_parent
 SCHEDULER_VARIABLE = "DASK_SCHEDULER_ADDRESS"
 CONNECT_SECONDS = 20
 ATTEMPTS = 3
-"""So often is a piece begun before the loss of its worker counts as its own fault."""
+"""Losses of a worker at the same piece that count as the fault of the piece."""
 
 Piece = TypeVar("Piece")
 Report = Callable[[int], None]
-"""Told now and then how far a piece is."""
+"""Receives now and then how far a piece is."""
 Work = Callable[[Any, Any, Report], Any]
-"""Does a piece: gets what all pieces share, the piece, and whom to report to. Importable by name in other processes."""
+"""Does a piece, given what all share, the piece and a `Report`. Other processes must be able to import it by name."""
 
 _SPARING = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-"""Take a GPU's memory as it is needed, under TensorFlow and JAX."""
+"""Variables that make TensorFlow and JAX take a GPU's memory as they need it."""
 _TOPIC = "datspect-progress"
 _SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -48,12 +49,12 @@ def completed(
     params: ExecutorParams,
     report: Callable[[int, int], None],
 ) -> Iterator[tuple[int, Any]]:
-    """The number and the result of each piece as it is done.
+    """Yield the number and the result of each piece as it is done.
 
     Parameters
     ----------
     shared : what all pieces need; it goes to every worker once
-    report : told, in this thread, the number of a piece and what `work` reported of it
+    report : receives, in this thread, the number of a piece and what `work` reported of it
 
     Raises
     ------
@@ -71,7 +72,7 @@ def completed(
 # Processes of this machine
 
 _in_worker: dict[str, Any] = {}
-"""Of a worker: the work, what its pieces share, and the way back for reports."""
+"""In a worker: the work, what its pieces share, and the way back for reports."""
 
 
 def _in_processes(
@@ -86,7 +87,7 @@ def _in_processes(
                 del remaining[number]
                 yield number, result
         except BrokenProcessPool:
-            # Which of those at work was lost is not known; if none had begun, no worker could even start.
+            # It is not known which of the begun pieces lost its worker; if none had begun, no worker could even start.
             for number in (begun & set(remaining)) or remaining:
                 attempts[number] += 1
             if max(attempts[number] for number in remaining) >= ATTEMPTS:
@@ -105,8 +106,8 @@ def _one_pool(
     report: Callable[[int, int], None],
     begun: set[int],
 ) -> Iterator[tuple[int, Any]]:
-    """The results of a pool of processes, which breaks when one of them is killed; `begun`: what was reported of."""
-    context = get_context("spawn")  # not forked: threads and GPUs of a backend do not survive a fork
+    """Yield the results of a pool, which breaks when one of its processes is killed; `begun` collects begun pieces."""
+    context = get_context("spawn")
     reports, places = context.SimpleQueue(), context.SimpleQueue()
     n_workers = min(params.workers, len(pieces))
     for environment in worker_environments(n_workers, params.folds_per_gpu):
@@ -123,7 +124,7 @@ def _one_pool(
             for future in done:
                 yield pending.pop(future), future.result()
     except BaseException:
-        # An interrupted caller does not wait for hours of work that nobody wants.
+        # An interrupted caller must not wait for hours of work that nobody wants.
         for process in list((getattr(executor, "_processes", None) or {}).values()):
             process.terminate()
         raise
@@ -132,7 +133,7 @@ def _one_pool(
 
 
 def worker_environments(n_workers: int, folds_per_gpu: int) -> list[dict[str, str]]:
-    """Variables of each worker: its share of the cores, and the one GPU that it sees, in turn."""
+    """Return the variables of each worker: its share of the cores, and the one GPU that it sees, in turn."""
     gpus, n_threads = visible_gpus(), max(1, cpu_count() // n_workers)
     common = {
         "TF_NUM_INTRAOP_THREADS": str(n_threads),
@@ -147,7 +148,7 @@ def worker_environments(n_workers: int, folds_per_gpu: int) -> list[dict[str, st
 
 
 def places(params: ExecutorParams) -> int:
-    """How many pieces are at work at a time."""
+    """Return how many pieces are at work at a time."""
     if params.kind == "local":
         return params.workers
     with _client(_distributed(), params) as client:
@@ -155,14 +156,14 @@ def places(params: ExecutorParams) -> int:
 
 
 def share_gpus(params: ExecutorParams) -> None:
-    """Keep this process from taking whole GPUs that its workers are to use; before a backend wakes up."""
+    """Keep this process from taking whole GPUs that its workers use; call it before a backend starts."""
     if params.kind == "local" and params.workers > 1:
         for name, value in _SPARING.items():
             os.environ.setdefault(name, value)
 
 
 def visible_gpus() -> list[str]:
-    """Ids of the NVIDIA GPUs that this process may use, found without a backend, which would take hold of them."""
+    """Return the ids of the NVIDIA GPUs that this process may use, without a backend, which would take hold of them."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [gpu for gpu in chosen.split(",") if gpu.strip() not in ("", "-1")]
@@ -170,7 +171,7 @@ def visible_gpus() -> list[str]:
 
 
 def _begin(work: Work, shared: Any, reports: Any, places: Any) -> None:
-    """What a worker does first."""
+    """Start a worker."""
     os.environ.update(places.get())
     leave_to_parent()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
@@ -194,12 +195,12 @@ def _on_dask(
     with _client(distributed, params) as client:
         client.subscribe_topic(_TOPIC, lambda event: reports.put(event[1]))
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
-        # A worker that was started with --resources "GPU=1" gets one piece for each of them.
+        # A worker that was started with --resources "GPU=1" gets one piece for each GPU.
         resources = {"GPU": 1} if any("GPU" in worker["resources"] for worker in workers) else None
         attempts = dict.fromkeys(range(len(pieces)), 0)
 
         def submit(wanted: Sequence[int]) -> dict[Any, int]:
-            # Handed out anew with pieces that are begun again: its only copy may have been lost with a worker.
+            # `shared` is scattered anew for a piece that begins again: its only copy may be lost with the worker.
             everywhere = client.scatter(shared, broadcast=True, hash=False)
             return {
                 client.submit(

@@ -1,4 +1,7 @@
-"""One function applied to many things on all cores, results as they are done, stoppable at any moment."""
+"""Apply one function to many things on all cores: for work of up to a minute a piece, which may stop at any moment.
+
+Work of minutes or hours a piece goes to running/executors.py, which begins it again when a worker dies.
+"""
 
 import os
 import signal
@@ -21,19 +24,22 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _kept: list[Callable[[Any], Any]] = []
-"""The work, in a forked worker; nothing anywhere else."""
+"""The work, in a forked worker; empty in any other process."""
 
 
 def unordered(
     work: Callable[[Item], Result], items: Iterable[Item], n_workers: int | None = None, *, n_ahead: int = 2
 ) -> Generator[Result, None, None]:
-    """Results of `work` in the order in which they are done; with one worker in this process, one after the other.
+    """Yield results of `work` in the order in which they are done; one worker works in this process, item by item.
 
-    `n_workers`: None for one a core. Of items that were taken and whose result was not fetched there are at most
-    `n_ahead` a worker: two, so that none waits for the next, or more if results are fetched in bursts. Closing the
-    generator ends what is begun and starts nothing new. Where there is fork without harm (Linux) the workers are
-    forked: they start at once, share what is in memory already, leave Ctrl-C to this process and end when it is killed.
-    Elsewhere they are threads. An error of `work` is raised here.
+    `n_workers` is None for one a core. At most `n_ahead` items a worker are taken without their results being fetched:
+    two, so that no worker waits for the next item, or more if results are fetched in bursts. Closing the generator ends
+    what is begun and starts nothing new. On Linux, where a fork does no harm, the workers are forked: they start at
+    once, share what is in memory already, leave Ctrl-C to this process and end when it is killed. Elsewhere they are
+    threads. An error of `work` is raised here.
+
+    >>> sorted(unordered(abs, [-3, 2, -1]))
+    [1, 2, 3]
 
     Raises
     ------
@@ -55,10 +61,10 @@ def unordered(
 
 
 def _begun(work: Callable[[Item], Result], n_workers: int) -> tuple[Executor, Callable[[Item], Result]]:
-    """A pool, and what it is to be asked."""
+    """Return a pool and the function to submit to it."""
     if sys.platform != "linux":
         return ThreadPoolExecutor(n_workers), work
-    # Handed over by the fork itself, `work` may hold large arrays: asked for it with every item, it would be copied.
+    # The fork itself hands `work` over, which may hold large arrays: submitted with every item, they would be copied.
     return ProcessPoolExecutor(n_workers, get_context("fork"), _begin, (work,)), _ask
 
 
@@ -74,7 +80,7 @@ def _results(
         return len(futures)
 
     with warnings.catch_warnings():
-        # Python 3.12 warns where a process with threads forks. Ours are those of BLAS, which minds forks itself.
+        # Python 3.12 warns when a process with threads forks. Ours are those of BLAS, which handles forks itself.
         warnings.filterwarnings("ignore", message=".*use of fork", category=DeprecationWarning)
         n_pending = hand_out(n_ahead)
     while n_pending:
@@ -86,13 +92,13 @@ def _results(
 
 
 def _begin(work: Callable[[Any], Any]) -> None:
-    """What a worker does first: keep its work."""
+    """Start a worker: keep its work."""
     _kept.append(work)
     leave_to_parent()
 
 
 def leave_to_parent() -> None:
-    """In a worker: leave Ctrl-C to the parent process, and end when it is killed."""
+    """Let this worker leave Ctrl-C to the parent process, and end when the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""Progress of long work: what, how far, how long still."""
+"""Show the progress of long work: what it is, how far it is, how long it still takes."""
 
 import sys
 from collections.abc import Iterable
@@ -15,9 +15,9 @@ _SECONDS_BETWEEN_LINES = 10.0
 def progress(
     work: Iterable[T] | None, *, total: int, what: str, unit: str, only_on_terminal: bool = False
 ) -> "tqdm[T]":
-    """A tqdm bar on a terminal, a line every ten seconds in a log file unless `only_on_terminal`.
+    """Return a tqdm bar on a terminal, and a line every ten seconds in a log file unless `only_on_terminal`.
 
-    With `work=None` the caller moves it with `.update(n)` and uses it as a context manager.
+    With `work=None` the caller moves the bar with `.update(n)` and uses it as a context manager.
     """
     on_terminal = sys.stderr.isatty()
     options: dict[str, Any] = {"mininterval": 0.2} if on_terminal else {"mininterval": _SECONDS_BETWEEN_LINES}

