@@ -147,12 +147,12 @@ def parts(one: dict[str, Any], many: dict[str, Any]) -> list[str]:
             ratio = took[name] / took["least"]
             limit = f"{took[name]:.1f} s against {took['least']:.1f} s."
             found = f"{ratio:.2f} x"
-            goals.append(Goal(f"one scan, model by {name}, over the least", f"{most} x", found, ratio <= most, limit))
+            goals.append(Goal(f"one scan, by {name}, over the least", f"at most {most} x", found, ratio <= most, limit))
     for kind, least in (("plain", PLAIN_GOAL), ("packed", PACKED_GOAL)):
         scans = many["scans_per_second"][kind]
         name = f"{many['n']} scans, {kind}, share of stage `features`"
         limit = f"{scans:.0f} scans/s, {scans / in_float32:.0%} of `features` in float32."
-        goals.append(Goal(name, f"{least:.0%}", f"{scans / rate:.0%}", scans >= least * rate, limit))
+        goals.append(Goal(name, f"at least {least:.0%}", f"{scans / rate:.0%}", scans >= least * rate, limit))
     scans_per_second = ", ".join(f"{kind} {value:.0f} scans/s" for kind, value in many["scans_per_second"].items())
     return [
         "One scan, median of the rounds: "
