@@ -27,7 +27,7 @@ from datspect.modeling.backbone import build_backbone, set_random_weights
 from datspect.modeling.features import bank_blocks, build_extractor
 from datspect.modeling.model_files import read_weights
 from datspect.modeling.precision import Precision, computing_in
-from datspect.params import Params, load_params
+from datspect.params.whole import Params, load_params
 from datspect.running.progress import progress
 from datspect.training import crossval
 from datspect.training.data import TrainingData, TrainingInputs, read_training_data

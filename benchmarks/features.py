@@ -22,7 +22,7 @@ from datspect.imaging.augmentation import draw_augmentations
 from datspect.modeling.backbone import build_backbone, set_random_weights
 from datspect.modeling.features import BATCH_SIZE, bank_blocks, build_extractor
 from datspect.modeling.precision import Precision, choose_precision, computing_in
-from datspect.params import AugmentParams
+from datspect.params.network import AugmentParams
 from datspect.training.bank import write_bank
 from measuring import alternating, benchmark_parser, peak_memory_of, write_result
 from projection import convolution_flop

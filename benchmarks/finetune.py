@@ -29,7 +29,7 @@ import numpy as np
 from datspect.modeling.finetuning import Material, fit_fold
 from datspect.modeling.heads import Head
 from datspect.modeling.network import network
-from datspect.params import Params, load_params
+from datspect.params.whole import Params, load_params
 from datspect.running.executors import completed
 from datspect.running.progress import progress
 from datspect.training import crossval

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from clock import EpochClock
 from datspect.modeling.heads import Head, build_head, initial_weights
 from datspect.modeling.stack import fit_heads
-from datspect.params import load_params
+from datspect.params.whole import load_params
 from datspect.training.crossval import cv_heads
 from datspect.training.splitting import assign_splits
 from measuring import benchmark_parser, write_result

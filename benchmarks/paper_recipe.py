@@ -32,7 +32,7 @@ from datspect.modeling.heads import Head
 from datspect.modeling.model_files import read_weights
 from datspect.modeling.precision import Precision, choose_precision, computing_in
 from datspect.modeling.stack import fit_heads
-from datspect.params import Params, load_params
+from datspect.params.whole import Params, load_params
 from datspect.running.progress import progress
 from datspect.training import crossval
 from datspect.training.bank import write_bank

@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from datspect.imaging.quantification import asymmetry_index
-from datspect.params import load_params
+from datspect.params.whole import load_params
 from datspect.phantom.anatomy import read_background
 from datspect.phantom.binding import MEASURED
 from datspect.phantom.cohort import Laboratory, build_laboratory, cohort_members, simulate, truth_row

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from datspect.cohort.table import read_cohort
-from datspect.params import load_params
+from datspect.params.whole import load_params
 from datspect.running.progress import progress
 from measuring import benchmark_parser, machine, seconds, versions, write_result
 

@@ -18,7 +18,7 @@ from clock import EpochClock
 from datspect.modeling.backbone import build_backbone
 from datspect.modeling.heads import Head
 from datspect.modeling.model_files import read_weights
-from datspect.params import AugmentParams
+from datspect.params.network import AugmentParams
 
 CLASSES = ("control", "pd")
 """Folder names in the order of the targets 0 and 1."""

@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from datspect.cohort.table import cohort_title
 from datspect.evaluation.comparison import Predictions, compare_out_of_fold
 from datspect.evaluation.metrics import binary_metrics, predicted_labels
 from datspect.modeling.heads import FittedHead
-from datspect.params import load_params
+from datspect.params.whole import load_params
 from datspect.training import crossval
 from datspect.training.data import TrainingInputs, read_training_data
 from datspect.training.fitting import Kept, Sources, fit_networks, material_of
@@ -73,7 +72,7 @@ def main() -> None:
     said = {name: predictions(found) for name, found in scores.items()}
     metrics = {name: binary_metrics(targets, one.probabilities) for name, one in said.items()}
     difference = compare_out_of_fold(targets, said["fine-tuned"], said["frozen"])
-    print(f"{len(rows)} subjects, {N_FOLDS} folds, {training.epochs} epochs, {cohort_title(data.cohort['kind'])}")
+    print(f"{len(rows)} subjects, {N_FOLDS} folds, {training.epochs} epochs, {data.kind.caption}")
     for name, one in metrics.items():
         print(
             f"{name:<11} log loss {one['loss']:.4f} ({one['loss_low']:.4f} to {one['loss_high']:.4f}), accuracy "

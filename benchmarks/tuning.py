@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datspect.modeling.heads import Head
-from datspect.params import load_params
+from datspect.params.whole import load_params
 from datspect.reporting.markdown import markdown_table
 from datspect.training.crossval import dev_heads
 from datspect.training.data import TrainingInputs, read_training_data

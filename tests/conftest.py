@@ -13,12 +13,13 @@ from hypothesis import settings
 from tests.sharing import built_once
 from tests.tracking.projects import Recorded, migrate_database, new_project
 
+from datspect.cohort.kind import CohortKind
 from datspect.cohort.table import COLUMNS, Cohort, write_cohort
 from datspect.imaging.volume import MNI_SHAPE, Volume, mni_affine
 from datspect.io.digests import file_digest
 from datspect.io.tables import read_json, write_json
 from datspect.io.volumes import write_volume
-from datspect.params import BackboneParams
+from datspect.params.network import BackboneParams
 
 if TYPE_CHECKING:
     import keras
@@ -75,7 +76,7 @@ def tiny_cohort(tmp_path: Path, make_volume: MakeVolume) -> Path:
         demographics = ("female" if number < 3 else "male", 55.5 + number, "site1", "BL")
         relative = path.relative_to(folder).as_posix()
         rows.append((f"S{number:02d}", f"P{number:02d}", label, *demographics, relative, file_digest(path)))
-    write_cohort(Cohort(folder, "phantom", pd.DataFrame(rows, columns=list(COLUMNS))))
+    write_cohort(Cohort(folder, CohortKind.PHANTOM, pd.DataFrame(rows, columns=list(COLUMNS))))
     return folder
 
 

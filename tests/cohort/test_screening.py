@@ -17,7 +17,7 @@ from datspect.imaging.intensity import RATIO_AT_WHITE
 from datspect.imaging.orientation import mni_ras_affine, reorient
 from datspect.imaging.volume import Volume, mni_affine
 from datspect.io.digests import file_digest
-from datspect.params import PreprocessParams
+from datspect.params.data import PreprocessParams
 
 PARAMS = PreprocessParams(
     slices=[40, 41, 42], intensity="image_max", input_size="native", z_offset_voxels=4.0, on_bad_scan="stop"

@@ -3,6 +3,7 @@ import json
 import pandas as pd
 import pytest
 
+from datspect.cohort.kind import CohortKind
 from datspect.cohort.table import COLUMNS, OTHER_LABELS, Cohort, read_cohort, scans_digest, write_cohort
 from datspect.errors import CohortError
 
@@ -17,26 +18,26 @@ def scans():
 
 
 def test_a_written_cohort_comes_back(tmp_path, scans):
-    write_cohort(Cohort(tmp_path / "cohort", "real", scans))
+    write_cohort(Cohort(tmp_path / "cohort", CohortKind.REAL, scans))
     cohort = read_cohort(tmp_path / "cohort")
     assert cohort.kind == "real"
     pd.testing.assert_frame_equal(cohort.scans, scans, check_dtype=False)
 
 
 def test_an_unknown_age_may_say_so(tmp_path, scans):
-    write_cohort(Cohort(tmp_path, "real", scans.assign(age=["n/a", "70"])))
+    write_cohort(Cohort(tmp_path, CohortKind.REAL, scans.assign(age=["n/a", "70"])))
     assert read_cohort(tmp_path).scans["age"].isna().tolist() == [True, False]
 
 
 @pytest.mark.parametrize("label", OTHER_LABELS)
 def test_groups_that_are_not_told_apart_may_be_there_too(tmp_path, scans, label):
-    write_cohort(Cohort(tmp_path, "real", scans.assign(label=["pd", label])))
+    write_cohort(Cohort(tmp_path, CohortKind.REAL, scans.assign(label=["pd", label])))
     assert read_cohort(tmp_path).scans["label"].tolist() == ["pd", label]
 
 
 def test_bytes_repeat(tmp_path, scans):
     for name in ("a", "b"):
-        write_cohort(Cohort(tmp_path / name, "phantom", scans))
+        write_cohort(Cohort(tmp_path / name, CohortKind.PHANTOM, scans))
     for file in ("participants.tsv", "cohort.json"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
@@ -54,14 +55,14 @@ def test_bytes_repeat(tmp_path, scans):
     ],
 )
 def test_a_wrong_row_is_named_by_its_scan(tmp_path, scans, changes, message):
-    write_cohort(Cohort(tmp_path, "real", scans.assign(**changes)))
+    write_cohort(Cohort(tmp_path, CohortKind.REAL, scans.assign(**changes)))
     with pytest.raises(CohortError) as caught:
         read_cohort(tmp_path)
     assert message in str(caught.value)
 
 
 def test_all_problems_are_listed_at_once(tmp_path, scans):
-    write_cohort(Cohort(tmp_path, "real", scans.assign(label="x", subject_id="")))
+    write_cohort(Cohort(tmp_path, CohortKind.REAL, scans.assign(label="x", subject_id="")))
     with pytest.raises(CohortError, match=r"2 problem\(s\)\n.*subject_id empty: 007, 1e3\n.*label unknown"):
         read_cohort(tmp_path)
 
@@ -69,7 +70,7 @@ def test_all_problems_are_listed_at_once(tmp_path, scans):
 def test_missing_files_columns_and_rows_are_named(tmp_path, scans):
     with pytest.raises(CohortError, match=r"participants\.tsv: not found; cohort\.path must name a cohort folder"):
         read_cohort(tmp_path)
-    write_cohort(Cohort(tmp_path, "real", scans.iloc[:0]))
+    write_cohort(Cohort(tmp_path, CohortKind.REAL, scans.iloc[:0]))
     with pytest.raises(CohortError, match="no scan in the table"):
         read_cohort(tmp_path)
     scans.drop(columns=["site", "sha256"]).to_csv(tmp_path / "participants.tsv", sep="\t", index=False)
@@ -82,14 +83,14 @@ def test_missing_files_columns_and_rows_are_named(tmp_path, scans):
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"kind": "mouse"}'])
 def test_the_kind_must_be_known(tmp_path, scans, content):
-    write_cohort(Cohort(tmp_path, "real", scans))
+    write_cohort(Cohort(tmp_path, CohortKind.REAL, scans))
     (tmp_path / "cohort.json").write_text(content)
     with pytest.raises(CohortError, match=r"cohort\.json"):
         read_cohort(tmp_path)
 
 
 def test_more_in_cohort_json_is_allowed(tmp_path, scans):
-    write_cohort(Cohort(tmp_path, "real", scans))
+    write_cohort(Cohort(tmp_path, CohortKind.REAL, scans))
     (tmp_path / "cohort.json").write_text(json.dumps({"kind": "phantom", "n": 2}))
     assert read_cohort(tmp_path).kind == "phantom"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from datspect.imaging.augmentation import Augmentations, draw_augmentations, draw_order
-from datspect.params import AugmentParams
+from datspect.params.network import AugmentParams
 
 SHAPE = (109, 91)
 

@@ -27,7 +27,7 @@ from datspect.importing.scan import ImportOptions
 from datspect.importing.subjects import import_subjects
 from datspect.io.sources import Source
 from datspect.io.volumes import read_volume, write_volume
-from datspect.params import load_params
+from datspect.params.whole import load_params
 
 KEY = bytes(range(32))
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ from scipy.ndimage import shift as scipy_shift
 
 from datspect.imaging.augmentation import draw_augmentations
 from datspect.modeling.augmentation import Augment, augmentation_parameters, no_change
-from datspect.params import AugmentParams
+from datspect.params.network import AugmentParams
 
 
 @pytest.fixture

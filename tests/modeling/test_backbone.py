@@ -17,7 +17,7 @@ from datspect.modeling.backbone import (
     weighted_layers,
 )
 from datspect.modeling.precision import computing_in
-from datspect.params import Architecture
+from datspect.params.network import Architecture
 from datspect.weights.imagenet import INCEPTION_V3_DIGEST, WeightsOrigin
 
 SHAPE = (109, 91)

@@ -9,7 +9,7 @@ from datspect.imaging.augmentation import Augmentations, draw_augmentations
 from datspect.modeling.augmentation import Augment, augmentation_parameters
 from datspect.modeling.backbone import build_backbone, set_random_weights
 from datspect.modeling.features import bank_blocks, build_extractor, n_bank_images, precision_error
-from datspect.params import AugmentParams
+from datspect.params.network import AugmentParams
 
 SHAPE = (80, 76)
 N_SUBJECTS, N_DRAWS = 5, 2

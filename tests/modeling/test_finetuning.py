@@ -19,7 +19,7 @@ from datspect.modeling.finetuning import Checkpoint, Material, fit_fold
 from datspect.modeling.heads import FittedHead, Head, epoch_order, initial_weights, logits
 from datspect.modeling.network import NetworkPlan, trained_layers
 from datspect.modeling.stack import fit_heads
-from datspect.params import AugmentParams
+from datspect.params.network import AugmentParams
 from datspect.training.fold_files import FileCheckpoints, read_fold, write_fold
 
 N, SHAPE, BATCH = 22, (40, 36), 8

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datspect.modeling.schedules import learning_rates
-from datspect.params import LearningRateParams
+from datspect.params.network import LearningRateParams
 
 SCHEDULES = ["step", "cosine", "exponential", "constant"]
 

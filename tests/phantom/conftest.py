@@ -7,7 +7,8 @@ import pytest
 import datspect.phantom.cohort
 from datspect.imaging.regions import Ellipsoid, ellipsoid_fractions
 from datspect.imaging.volume import MNI_SHAPE, mni_affine
-from datspect.params import PhantomParams, load_params
+from datspect.params.data import PhantomParams
+from datspect.params.whole import load_params
 from datspect.phantom.anatomy import Activity, background
 from datspect.phantom.cohort import Laboratory, build_laboratory
 

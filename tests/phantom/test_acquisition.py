@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from datspect.imaging.volume import MNI_SHAPE
-from datspect.params import PhantomParams
+from datspect.params.data import PhantomParams
 from datspect.phantom.acquisition import (
     STORED_VALUES_PER_COUNT,
     Acquisition,

@@ -35,3 +35,13 @@ def test_a_package_that_is_used_as_a_whole_is_named_as_a_folder(monkeypatch: pyt
     assert "src/datspect/modeling" in paths
     assert "src/datspect/io/tables.py" in paths
     assert not any(path.startswith("src/datspect/modeling/") for path in paths)
+
+
+def test_no_stage_depends_on_parameters_that_only_commands_read() -> None:
+    for path in PIPELINES:
+        for name, stage in (
+            YAML(typ="safe", pure=True).load((ROOT / path).read_text(encoding="utf-8"))["stages"].items()
+        ):
+            deps = set(stage["deps"])
+            for part in ("promotion", "tuning", "whole"):
+                assert not {"src/datspect/params", f"src/datspect/params/{part}.py"} & deps, name

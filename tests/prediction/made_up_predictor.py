@@ -9,7 +9,8 @@ from datspect.modeling.backbone import build_backbone, set_random_weights
 from datspect.modeling.classifier import build_classifier
 from datspect.modeling.heads import HeadWeights
 from datspect.modeling.model_files import write_model
-from datspect.params import PredictionParams, PreprocessParams
+from datspect.params.data import PreprocessParams
+from datspect.params.judging import PredictionParams
 from datspect.prediction.files import write_parts
 from datspect.prediction.judging import TrainingRole, fit_parts
 

@@ -10,7 +10,8 @@ from datspect.errors import CohortError, WeightsError
 from datspect.evaluation.calibration import Band, Calibration
 from datspect.evaluation.typicality import Typicality
 from datspect.modeling.heads import HeadWeights
-from datspect.params import PredictionParams, PreprocessParams
+from datspect.params.data import PreprocessParams
+from datspect.params.judging import PredictionParams
 from datspect.prediction.files import (
     ARRAYS_NAME,
     FILES,

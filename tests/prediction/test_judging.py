@@ -8,7 +8,8 @@ import pytest
 
 from datspect.evaluation.calibration import Band, log_odds
 from datspect.modeling.heads import HeadWeights
-from datspect.params import PredictionParams, PreprocessParams
+from datspect.params.data import PreprocessParams
+from datspect.params.judging import PredictionParams
 from datspect.prediction.judging import RANGED, TrainingRole, fit_parts, image_mean, judged, out_of_range
 
 N, N_FEATURES = 300, 12

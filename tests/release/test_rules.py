@@ -5,7 +5,7 @@ import pytest
 
 from datspect.evaluation.comparison import Predictions
 from datspect.evaluation.metrics import binary_metrics, predicted_labels
-from datspect.params import PromotionParams
+from datspect.params.promotion import PromotionParams
 from datspect.release import rules
 from datspect.release.rules import Decision, Rule
 

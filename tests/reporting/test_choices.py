@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from datspect.params import LearningRateParams, load_params
+from datspect.params.network import LearningRateParams
+from datspect.params.whole import load_params
 from datspect.reporting.choices import _augmentation, _learning_rate
 from datspect.reporting.origin import _commit
 

@@ -11,7 +11,7 @@ import pytest
 from distributed import LocalCluster
 
 from datspect.errors import WorkerError
-from datspect.params import ExecutorParams
+from datspect.params.running import ExecutorParams
 from datspect.running.executors import SCHEDULER_VARIABLE, completed, visible_gpus, worker_environments
 
 IN_TURN = ExecutorParams(kind="local", workers=1, folds_per_gpu=1, scheduler=None, checkpoint_minutes=1)

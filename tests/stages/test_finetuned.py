@@ -13,7 +13,7 @@ import pytest
 from datspect.errors import ParamsError
 from datspect.evaluation.calibration import log_odds
 from datspect.modeling.model_files import read_model
-from datspect.params import load_params
+from datspect.params.whole import load_params
 from datspect.prediction.files import read_parts
 from datspect.prediction.judging import judged
 from datspect.prediction.predictor import Predictor

@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pytest
 
+from datspect.cohort.kind import CohortKind
 from datspect.cohort.table import Cohort, read_cohort, write_cohort
 from datspect.errors import CohortError
 from datspect.imaging.volume import Volume
@@ -30,7 +31,7 @@ def _outputs(folder):
 
 def test_every_scan_becomes_an_image_in_the_order_of_the_tables(tiny_cohort, tmp_path, write_params):
     cohort = read_cohort(tiny_cohort)
-    write_cohort(Cohort(tiny_cohort, "phantom", cohort.scans.iloc[[3, 0, 5, 1, 4, 2]]))
+    write_cohort(Cohort(tiny_cohort, CohortKind.PHANTOM, cohort.scans.iloc[[3, 0, 5, 1, 4, 2]]))
     preprocess.main(tiny_cohort, tmp_path / "images", write_params())
     images, subjects = read_array(tmp_path / "images/images.npy"), read_table(tmp_path / "images/subjects.csv")
     quality = read_table(tmp_path / "images/quality.csv")
@@ -56,7 +57,7 @@ def test_outputs_repeat_byte_for_byte_whatever_the_order_of_the_cohort(tiny_coho
     params_path = write_params()
     preprocess.main(tiny_cohort, tmp_path / "a", params_path)
     cohort = read_cohort(tiny_cohort)
-    write_cohort(Cohort(tiny_cohort, "phantom", cohort.scans[::-1]))
+    write_cohort(Cohort(tiny_cohort, CohortKind.PHANTOM, cohort.scans[::-1]))
     preprocess.main(tiny_cohort, tmp_path / "b", params_path)
     assert set(_outputs(tmp_path / "a")) == OUTPUTS
     assert _outputs(tmp_path / "a") == _outputs(tmp_path / "b")
@@ -146,7 +147,7 @@ def test_other_groups_are_set_aside_without_a_fault(tiny_cohort, tmp_path, write
 
 def test_a_cohort_of_other_groups_alone_has_nothing_to_tell_apart(tiny_cohort, tmp_path, write_params):
     cohort = read_cohort(tiny_cohort)
-    write_cohort(Cohort(tiny_cohort, "real", cohort.scans.assign(label="swedd")))
+    write_cohort(Cohort(tiny_cohort, CohortKind.REAL, cohort.scans.assign(label="swedd")))
     with pytest.raises(CohortError, match="no scan is labelled control or pd"):
         preprocess.main(tiny_cohort, tmp_path / "images", write_params())
 

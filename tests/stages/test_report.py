@@ -15,7 +15,7 @@ from tests.reporting.results import N, Results, write_results
 
 from datspect.errors import CohortError
 from datspect.io.tables import read_json, write_json
-from datspect.sections import ParametersFrom
+from datspect.params.network import ParametersFrom
 from datspect.stages.report import IMAGE_FILES, REPORT_FILES, main
 from datspect.training.results import origin_of_parameters
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from datspect.io.tables import read_json, write_table
 from datspect.modeling.heads import FittedHead, Head, initial_weights
-from datspect.params import Params, load_params
+from datspect.params.whole import Params, load_params
 from datspect.stages import cv, final
 from datspect.training import crossval, results, to_mlflow
 from datspect.training.data import TrainingData
@@ -66,7 +66,7 @@ def write_cv(root: Path, kind: str = "phantom", run_id: str | None = None) -> No
     heads = crossval.cv_heads(data.splits["fold"].to_numpy(), params().classifier, params().training)
     fitted = [_fitted(head, rng) for head in heads]
     record = _record("cv", root, data)
-    cv.write_reports(cv.evaluate(heads, fitted, data), fitted, data.cohort["kind"], reports)
+    cv.write_reports(cv.evaluate(heads, fitted, data), fitted, data.kind, reports)
     saved = [_saved(models / f"{head.name}.keras", head, [N_FEATURES]) for head in heads]
     results.write_run_record(reports, record, run_id, heads, saved, to_mlflow.CV_FILES)
 

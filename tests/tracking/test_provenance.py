@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import datspect
-from datspect.params import ClassifierParams
+from datspect.params.network import ClassifierParams
 from datspect.tracking.provenance import GitState, git_state, provenance, releases
 
 SECTIONS = {"classifier": ClassifierParams(width=8, dropout=0.5)}

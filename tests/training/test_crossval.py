@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from datspect.modeling.heads import FittedHead, HeadWeights, logits
-from datspect.params import ClassifierParams, TrainingParams
+from datspect.params.network import ClassifierParams, TrainingParams
 from datspect.training.crossval import (
     cv_heads,
     final_heads,

@@ -14,7 +14,8 @@ from datspect.modeling.backbone import build_backbone, layer_arrays, set_random_
 from datspect.modeling.finetuning import Material, fit_fold
 from datspect.modeling.heads import FittedHead, Head
 from datspect.modeling.network import NetworkPlan
-from datspect.params import AugmentParams, ExecutorParams
+from datspect.params.network import AugmentParams
+from datspect.params.running import ExecutorParams
 from datspect.running.executors import SCHEDULER_VARIABLE, completed
 from datspect.training.fold_files import FileCheckpoints
 

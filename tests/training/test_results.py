@@ -11,7 +11,7 @@ from tests.tracking import made_up_results
 
 from datspect.io.digests import file_digest
 from datspect.io.tables import read_json, read_table
-from datspect.sections import ParametersFrom
+from datspect.params.network import ParametersFrom
 from datspect.training.results import origin_of_parameters
 from datspect.training.to_mlflow import CV_FILES, FINAL_FILES
 

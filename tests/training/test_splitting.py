@@ -6,8 +6,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from datspect.errors import CohortError, ParamsError
-from datspect.params import SplitParams
-from datspect.params import TestPerClass as SizePerClass  # pytest would take the name for a test's
+from datspect.params.data import SplitParams
+from datspect.params.data import TestPerClass as SizePerClass  # pytest would take the name for a test's
 from datspect.training.splitting import NO_FOLD, assign_splits
 
 

@@ -12,7 +12,7 @@ from tests.tracking.projects import Recorded
 from datspect import tracking
 from datspect.errors import CohortError
 from datspect.io.tables import read_json, read_table, write_json
-from datspect.sections import ParametersFrom
+from datspect.params.network import ParametersFrom
 from datspect.training import to_mlflow
 from datspect.training.to_mlflow import (
     CV_FILES,

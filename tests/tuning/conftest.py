@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.tuning.made_up_data import write_inputs, write_params
 
-from datspect.params import load_params
+from datspect.params.whole import load_params
 from datspect.training.data import read_training_data
 from datspect.tuning.development import Development, development
 from datspect.tuning.space import Configuration

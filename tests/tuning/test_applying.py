@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from datspect.errors import ParamsError
-from datspect.params import load_params
-from datspect.sections import ParametersFrom
+from datspect.params.network import ParametersFrom
+from datspect.params.whole import load_params
 from datspect.tuning.applying import PLACES, applied, difference
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datspect.errors import ParamsError
-from datspect.params import ClassifierParams, LearningRateParams, TrainingParams
-from datspect.sections import IntRange, TuneSpace
+from datspect.params.network import ClassifierParams, LearningRateParams, TrainingParams
+from datspect.params.tuning import IntRange, TuneSpace
 from datspect.tuning.space import NAMES, Configuration, search_space
 
 SPACE = TuneSpace.model_validate(

@@ -21,7 +21,7 @@ from tests.tuning.postgres import postgres_server
 
 from datspect.commands.tune import tune
 from datspect.errors import CohortError, ParamsError, TuningError
-from datspect.params import load_params
+from datspect.params.whole import load_params
 from datspect.training.data import TrainingInputs
 from datspect.tuning import whole_study
 from datspect.tuning.quiet import quiet_optuna

@@ -17,7 +17,7 @@ from datspect.imaging.slices import axial_slices, resize
 from datspect.imaging.volume import MNI_SHAPE, Volume, Voxels
 from datspect.io.digests import file_digest
 from datspect.io.volumes import read_volume
-from datspect.params import PreprocessParams
+from datspect.params.data import PreprocessParams
 
 AFFINE_TOLERANCE_MM = 0.01
 LOW_CONTRAST = 5.0

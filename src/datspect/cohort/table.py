@@ -6,17 +6,18 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from datspect.arrays import IntArray
+from datspect.cohort.kind import CohortKind
 from datspect.errors import CohortError
 from datspect.io.atomic import replacing
 from datspect.io.tables import read_json, write_json
 
-CohortKind = Literal["phantom", "real"]
-LABELS = ("control", "pd")
+CONTROL, PD = LABELS = ("control", "pd")
 """Class names in the order of their numbers; 1, Parkinson's disease, is the positive class."""
 OTHER_LABELS = ("swedd", "prodromal", "gencohort_pd", "gencohort_unaffected", "genreg_pd", "genreg_unaffected")
 """Labels that a cohort folder may hold too; nobody with one takes part in training or testing."""
@@ -34,9 +35,14 @@ class Cohort:
     scans: pd.DataFrame
 
 
-def cohort_title(kind: CohortKind) -> str:
-    """What every figure and report of a cohort is headed with: a phantom is called a phantom."""
-    return "PHANTOM cohort, simulated" if kind == "phantom" else "cohort of real scans"
+def targets(labels: "pd.Series[str]") -> NDArray[np.int64]:
+    """Return 1 for Parkinson's disease and 0 for control, int64, shape (N,)."""
+    return np.asarray(labels == PD).astype(np.int64)
+
+
+def label_names(numbers: IntArray) -> NDArray[np.str_]:
+    """Return the class names of targets or predicted labels; shape (N,)."""
+    return np.array(LABELS)[numbers]
 
 
 def read_cohort(folder: Path) -> Cohort:
@@ -69,11 +75,9 @@ def scans_digest(scans: pd.DataFrame) -> str:
 def _read_kind(path: Path) -> CohortKind:
     record = read_json(path)
     kind = record.get("kind") if isinstance(record, dict) else None
-    if kind == "phantom":
-        return "phantom"
-    if kind == "real":
-        return "real"
-    raise CohortError(f'{path}: kind is {kind!r}; expected {{"kind": "phantom"}} or {{"kind": "real"}}')
+    if kind not in list(CohortKind):
+        raise CohortError(f'{path}: kind is {kind!r}; expected {{"kind": "phantom"}} or {{"kind": "real"}}')
+    return CohortKind(kind)
 
 
 def _read_scans(path: Path) -> pd.DataFrame:

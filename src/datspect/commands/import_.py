@@ -119,7 +119,7 @@ def _check_places(downloads: Sequence[Path], to: Path, names: bool) -> None:
 
 def _options(params: Path, *, fix_orientation: bool, resample: bool, strict: bool) -> "ImportOptions":
     from datspect.importing.scan import ImportOptions
-    from datspect.params import load_params
+    from datspect.params.whole import load_params
 
     z_offset = load_params(params).preprocess.z_offset_voxels if params.exists() else None
     return ImportOptions(fix_orientation=fix_orientation, resample=resample, strict=strict, z_offset_voxels=z_offset)

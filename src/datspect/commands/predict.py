@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from datspect.cohort.kind import CohortKind
 from datspect.errors import DatspectError, ScanError
 
 if TYPE_CHECKING:
@@ -172,7 +173,8 @@ def statement(parts: "PredictorParts") -> str:
     """What the answers are worth, in words."""
     from datspect.reporting.tables import with_interval
 
-    kind = "a PHANTOM cohort: it says nothing about patients" if parts.cohort_kind == "phantom" else "real scans"
+    is_phantom = CohortKind.of(parts.cohort_kind) is CohortKind.PHANTOM
+    kind = "a PHANTOM cohort: it says nothing about patients" if is_phantom else "real scans"
     coverage = f"{with_interval(parts.measures, 'coverage')} of these were conclusive"
     right = with_interval(parts.measures, "conclusive_accuracy")
     return (

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from datspect.cohort.kind import CohortKind
 from datspect.errors import PromotionError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def promote(
     Every rule is printed with its figures and written to reports/promotions. Exit code 1: it was not promoted.
     """
     # Here, so that `datspect --help` does not wait for MLflow and TensorFlow.
-    from datspect.params import load_params
+    from datspect.params.whole import load_params
     from datspect.release import promoting, registry
     from datspect.running.addresses import repository_root
 
@@ -49,7 +50,7 @@ def promote(
         moved = promoting.promote(opened, challenger, champion, decision, wish)
         numbers = {"challenger": wanted.number, "champion": current.number if current else None}
         path = promoting.write_protocol(root, decision, moved, wish, numbers)
-    kind = "PHANTOM cohort" if challenger.tag("cohort_kind") == "phantom" else "real scans"
+    kind = CohortKind.of(challenger.tag("cohort_kind")).short
     against = f"version {current.number}" if current else "none"
     typer.echo(f"version {wanted.number} ({kind}) against the champion ({against})\n")
     _print_rules(decision)
@@ -60,7 +61,7 @@ def promote(
 
 def rollback(reason: Reason = "") -> None:
     """Make the previous champion the champion again; the two change places."""
-    from datspect.params import load_params
+    from datspect.params.whole import load_params
     from datspect.release import promoting, registry
     from datspect.running.addresses import repository_root
 

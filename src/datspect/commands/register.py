@@ -14,7 +14,7 @@ def register() -> None:
     restored from DVC's cache.
     """
     # Here, so that `datspect --help` does not wait for pandas and MLflow.
-    from datspect.params import load_params
+    from datspect.params.whole import load_params
     from datspect.release import registering, registry
     from datspect.running.addresses import repository_root
 
@@ -23,5 +23,4 @@ def register() -> None:
     with registry.opened(load_params(root / "params.yaml").tracking.experiment) as opened:
         version, is_new = registering.register(opened, results)
     what = "registered" if is_new else "was registered before"
-    kind = "PHANTOM cohort" if results.kind == "phantom" else "real scans"
-    typer.echo(f"version {version.number} of {registry.NAME} {what} ({kind}) and is the challenger")
+    typer.echo(f"version {version.number} of {registry.NAME} {what} ({results.kind.short}) and is the challenger")

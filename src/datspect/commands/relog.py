@@ -24,7 +24,7 @@ def relog(
     """
     # Here, so that `datspect --help` does not wait for pandas.
     from datspect import tracking
-    from datspect.params import load_params
+    from datspect.params.whole import load_params
     from datspect.training.to_mlflow import RecordError
 
     share = load_params(params).tracking.share_subject_level

@@ -16,7 +16,7 @@ def trace(
 ) -> None:
     """Print where a version comes from and the commands that rebuild it. Exit code 1: a check failed."""
     # Here, so that `datspect --help` does not wait for MLflow.
-    from datspect.params import load_params
+    from datspect.params.whole import load_params
     from datspect.release import registry, tracing
     from datspect.running.addresses import repository_root
 
@@ -35,8 +35,7 @@ def trace(
 
 
 def _print(traced: "Trace") -> None:
-    kind = "PHANTOM cohort" if traced.kind == "phantom" else "real scans"
-    typer.echo(f"version {traced.number} of datspect, {kind}\n")
+    typer.echo(f"version {traced.number} of datspect, {traced.kind.short}\n")
     width = max(map(len, traced.facts))
     for name, value in traced.facts.items():
         typer.echo(f"  {name:<{width}}  {value}")

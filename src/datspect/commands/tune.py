@@ -28,7 +28,7 @@ def tune(
 
     if nested and apply:
         raise TuningError("--nested and --apply: one at a time; the nested search has no winner of its own")
-    from datspect.params import load_params
+    from datspect.params.whole import load_params
     from datspect.training.data import TrainingInputs
     from datspect.tuning import whole_study
 

@@ -6,11 +6,9 @@ trained on. Nothing is tuned: their strength of regularisation is fixed in param
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics.pairwise import linear_kernel
@@ -18,12 +16,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from datspect.arrays import BoolArray, FloatArray, IntArray
 from datspect.evaluation.comparison import Predictions
 from datspect.evaluation.metrics import predicted_labels
-
-FloatArray = NDArray[np.floating[Any]]
-IntArray = NDArray[np.integer[Any]]
-BoolArray = NDArray[np.bool_]
 
 Fitted = Callable[[FloatArray], Predictions]
 """Columns of some subjects, shape (n, F), to what a fitted baseline says of them."""

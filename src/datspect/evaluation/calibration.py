@@ -1,19 +1,14 @@
 """From a network's log odds to probabilities that mean what they say, and to the cases that are left undecided."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
+from datspect.arrays import BoolArray, FloatArray, IntArray
 from datspect.evaluation.intervals import wilson_interval, with_bounds
 from datspect.evaluation.metrics import THRESHOLD, predicted_labels
-
-FloatArray = NDArray[np.floating[Any]]
-IntArray = NDArray[np.integer[Any]]
-BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,11 @@
 """Two models on the same subjects: how much better the network is, and how sure that is."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import binomtest
 
+from datspect.arrays import FloatArray, IntArray
 from datspect.evaluation.intervals import (
     delong_difference,
     paired_proportions_interval,
@@ -15,9 +14,6 @@ from datspect.evaluation.intervals import (
     with_bounds,
 )
 from datspect.evaluation.metrics import log_losses, roc_areas, weighted_means
-
-FloatArray = NDArray[np.floating[Any]]
-IntArray = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, eq=False)

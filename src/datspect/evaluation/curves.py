@@ -1,17 +1,12 @@
 """Tables of points behind the ROC, precision-recall, calibration and training plots."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from datspect.arrays import FloatArray, IntArray
 from datspect.evaluation.intervals import wilson_interval
 from datspect.evaluation.metrics import N_CALIBRATION_BINS
-
-FloatArray = NDArray[np.floating[Any]]
-IntArray = NDArray[np.integer[Any]]
 
 
 def roc_points(labels: IntArray, scores: FloatArray) -> pd.DataFrame:

@@ -5,14 +5,11 @@ change a measure is not in them.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import binomtest, norm, rankdata
 
-FloatArray = NDArray[np.floating[Any]]
-IntArray = NDArray[np.integer[Any]]
+from datspect.arrays import FloatArray, IntArray
 
 CONFIDENCE = 0.95
 N_RESAMPLES = 2000

@@ -15,13 +15,11 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
+from datspect.arrays import FloatArray, IntArray
 from datspect.evaluation.baselines import Fitted
 from datspect.evaluation.comparison import Predictions
 from datspect.evaluation.intervals import delong_interval
 from datspect.evaluation.metrics import predicted_labels
-
-FloatArray = NDArray[np.floating[Any]]
-IntArray = NDArray[np.integer[Any]]
 
 SPLIT_COLUMNS = ("fold", "role", "dev_fold")
 """Each value of each of them is a side; what lies on two sides of one column has leaked."""

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, confusion_matrix, log_loss, roc_auc_score
 
+from datspect.arrays import FloatArray, IntArray
 from datspect.evaluation.intervals import (
     delong_interval,
     percentile_interval,
@@ -14,9 +15,6 @@ from datspect.evaluation.intervals import (
     wilson_interval,
     with_bounds,
 )
-
-FloatArray = NDArray[np.floating[Any]]
-IntArray = NDArray[np.integer[Any]]
 
 THRESHOLD = 0.5
 """At or above this probability a subject is called PD."""

@@ -5,13 +5,10 @@ What is kept of the cohort are means, directions and variances, nothing of a sin
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.floating[Any]]
-IntArray = NDArray[np.integer[Any]]
+from datspect.arrays import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ class Typicality:
         squared = (along**2 / self.variances).sum(axis=1) + rest / self.rest_variance
         return np.asarray(np.sqrt(squared / len(self.mean)))
 
-    def is_typical(self, features: FloatArray) -> NDArray[np.bool_]:
+    def is_typical(self, features: FloatArray) -> BoolArray:
         """Whether each subject, shape (N, F), lies within the limit."""
         return np.asarray(self.distances(features) <= self.limit)
 

@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from datspect.arrays import FloatArray, IntArray
 from datspect.evaluation.curves import calibration_bins, mean_curves
 
 _TRAIN_COLOUR, _VALIDATION_COLOUR, _GUIDE_COLOUR = "tab:blue", "tab:orange", "0.6"
@@ -41,8 +40,8 @@ class ModelCurves:
 class Forecast:
     """Labels (1 is PD) and probabilities of PD of the same subjects, shape (N,) both."""
 
-    labels: NDArray[np.integer[Any]]
-    probabilities: NDArray[np.floating[Any]]
+    labels: IntArray
+    probabilities: FloatArray
 
 
 def training_figure(history: pd.DataFrame, caption: str) -> Figure:
@@ -133,7 +132,7 @@ def calibration_figure(forecasts: Mapping[str, Forecast], caption: str) -> Figur
     return figure
 
 
-def misclassified_figure(images: NDArray[np.floating[Any]], titles: list[str], caption: str) -> Figure:
+def misclassified_figure(images: FloatArray, titles: list[str], caption: str) -> Figure:
     """The three slices of each misclassified image side by side, its title above, several subjects in a row.
 
     `images`: shape (N, H, W, 3) in [0, 1]; with N = 0 the page says that there is none.

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+
+from datspect.arrays import BoolArray, FloatArray
 
 _REGIONS = ("caudate", "putamen")
 _SIDES = (("left", "#0072B2"), ("right", "#D55E00"))  # Okabe and Ito's colours
@@ -30,10 +31,10 @@ class Explanation:
     title: str
     cohort: str
     slices: tuple[int, ...]
-    image: NDArray[np.floating[Any]]
-    template: NDArray[np.floating[Any]]
-    attribution: NDArray[np.floating[Any]]
-    striatum: NDArray[np.bool_]
+    image: FloatArray
+    template: FloatArray
+    attribution: FloatArray
+    striatum: BoolArray
     answer: str
     measures: Mapping[str, float]
     striatal_share: float

@@ -5,9 +5,10 @@ from enum import IntEnum
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
-from datspect.params import AugmentParams
+from datspect.arrays import BoolArray
+from datspect.params.network import AugmentParams
 
 
 class _Stream(IntEnum):
@@ -21,10 +22,10 @@ class _Stream(IntEnum):
 class Augmentations:
     """One augmentation per element; all arrays have the same shape, (draws, subjects) as drawn."""
 
-    shift_rows: npt.NDArray[np.float32]  # pixels; positive moves the content down
-    shift_columns: npt.NDArray[np.float32]  # pixels; positive moves the content to the right
-    flip: npt.NDArray[np.bool_]  # left to right, after the shift
-    brightness: npt.NDArray[np.float32]  # factor on the pixel values
+    shift_rows: NDArray[np.float32]  # pixels; positive moves the content down
+    shift_columns: NDArray[np.float32]  # pixels; positive moves the content to the right
+    flip: BoolArray  # left to right, after the shift
+    brightness: NDArray[np.float32]  # factor on the pixel values
 
     def __getitem__(self, index: object) -> Self:
         """The same selection from each array."""
@@ -55,7 +56,7 @@ def draw_augmentations(params: AugmentParams, n_subjects: int, image_shape: tupl
     )
 
 
-def draw_order(seed: int, n_subjects: int, n_epochs: int, n_draws: int) -> npt.NDArray[np.intp]:
+def draw_order(seed: int, n_subjects: int, n_epochs: int, n_draws: int) -> NDArray[np.intp]:
     """The draw (0 to n_draws - 1) that each subject uses in each epoch, shape (epochs, subjects).
 
     A subject goes through all draws in random order before one comes again, then through all in a new order. Its

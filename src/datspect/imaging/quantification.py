@@ -48,7 +48,11 @@ def measure_binding(data: Voxels, regions: Regions) -> dict[str, float]:
 
 
 def asymmetry_index(left: float, right: float) -> float:
-    """|right - left| / mean(left, right); 0 for equal sides, infinite for a mean of 0 or below."""
+    """Return |right - left| / mean(left, right); 0 for equal sides, infinite for a mean of 0 or below.
+
+    >>> asymmetry_index(1.0, 3.0)
+    1.0
+    """
     mean = (left + right) / 2
     return abs(right - left) / mean if mean > 0 else float("inf")
 

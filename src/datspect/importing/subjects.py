@@ -12,6 +12,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
+from datspect.cohort.kind import CohortKind
 from datspect.cohort.table import COLUMNS, Cohort, write_cohort
 from datspect.errors import ImportingError
 from datspect.importing.account import ACCOUNT_NAME, EXCLUDED_NAME, ORIENTATION_NAME, Account, write_account
@@ -157,7 +158,7 @@ def _concluded(
     remove(path for path in (folder / "volumes").iterdir() if path not in listed)
     write_account(folder, account)
     if imported:
-        write_cohort(Cohort(folder, "real", scans))
+        write_cohort(Cohort(folder, CohortKind.REAL, scans))
     return account
 
 

@@ -6,12 +6,11 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
+from datspect.arrays import FloatArray
 from datspect.errors import WeightsError
-from datspect.params import Architecture
+from datspect.params.network import Architecture
 
-FloatArray = NDArray[np.floating[Any]]
 LayerArrays = list[tuple[str, list[FloatArray]]]
 """Name and arrays of each layer that has weights, in layer order."""
 

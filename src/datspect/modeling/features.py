@@ -7,10 +7,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from datspect.arrays import FloatArray
 from datspect.errors import WeightsError
 from datspect.imaging.augmentation import Augmentations
 from datspect.modeling.augmentation import Augment, augmentation_parameters, no_change
-from datspect.modeling.backbone import FloatArray
 
 BATCH_SIZE = 64
 """Images in one forward pass: every pass has this many, so that one compiled program serves all."""

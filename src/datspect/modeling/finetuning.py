@@ -12,14 +12,15 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from datspect.arrays import BoolArray, FloatArray, IntArray
 from datspect.imaging.augmentation import Augmentations, draw_augmentations, draw_order
 from datspect.modeling.augmentation import augmentation_parameters, no_change
-from datspect.modeling.backbone import FloatArray, LayerArrays
+from datspect.modeling.backbone import LayerArrays
 from datspect.modeling.features import clean_features
-from datspect.modeling.heads import FittedHead, Head, IntArray, epoch_order, initial_weights
+from datspect.modeling.heads import FittedHead, Head, epoch_order, initial_weights
 from datspect.modeling.network import NetworkPlan, State, as_arrays, as_state, network
 from datspect.modeling.stack import CURVES
-from datspect.params import AugmentParams
+from datspect.params.network import AugmentParams
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +127,7 @@ class _Batches:
         by_batch = (parameters.reshape(*rows.shape, 4), kept.reshape(*rows.shape, -1))
         return (rows, targets, real, *by_batch, self._kept_scale, rate)
 
-    def _filled(self, rows: IntArray) -> tuple[NDArray[np.int32], FloatArray, NDArray[np.bool_]]:
+    def _filled(self, rows: IntArray) -> tuple[NDArray[np.int32], FloatArray, BoolArray]:
         """Rows, labels and which rows count, shape (batches, batch size).
 
         The last batch is filled up with the first rows, which do not count there: batch normalisation that learns its

@@ -1,14 +1,11 @@
 """A classifier head (dense ReLU, dropout, dense sigmoid) on features: what it is, how it starts, what it predicts."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.floating[Any]]
-IntArray = NDArray[np.integer[Any]]
+from datspect.arrays import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ def initial_weights(head: Head, n_features: int) -> HeadWeights:
     )
 
 
-def epoch_order(head: Head, epoch: int) -> tuple[IntArray, NDArray[np.bool_]]:
+def epoch_order(head: Head, epoch: int) -> tuple[IntArray, BoolArray]:
     """The training rows in the order of an epoch, shape (n,), and the hidden units that dropout keeps, (n, width)."""
     rng = np.random.default_rng([head.seed, 1, epoch])
     order = rng.permutation(head.train_rows)

@@ -15,14 +15,15 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from datspect.arrays import FloatArray
 from datspect.errors import ParamsError
 from datspect.modeling.adam import adam, corrected_rate
 from datspect.modeling.augmentation import Augment
-from datspect.modeling.backbone import FloatArray, LayerArrays, build_backbone, set_layer_arrays, weighted_layers
+from datspect.modeling.backbone import LayerArrays, build_backbone, set_layer_arrays, weighted_layers
 from datspect.modeling.compilation import compiled, value_and_gradient
 from datspect.modeling.heads import HeadWeights
 from datspect.modeling.precision import Precision, computing_in
-from datspect.params import Architecture
+from datspect.params.network import Architecture
 
 FIRST_LOSS_SCALE, STEPS_TO_DOUBLE = 2.0**15, 2000.0
 """In float16 the loss is scaled, or small gradients would vanish; the numbers are Keras' own."""

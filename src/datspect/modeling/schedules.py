@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from datspect.params import LearningRateParams
+from datspect.params.network import LearningRateParams
 
 
 def learning_rates(params: LearningRateParams, n_epochs: int) -> NDArray[np.float64]:

@@ -15,10 +15,11 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from datspect.arrays import FloatArray, IntArray
 from datspect.imaging.augmentation import draw_order
 from datspect.modeling.adam import adam, corrected_rate
 from datspect.modeling.compilation import compiled, n_programs
-from datspect.modeling.heads import FittedHead, FloatArray, Head, HeadWeights, IntArray, epoch_order, initial_weights
+from datspect.modeling.heads import FittedHead, Head, HeadWeights, epoch_order, initial_weights
 
 CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate")
 

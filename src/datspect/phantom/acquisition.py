@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from datspect.imaging.volume import mni_affine
-from datspect.params import PhantomParams
+from datspect.params.data import PhantomParams
 from datspect.phantom.anatomy import Activity
 
 FWHM_PER_SD = 2 * np.sqrt(2 * np.log(2))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import affine_transform, binary_fill_holes, distance_transform_edt
 from scipy.spatial.transform import Rotation
 
+from datspect.arrays import BoolArray
 from datspect.imaging.regions import (
     SIDES,
     Ellipsoid,
@@ -21,7 +22,7 @@ from datspect.imaging.regions import (
 )
 from datspect.imaging.volume import MNI_SHAPE, Affine, mni_affine
 from datspect.io.mni_maps import read_tissue_map
-from datspect.params import PhantomParams
+from datspect.params.data import PhantomParams
 from datspect.phantom.binding import MEASURED
 
 Activity = NDArray[np.float32]
@@ -70,7 +71,7 @@ def read_background() -> Activity:
     return background(grey, white, t1 > np.float32(_BRAIN))
 
 
-def background(grey: Fractions, white: Fractions, brain: NDArray[np.bool_]) -> Activity:
+def background(grey: Fractions, white: Fractions, brain: BoolArray) -> Activity:
     """Nonspecific activity from maps of grey matter, white matter and brain on the MNI grid."""
     brain = binary_fill_holes(brain)
     rest = np.clip(1 - grey - white, 0, 1)

@@ -10,13 +10,14 @@ import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
+from datspect.cohort.kind import CohortKind
 from datspect.cohort.table import LABELS, Cohort, write_cohort
 from datspect.imaging.quantification import measure_binding, peak_slice
 from datspect.imaging.regions import Regions, striatal_regions
 from datspect.imaging.volume import MNI_SHAPE, Volume, mni_affine
 from datspect.io.digests import file_digest
 from datspect.io.volumes import write_volume
-from datspect.params import PhantomParams
+from datspect.params.data import PhantomParams
 from datspect.phantom.acquisition import Acquisition, Site, acquire, draw_acquisition, draw_site
 from datspect.phantom.anatomy import Activity, build_head, draw_anatomy, read_background
 from datspect.phantom.binding import MEASURED, Person, draw_person
@@ -69,7 +70,7 @@ def write_phantom_cohort(folder: Path, laboratory: Laboratory, n_jobs: int = -1)
         delayed(_write_subject)(laboratory, label, index, folder) for label, index in subjects
     )
     written = list(progress(rows, total=len(subjects), what="phantom", unit="scans"))
-    write_cohort(Cohort(folder, "phantom", pd.DataFrame([scan for scan, _ in written])))
+    write_cohort(Cohort(folder, CohortKind.PHANTOM, pd.DataFrame([scan for scan, _ in written])))
     return pd.DataFrame([truth for _, truth in written])
 
 

@@ -2,15 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
+from datspect.arrays import FloatArray
 from datspect.modeling.compilation import gradient_of
-
-FloatArray = NDArray[np.floating[Any]]
 
 COMPLETENESS = 0.01
 """The attributions must add up to the difference of the log odds within this share of it."""

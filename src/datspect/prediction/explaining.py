@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
-from datspect.cohort.table import cohort_title
+from datspect.arrays import BoolArray
+from datspect.cohort.kind import CohortKind
 from datspect.errors import ScanError
 from datspect.figures.explanation import Explanation, draw_explanation
 from datspect.imaging.orientation import mni_ras_affine
@@ -67,7 +68,7 @@ class Explainer:
         return draw_explanation(
             Explanation(
                 title=title,
-                cohort=f"model of a {cohort_title('phantom' if parts.cohort_kind == 'phantom' else 'real')}",
+                cohort=f"model of a {CohortKind.of(parts.cohort_kind).caption}",
                 slices=tuple(slices),
                 image=scan.image,
                 template=_on_image(template_t1(found.z_offset_voxels), slices),
@@ -90,7 +91,7 @@ def _in_words(answer: Answer) -> str:
     return f"{answer.prediction}, P(PD) {answer.probability:.3f}, {sure}{heads}{unlike}"
 
 
-def _striatum(slices: list[int], z_offset_voxels: float) -> NDArray[np.bool_]:
+def _striatum(slices: list[int], z_offset_voxels: float) -> BoolArray:
     """Caudates and putamina in the image's slices, grown by half of what the camera blurs; shape (H, W, 3)."""
     to_mni = mni_affine_of(mni_ras_affine(), z_offset_voxels)
     masks = [structure_mask(each, MNI_SHAPE, to_mni) for each in striatal_structures().values()]
@@ -102,6 +103,6 @@ def _on_image(volume: Volume, slices: list[int]) -> NDArray[np.float64]:
     return np.asarray(axial_slices(volume, slices))
 
 
-def _share(values: NDArray[np.floating], inside: NDArray[np.bool_]) -> float:
+def _share(values: NDArray[np.floating], inside: BoolArray) -> float:
     total = float(np.abs(values).sum())
     return float(np.abs(values)[inside].sum()) / total if total > 0 else 0.0

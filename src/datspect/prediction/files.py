@@ -18,7 +18,8 @@ from datspect.io.atomic import replacing
 from datspect.io.digests import file_digest
 from datspect.io.tables import read_json, write_json
 from datspect.modeling.heads import HeadWeights
-from datspect.params import PredictionParams, PreprocessParams
+from datspect.params.data import PreprocessParams
+from datspect.params.judging import PredictionParams
 
 FOLDER_NAME = "predictor"
 """What its folder is called, on disk and among the artifacts of a version."""

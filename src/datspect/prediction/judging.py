@@ -5,22 +5,18 @@ All of it is fitted on the training role: on what the development heads say of s
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from datspect.arrays import BoolArray, FloatArray, IntArray
 from datspect.evaluation.calibration import cross_calibrated, decision_measures, fit_calibration, inconclusive_band
 from datspect.evaluation.metrics import predicted_labels
 from datspect.evaluation.typicality import fit_typicality
 from datspect.modeling.heads import HeadWeights, logits
-from datspect.params import PredictionParams, PreprocessParams
+from datspect.params.data import PreprocessParams
+from datspect.params.judging import PredictionParams
 from datspect.prediction.files import PredictorParts
-
-FloatArray = NDArray[np.floating[Any]]
-IntArray = NDArray[np.integer[Any]]
-BoolArray = NDArray[np.bool_]
 
 RANGED = ("peak_slice", "striatal_contrast", "image_mean")
 """Measures of a scan that must lie in the range of the training role: place, uptake, and intensity of the image."""

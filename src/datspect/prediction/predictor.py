@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from datspect.arrays import FloatArray
 from datspect.cohort.screening import check_volume, measure_quality, mni_regions, network_image
 from datspect.cohort.table import LABELS
 from datspect.evaluation.calibration import log_odds
@@ -20,8 +20,6 @@ from datspect.io.scan_reading import ReadScan, on_mni_grid
 from datspect.modeling.model_files import read_model
 from datspect.prediction.files import MODEL_NAME, PredictorParts, read_parts
 from datspect.prediction.judging import image_mean, judged, out_of_range
-
-FloatArray = NDArray[np.floating[Any]]
 
 BATCH_SIZE = 64
 _FEW = 8

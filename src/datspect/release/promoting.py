@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from datspect.cohort.table import read_cohort
+from datspect.arrays import FloatArray
+from datspect.cohort.table import read_cohort, targets
 from datspect.errors import PromotionError
 from datspect.evaluation.calibration import cross_calibrated, log_odds
 from datspect.evaluation.comparison import Predictions
@@ -21,7 +22,7 @@ from datspect.io.arrays import read_array
 from datspect.io.scan_reading import read_scan
 from datspect.io.sources import Source
 from datspect.io.tables import read_json, read_table, write_json
-from datspect.params import Params
+from datspect.params.whole import Params
 from datspect.prediction.files import FOLDER_NAME
 from datspect.prediction.predictor import Predictor
 from datspect.release import membership, rules
@@ -193,11 +194,11 @@ def _on_the_same_split(challenger: Side, champion: Side, params: Params) -> list
     ours, theirs = challenger.development, champion.development
     if not ours["scan_id"].equals(theirs["scan_id"]):
         raise PromotionError("the development predictions of both versions are not of the same scans; relog them")
-    labels = _labels(ours)
+    labels = targets(ours["label"])
     pairs = [_forecast(labels, table) for table in (ours, theirs)]
     where = "out of fold on the training role"
     asked = rules.not_worse(labels, pairs[0], pairs[1], where, params.promotion)
-    test = _labels(challenger.holdout)
+    test = targets(challenger.holdout["label"])
     of_test = [_stored(side.holdout) for side in (challenger, champion)]
     return [*asked, *rules.information(test, of_test[0], of_test[1])]
 
@@ -220,7 +221,7 @@ def _on_common_subjects(registry: Registry, challenger: Side, champion: Side, ro
         return [Rule(name, "refused", finding, {"n": len(common)})]
     theirs = _read_anew(champion, common["scan_id"], root, params)
     ours = challenger.predictor.parts.calibration.probabilities(common["logit"].to_numpy())
-    labels = _labels(common)
+    labels = targets(common["label"])
     where = "on test subjects that the champion never trained on"
     asked = rules.not_worse(labels, _predictions(ours), _predictions(theirs), where, params.promotion)
     return [Rule(name, "passed", f"{len(common)} of {len(holdout)}", {"n": len(common)}), *asked]
@@ -253,12 +254,8 @@ def _stored(holdout: pd.DataFrame) -> Predictions:
     return _predictions(holdout["probability"].to_numpy())
 
 
-def _predictions(probabilities: NDArray[np.floating[Any]]) -> Predictions:
+def _predictions(probabilities: FloatArray) -> Predictions:
     return Predictions(predicted_labels(probabilities), log_odds(probabilities), probabilities)
-
-
-def _labels(table: pd.DataFrame) -> NDArray[np.int64]:
-    return np.asarray(table["label"] == "pd").astype(np.int64)
 
 
 def _count_look(registry: Registry, challenger: Side) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from datspect.cohort.kind import CohortKind
 from datspect.errors import PromotionError
 from datspect.io.tables import read_json, read_table, write_json
 from datspect.prediction.files import RECORD_NAME, predictor_digest
@@ -53,9 +54,9 @@ class Results:
     outputs: Mapping[str, str]
 
     @property
-    def kind(self) -> str:
+    def kind(self) -> CohortKind:
         """Of the cohort: phantom or real."""
-        return str(self.run["cohort"]["kind"])
+        return CohortKind.of(self.run["cohort"]["kind"])
 
     def subjects(self, role: str) -> list[str]:
         """Pseudonyms of the subjects of a role."""
@@ -158,7 +159,7 @@ def version_tags(results: Results) -> dict[str, str]:
 
 def _description(results: Results) -> str:
     holdout = results.metrics["holdout"]
-    kind = "**PHANTOM cohort: simulated scans, not patients.** " if results.kind == "phantom" else ""
+    kind = f"**{results.kind.banner}.** " if results.kind.banner else ""
     return (
         f"{kind}Parkinson's disease against control from DaTscan SPECT, research only. On {holdout['n']} test "
         f"subjects: accuracy {with_interval(holdout, 'accuracy')}, ROC AUC {with_interval(holdout, 'roc_auc')}."

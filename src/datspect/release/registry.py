@@ -54,7 +54,7 @@ def model_folder(model: str) -> Path:
     ------
     PromotionError : there is no such version.
     """
-    from datspect.params import load_params
+    from datspect.params.whole import load_params
 
     with required_connection(load_params(repository_root() / "params.yaml").tracking.experiment) as connection:
         registry = Registry(connection)

@@ -7,8 +7,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from datspect.arrays import FloatArray
 from datspect.evaluation.comparison import Predictions, compare_holdout, compare_out_of_fold
-from datspect.params import PromotionParams
+from datspect.params.promotion import PromotionParams
 
 Outcome = Literal["passed", "FAILED", "refused", "information"]
 """`refused` cannot be forced; `information` decides nothing."""
@@ -128,7 +129,7 @@ def traceable(commit: str | None, changed: Sequence[str], lock_commit: str | Non
     return [*rules, _link("results in a committed dvc.lock", lock_commit is not None, finding)]
 
 
-def reproduced(stored: NDArray[np.floating[Any]], again: NDArray[np.floating[Any]]) -> Rule:
+def reproduced(stored: FloatArray, again: FloatArray) -> Rule:
     """Probabilities of the test set as they are stored, and as the version gives them again; shape (N,)."""
     largest = float(np.abs(stored - again).max())
     return _link(

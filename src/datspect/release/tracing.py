@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from datspect.cohort.kind import CohortKind
 from datspect.errors import PromotionError
 from datspect.prediction.files import FOLDER_NAME, predictor_digest
 from datspect.release.dvc_lock import commit_of, content_md5, has_commit, is_cached
@@ -31,7 +32,7 @@ class Trace:
     """The way back from a version: facts by name, outputs by path, and commands."""
 
     number: str
-    kind: str
+    kind: CohortKind
     facts: Mapping[str, str]
     outputs: Mapping[str, str]
     lock_commit: str | None
@@ -57,7 +58,7 @@ def traced(version: Version, root: Path) -> Trace:
     facts = {"MLflow run": version.run_id or "none", "commit of dvc.lock": lock_commit or "not found", **facts}
     return Trace(
         number=version.number,
-        kind=tags.get("datspect.cohort_kind", ""),
+        kind=CohortKind.of(tags.get("datspect.cohort_kind")),
         facts=facts,
         outputs=outputs,
         lock_commit=lock_commit,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from datspect.cohort.table import cohort_title
+from datspect.cohort.kind import CohortKind
 from datspect.evaluation.intervals import wilson_interval, with_bounds
 from datspect.reporting.groups import AGE_BANDS, UNKNOWN, people_table
 from datspect.reporting.markdown import escape, markdown_table
@@ -54,9 +54,9 @@ class CardInputs:
     looks: int
 
     @property
-    def is_phantom(self) -> bool:
+    def kind(self) -> CohortKind:
         """Whether the cohort is simulated."""
-        return str(self.metrics["cohort_kind"]) == "phantom"
+        return CohortKind.of(self.metrics["cohort_kind"])
 
 
 class _Markup(str):
@@ -78,7 +78,7 @@ def card_markdown(inputs: CardInputs) -> str:
     )
     return environment.get_template("card.md.j2").render(
         title=card_title(inputs),
-        is_phantom=inputs.is_phantom,
+        is_phantom=inputs.kind is CohortKind.PHANTOM,
         n_train=inputs.parts["n_train"],
         n_test=inputs.metrics["holdout"]["n"],
         slices=", ".join(map(str, inputs.parts["preprocess"]["slices"])),
@@ -98,14 +98,13 @@ def card_markdown(inputs: CardInputs) -> str:
 
 def card_page(inputs: CardInputs, calibration_png: bytes) -> str:
     """The card as one HTML page that needs nothing beside it."""
-    banner = "PHANTOM cohort: simulated scans, not patients" if inputs.is_phantom else ""
+    banner = inputs.kind.banner
     return html_page(card_markdown(inputs), {FIGURE: calibration_png}, card_title(inputs), banner)
 
 
 def card_title(inputs: CardInputs) -> str:
     """What the card is of; a phantom is called one."""
-    kind = "phantom" if inputs.is_phantom else "real"
-    return f"Model card: DaTscan SPECT, Parkinson's disease against control ({cohort_title(kind)})"  # type: ignore[arg-type]
+    return f"Model card: DaTscan SPECT, Parkinson's disease against control ({inputs.kind.caption})"
 
 
 def _tables(inputs: CardInputs) -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from datspect.params import AugmentParams, LearningRateParams
+from datspect.cohort.kind import CohortKind
+from datspect.cohort.table import LABELS, targets
+from datspect.params.network import AugmentParams, LearningRateParams
 from datspect.reporting.inputs import Inputs
 from datspect.reporting.markdown import markdown_table
 
@@ -27,7 +29,7 @@ def choices_table(inputs: Inputs) -> str:
 
 def _cohort_and_image(inputs: Inputs) -> list[list[str]]:
     preprocess, labels = inputs.params.preprocess, inputs.subjects["label"]
-    kind, n_pd = "simulated" if inputs.kind == "phantom" else "real", (labels == "pd").sum()
+    kind, n_pd = "simulated" if inputs.kind is CohortKind.PHANTOM else "real", targets(labels).sum()
     size = preprocess.input_size
     return [
         [
@@ -94,7 +96,7 @@ def _sets(inputs: Inputs) -> list[list[str]]:
     sizes = inputs.table_1["n_validation"].astype(int).value_counts()
     folds = ", ".join(f"{count} of {size}" for size, count in sorted(sizes.items(), reverse=True))
     test = inputs.splits[inputs.splits["role"] == "test"]
-    n_control, n_pd = ((test["label"] == label).sum() for label in ("control", "pd"))
+    n_control, n_pd = ((test["label"] == label).sum() for label in LABELS)
     return [
         ["folds", "9 of 66, 1 of 65, stratified", f"{folds}, stratified"],
         [

@@ -4,7 +4,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from datspect.cohort.table import cohort_title
+from datspect.cohort.kind import CohortKind
+from datspect.cohort.table import targets
 from datspect.reporting import groups, paper
 from datspect.reporting.answers import answers_table
 from datspect.reporting.checks import checks_table
@@ -36,7 +37,7 @@ class _Markup(str):
 
 def report_title(inputs: Inputs) -> str:
     """What the report is of; a phantom is called one."""
-    return f"{cohort_title(inputs.kind)}: {SUBJECT}"
+    return f"{inputs.kind.caption}: {SUBJECT}"
 
 
 def report_markdown(inputs: Inputs, contact_sheet: str) -> str:
@@ -58,7 +59,7 @@ def report_markdown(inputs: Inputs, contact_sheet: str) -> str:
     return environment.get_template("report.md.j2").render(
         title=report_title(inputs),
         heading=_Markup(heading(inputs.kind)),
-        is_phantom=inputs.kind == "phantom",
+        is_phantom=inputs.kind is CohortKind.PHANTOM,
         summary=summary(inputs),
         tuning_note=tuning_note(inputs.cv_metrics),
         tuned=_tuned(inputs),
@@ -120,7 +121,7 @@ def _facts(inputs: Inputs) -> dict[str, Any]:
         "holdout_typical": f"{100 * inputs.predictor_metrics['holdout_typical']:.0f} %",
         "n_excluded": len(inputs.excluded),
         "n_sites": inputs.subjects["site"].nunique(),
-        "n_pd": int((inputs.subjects["label"] == "pd").sum()),
+        "n_pd": int(targets(inputs.subjects["label"]).sum()),
         "flags": {name.replace("_", " "): n for name, n in groups.quality_flags(inputs.quality).items()},
         "digest_characters": DIGEST_CHARACTERS,
     }

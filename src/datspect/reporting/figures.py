@@ -3,16 +3,16 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from datspect.cohort.table import cohort_title
+from datspect.cohort.table import targets
 from datspect.evaluation.curves import pr_points, roc_points
 from datspect.figures.curves import Forecast, ModelCurves, calibration_figure, comparison_figure
-from datspect.reporting.inputs import Evaluated, Inputs, Record, targets
+from datspect.reporting.inputs import Evaluated, Inputs, Record
 from datspect.reporting.tables import baseline_name, ordered_baselines
 
 
 def report_figures(inputs: Inputs) -> dict[str, Figure]:
     """Figures by file name without ending."""
-    title, baselines = cohort_title(inputs.kind), inputs.baseline_metrics
+    title, baselines = inputs.kind.caption, inputs.baseline_metrics
     return {
         "models_out_of_fold": _comparison(
             inputs.out_of_fold, inputs.cv_metrics["out_of_fold"], baselines["out_of_fold"], f"out of fold, {title}"
@@ -32,14 +32,14 @@ def _comparison(evaluated: Evaluated, network: Record, baselines: Record, captio
     for key in ordered_baselines([*baselines]):
         rows = evaluated.baselines[evaluated.baselines["baseline"] == key]
         models.append(_curves(baseline_name(key), rows, "score", baselines[key]))
-    return comparison_figure(models, float(targets(evaluated.network).mean()), caption)
+    return comparison_figure(models, float(targets(evaluated.network["label"]).mean()), caption)
 
 
 def _curves(name: str, predictions: pd.DataFrame, column: str, metrics: Record) -> ModelCurves:
-    labels, scores = targets(predictions), predictions[column].to_numpy()
+    labels, scores = targets(predictions["label"]), predictions[column].to_numpy()
     roc, pr = roc_points(labels, scores), pr_points(labels, scores)
     return ModelCurves(name, roc, pr, metrics["roc_auc"], metrics["pr_auc"])
 
 
 def _forecast(evaluated: Evaluated) -> Forecast:
-    return Forecast(targets(evaluated.network), evaluated.network["probability"].to_numpy())
+    return Forecast(targets(evaluated.network["label"]), evaluated.network["probability"].to_numpy())

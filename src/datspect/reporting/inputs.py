@@ -2,15 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from datspect.params import Params
+from datspect.cohort.kind import CohortKind
+from datspect.params.base import Sections
+from datspect.params.data import PreprocessParams, SplitParams
+from datspect.params.network import AugmentParams, BackboneParams, ClassifierParams, TrainingParams
 
 Record = Mapping[str, Any]
+
+
+class ReportParams(Sections):
+    """The sections that the report tells of."""
+
+    preprocess: PreprocessParams
+    split: SplitParams
+    backbone: BackboneParams
+    augment: AugmentParams
+    classifier: ClassifierParams
+    training: TrainingParams
 
 
 @dataclass(frozen=True)
@@ -25,7 +37,7 @@ class Evaluated:
 class Inputs:
     """All that the stages wrote, as read; each field is named after its file, formats as there."""
 
-    params: Params
+    params: ReportParams
     cohort: Record
     subjects: pd.DataFrame
     quality: pd.DataFrame
@@ -43,11 +55,6 @@ class Inputs:
     holdout: Evaluated
 
     @property
-    def kind(self) -> Literal["phantom", "real"]:
+    def kind(self) -> CohortKind:
         """Of what kind the cohort is; anything not called real is a phantom."""
-        return "real" if self.cohort["kind"] == "real" else "phantom"
-
-
-def targets(predictions: pd.DataFrame) -> NDArray[np.int64]:
-    """1 for PD, 0 for control, shape (N,)."""
-    return np.asarray(predictions["label"] == "pd").astype(np.int64)
+        return CohortKind.of(self.cohort["kind"])

@@ -1,5 +1,6 @@
 """The report in a few sentences, every number taken from the metrics."""
 
+from datspect.cohort.kind import CohortKind
 from datspect.reporting import paper
 from datspect.reporting.inputs import Inputs
 from datspect.reporting.tables import baseline_name, tuning_note, with_interval
@@ -16,7 +17,7 @@ def summary(inputs: Inputs) -> list[str]:
 
 def _what_was_done(inputs: Inputs) -> str:
     labels = inputs.subjects["label"]
-    scans = "simulated scans" if inputs.kind == "phantom" else "scans"
+    scans = "simulated scans" if inputs.kind is CohortKind.PHANTOM else "scans"
     slices = ", ".join(map(str, inputs.params.preprocess.slices))
     return (
         f"{len(labels)} {scans} ({(labels == 'pd').sum()} PD, {(labels == 'control').sum()} control) were classified "

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from datspect.cohort.kind import CohortKind
 from datspect.evaluation.intervals import wilson_interval, with_bounds
 from datspect.reporting import paper
 from datspect.reporting.markdown import escape, markdown_table
@@ -42,8 +43,8 @@ Metrics = Mapping[str, Any]
 
 def heading(cohort_kind: str) -> str:
     """What the numbers are of; a phantom's are never called anything else."""
-    if cohort_kind == "phantom":
-        return "**PHANTOM cohort: simulated scans, not patients.** The paper's columns are of 659 PPMI subjects."
+    if banner := CohortKind.of(cohort_kind).banner:
+        return f"**{banner}.** The paper's columns are of 659 PPMI subjects."
     return "Cohort of real scans. The paper's columns are of 659 PPMI subjects."
 
 

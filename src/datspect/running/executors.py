@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from joblib import cpu_count
 
 from datspect.errors import WorkerError
-from datspect.params import ExecutorParams
+from datspect.params.running import ExecutorParams
 from datspect.running.pool import leave_to_parent
 
 SCHEDULER_VARIABLE = "DASK_SCHEDULER_ADDRESS"

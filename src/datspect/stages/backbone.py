@@ -6,16 +6,23 @@ from pathlib import Path
 from datspect.io.tables import write_json
 from datspect.modeling.backbone import build_backbone
 from datspect.modeling.model_files import write_weights
-from datspect.params import PARAMS_PATH, load_params
+from datspect.params.base import PARAMS_PATH, Sections, read_params
+from datspect.params.network import BackboneParams
 from datspect.running.launch import launch
 from datspect.weights.imagenet import set_weights
 
 _ANY_IMAGE_SHAPE = (109, 91)  # weights of a convolutional base do not depend on it
 
 
+class Read(Sections):
+    """The sections that the stage reads."""
+
+    backbone: BackboneParams
+
+
 def main(backbone_folder: Path, params_path: Path = PARAMS_PATH) -> None:
     """Fetch the weights and write them with their origin."""
-    params = load_params(params_path).backbone
+    params = read_params(Read, params_path).backbone
     backbone = build_backbone(params.architecture, _ANY_IMAGE_SHAPE)
     origin = set_weights(backbone, params)
     write_weights(backbone_folder / "backbone.weights.h5", backbone)

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from datspect.cohort.table import LABELS, cohort_title
+from datspect.arrays import BoolArray, IntArray
+from datspect.cohort.table import LABELS, targets
 from datspect.errors import CohortError
 from datspect.evaluation.baselines import (
     Baseline,
@@ -28,15 +28,21 @@ from datspect.evaluation.comparison import Predictions, compare_holdout, compare
 from datspect.evaluation.metrics import binary_metrics, fold_mean_auc, score_metrics
 from datspect.io.arrays import read_array
 from datspect.io.tables import read_table, write_json, write_table
-from datspect.params import PARAMS_PATH, BaselinesParams, load_params
+from datspect.params.base import PARAMS_PATH, Sections, read_params
+from datspect.params.judging import BaselinesParams
 from datspect.running.launch import launch
 from datspect.running.progress import progress
 from datspect.training.data import TrainingData, TrainingInputs, read_training_data
 
-IntArray = NDArray[np.integer[Any]]
-Part = tuple[NDArray[np.bool_], NDArray[np.bool_]]
+Part = tuple[BoolArray, BoolArray]
 
 log = logging.getLogger("datspect.baselines")
+
+
+class Read(Sections):
+    """The sections that the stage reads."""
+
+    baselines: BaselinesParams
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ def main(
     params_path: Path = PARAMS_PATH,
 ) -> None:
     """Fit every baseline out of fold and for the test set; write predictions, metrics and the paired comparisons."""
-    params = load_params(params_path).baselines
+    params = read_params(Read, params_path).baselines
     data = read_training_data(TrainingInputs.within(images_folder, features_folder, splits_path), memory_mapped=True)
     baselines = _baselines(images_folder, data, params)
     evaluations = [_out_of_fold(data.splits, cv_folder), _holdout(data.splits, final_folder)]
@@ -84,7 +90,7 @@ def main(
             metrics[evaluation.name] = {name: _measures(one, evaluation) for name, one in said.items()}
     write_json(reports_folder / "metrics.json", metrics)
     for evaluation in evaluations:
-        _log_summary(metrics[evaluation.name], evaluation.name, cohort_title(data.cohort["kind"]))
+        _log_summary(metrics[evaluation.name], evaluation.name, data.kind.caption)
 
 
 def _baselines(images_folder: Path, data: TrainingData, params: BaselinesParams) -> list[Baseline]:
@@ -147,7 +153,7 @@ def _network_predictions(path: Path, subjects: pd.DataFrame, place: str) -> Pred
     if len(moved):
         raise CohortError(f"{path}: another {place} than in the split table: {', '.join(moved)}; run dvc repro")
     return Predictions(
-        predictions=(table["prediction"] == "pd").to_numpy().astype(np.int64),
+        predictions=targets(table["prediction"]),
         scores=table["logit"].to_numpy(np.float64),
         probabilities=table["probability"].to_numpy(np.float64),
     )

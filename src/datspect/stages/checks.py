@@ -3,13 +3,14 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from datspect.cohort.table import LABELS, CohortKind, cohort_title
+from datspect.arrays import FloatArray
+from datspect.cohort.kind import CohortKind
+from datspect.cohort.table import LABELS, targets
 from datspect.errors import CohortError, LeakageError
 from datspect.evaluation.baselines import (
     Baseline,
@@ -30,7 +31,9 @@ from datspect.evaluation.leakage import (
 )
 from datspect.io.arrays import read_array
 from datspect.io.tables import read_json, read_table, write_json
-from datspect.params import PARAMS_PATH, Params, load_params
+from datspect.params.base import PARAMS_PATH, Sections, read_params
+from datspect.params.judging import ChecksParams
+from datspect.params.network import ClassifierParams, TrainingParams
 from datspect.running.launch import launch
 from datspect.training import crossval
 from datspect.training.bank import read_bank
@@ -45,6 +48,14 @@ MOST_DETAILS = 20
 log = logging.getLogger("datspect.checks")
 
 
+class Read(Sections):
+    """The sections that the stage reads."""
+
+    classifier: ClassifierParams
+    training: TrainingParams
+    checks: ChecksParams
+
+
 @dataclass(frozen=True)
 class _Evidence:
     """What is checked: `subjects` and `images` (N, H, W, 3) in the order of `bank` (draws + 1, N, F).
@@ -56,13 +67,13 @@ class _Evidence:
     subjects: pd.DataFrame
     splits: pd.DataFrame
     folds: NDArray[np.int64]
-    images: NDArray[np.floating[Any]]
+    images: FloatArray
     bank: NDArray[np.float16]
 
     @property
     def targets(self) -> NDArray[np.int64]:
         """1 for PD, 0 for control, shape (N,)."""
-        return (self.subjects["label"] == "pd").to_numpy().astype(np.int64)
+        return targets(self.subjects["label"])
 
 
 def main(
@@ -78,7 +89,7 @@ def main(
     ------
     LeakageError : a check has failed; the message holds every fault of every check.
     """
-    params = load_params(params_path)
+    params = read_params(Read, params_path)
     passed_path = reports_folder / "passed.json"
     passed_path.unlink(missing_ok=True)
     evidence = _read(images_folder, TrainingInputs.within(images_folder, features_folder, splits_path))
@@ -92,7 +103,7 @@ def main(
         raise LeakageError(_message(failed, len(checks)))
     # Names alone, so that what depends on this file is not run again when a figure changes.
     write_json(passed_path, {"passed": sorted(check.name for check in checks)})
-    log.info("all %d checks passed (%s)", len(checks), cohort_title(evidence.kind))
+    log.info("all %d checks passed (%s)", len(checks), evidence.kind.caption)
 
 
 def _read(images_folder: Path, inputs: TrainingInputs) -> _Evidence:
@@ -109,10 +120,10 @@ def _read(images_folder: Path, inputs: TrainingInputs) -> _Evidence:
     folds = pd.to_numeric(fold_of, errors="coerce").fillna(NO_FOLD).to_numpy(np.int64)
     if len(np.unique(folds[folds != NO_FOLD])) < 2:
         raise CohortError(f"{inputs.splits}: expected two or more folds; make it anew (dvc repro -f split)")
-    return _Evidence(read_json(inputs.cohort)["kind"], subjects, splits, folds, images, bank)
+    return _Evidence(CohortKind.of(read_json(inputs.cohort)["kind"]), subjects, splits, folds, images, bank)
 
 
-def _run_checks(evidence: _Evidence, params: Params) -> list[Check]:
+def _run_checks(evidence: _Evidence, params: Read) -> list[Check]:
     scan_ids, subject_ids = list(evidence.subjects["scan_id"]), list(evidence.subjects["subject_id"])
     return [
         check_subject_overlap(evidence.splits),
@@ -149,7 +160,7 @@ def _check_age_sex(evidence: _Evidence, limit: float) -> Check:
     return check_label_from("age_sex_predicts_label", "age and sex", evidence.targets, said, limit, details)
 
 
-def _check_training(evidence: _Evidence, params: Params) -> Check:
+def _check_training(evidence: _Evidence, params: Read) -> Check:
     """The training of stage `cv`, shorter, on labels without meaning."""
     labels = permuted_labels(evidence.targets, list(evidence.subjects["subject_id"]), params.checks.seed)
     training = params.training.model_copy(update={"epochs": params.checks.permuted_epochs})

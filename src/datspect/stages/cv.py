@@ -9,12 +9,13 @@ from typing import Any
 import pandas as pd
 
 from datspect import tracking
-from datspect.cohort.table import CohortKind, cohort_title
+from datspect.cohort.kind import CohortKind
 from datspect.evaluation.metrics import binary_metrics, fold_mean_auc
 from datspect.io.tables import write_json, write_table
 from datspect.modeling.heads import FittedHead, Head, build_head
 from datspect.modeling.model_files import write_model
-from datspect.params import PARAMS_PATH, Params, load_params
+from datspect.params.base import PARAMS_PATH, read_params
+from datspect.params.fitting import FittingParams
 from datspect.running.launch import launch
 from datspect.training import crossval, results, to_mlflow
 from datspect.training.data import TrainingData, TrainingInputs, read_training_data
@@ -43,7 +44,7 @@ def main(
     params_path: Path = PARAMS_PATH,
 ) -> None:
     """Train every fold; write models, history, out-of-fold predictions, Table 1 and metrics; then log them."""
-    params = load_params(params_path)
+    params = read_params(FittingParams, params_path)
     inputs = TrainingInputs.within(images_folder, features_folder, splits_path)
     data = read_training_data(inputs)
     sources = Sources(images_folder / "images.npy", backbone_folder)
@@ -54,7 +55,7 @@ def main(
         heads = crossval.cv_heads(data.splits["fold"].to_numpy(), params.classifier, params.training)
         fitted = fit_folds("cv", heads, data, sources, params, kept)
         evaluation = evaluate(heads, fitted, data, record["parameters_from"])
-        write_reports(evaluation, fitted, data.cohort["kind"], reports_folder)
+        write_reports(evaluation, fitted, data.kind, reports_folder)
         models = _write_models(fitted, sources, params, models_folder)
         results.write_run_record(reports_folder, record, run.run_id, heads, models, to_mlflow.CV_FILES)
         _say(evaluation.metrics)
@@ -86,7 +87,7 @@ def evaluate(
 
 def write_reports(evaluation: Evaluation, fitted: list[FittedHead], kind: CohortKind, folder: Path) -> None:
     """Everything but the heads and run.json."""
-    caption = f"{len(fitted)}-fold cross-validation, {cohort_title(kind)}"
+    caption = f"{len(fitted)}-fold cross-validation, {kind.caption}"
     results.write_curves(folder, crossval.history_table(fitted), caption)
     out_of_fold = evaluation.metrics["out_of_fold"]
     results.write_evaluation(folder, evaluation.predictions, out_of_fold, f"out of fold, {caption}")
@@ -94,7 +95,9 @@ def write_reports(evaluation: Evaluation, fitted: list[FittedHead], kind: Cohort
     write_json(folder / "metrics.json", evaluation.metrics)
 
 
-def _write_models(fitted: list[FittedHead], sources: Sources, params: Params, folder: Path) -> list[dict[str, Any]]:
+def _write_models(
+    fitted: list[FittedHead], sources: Sources, params: FittingParams, folder: Path
+) -> list[dict[str, Any]]:
     """A file for each fold: its head, the layers that were trained, or the whole model; gives entries for run.json."""
     dropout, saved = params.classifier.dropout, []
     whole = WholeModels(sources, params) if params.tracking.log_fold_models == "all" else None
@@ -113,7 +116,7 @@ def _write_models(fitted: list[FittedHead], sources: Sources, params: Params, fo
 
 
 def _say(metrics: dict[str, Any]) -> None:
-    out_of_fold, title = metrics["out_of_fold"], cohort_title(metrics["cohort_kind"])
+    out_of_fold, title = metrics["out_of_fold"], CohortKind.of(metrics["cohort_kind"]).caption
     log.info("out of fold: accuracy %.4f, ROC AUC %.4f (%s)", out_of_fold["accuracy"], out_of_fold["roc_auc"], title)
     if "parameters_from" in metrics:
         log.info("%s", metrics["parameters_from"]["note"])

@@ -19,7 +19,8 @@ from datspect.modeling.backbone import build_backbone, model_digest
 from datspect.modeling.features import bank_blocks, build_extractor, n_bank_images, precision_error
 from datspect.modeling.model_files import read_weights
 from datspect.modeling.precision import MOST_ERROR, Precision, choose_precision, computing_in
-from datspect.params import PARAMS_PATH, load_params
+from datspect.params.base import PARAMS_PATH, Sections, read_params
+from datspect.params.network import AugmentParams, BackboneParams
 from datspect.running.launch import launch
 from datspect.running.progress import progress
 from datspect.training.bank import write_bank
@@ -27,9 +28,16 @@ from datspect.training.bank import write_bank
 log = logging.getLogger(__name__)
 
 
+class Read(Sections):
+    """The sections that the stage reads."""
+
+    augment: AugmentParams
+    backbone: BackboneParams
+
+
 def main(images_path: Path, backbone_folder: Path, features_folder: Path, params_path: Path = PARAMS_PATH) -> None:
     """Compute the bank of features."""
-    params = load_params(params_path)
+    params = read_params(Read, params_path)
     images = read_array(images_path, memory_mapped=True)
     origin = read_json(backbone_folder / "backbone.json")
     precision, extractor = _extractor(backbone_folder, images, params.backbone.precision)

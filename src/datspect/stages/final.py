@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from datspect import tracking
-from datspect.cohort.table import cohort_title
+from datspect.arrays import BoolArray, FloatArray
+from datspect.cohort.kind import CohortKind
 from datspect.evaluation.calibration import log_odds
 from datspect.evaluation.metrics import binary_metrics
 from datspect.figures.curves import misclassified_figure
@@ -20,7 +20,8 @@ from datspect.io.png import write_figure
 from datspect.io.tables import write_json, write_table
 from datspect.modeling.heads import FittedHead, Head, build_head, logits
 from datspect.modeling.model_files import read_model, write_model
-from datspect.params import PARAMS_PATH, load_params
+from datspect.params.base import PARAMS_PATH, read_params
+from datspect.params.fitting import FittingParams
 from datspect.running.launch import launch
 from datspect.training import crossval, results, to_mlflow
 from datspect.training.data import TrainingData, TrainingInputs, read_training_data
@@ -28,9 +29,6 @@ from datspect.training.fitting import Kept, Sources, WholeModels, fit_folds
 from datspect.training.fold_files import write_own_features
 
 log = logging.getLogger("datspect.final")
-
-FloatArray = NDArray[np.floating[Any]]
-BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ def main(
     params_path: Path = PARAMS_PATH,
 ) -> None:
     """Train on the training role, save the whole model, predict the test set with it once; then log everything."""
-    params = load_params(params_path)
+    params = read_params(FittingParams, params_path)
     inputs = TrainingInputs.within(images_folder, features_folder, splits_path)
     data = read_training_data(inputs)
     sources = Sources(images_folder / "images.npy", backbone_folder)
@@ -132,7 +130,7 @@ def _whole_model_probabilities(path: Path, images: FloatArray) -> FloatArray:
 
 def write_reports(evaluation: Evaluation, fitted: list[FittedHead], images: FloatArray, folder: Path) -> None:
     """Everything but models and run.json; `images` are those of the test set."""
-    metrics, title = evaluation.metrics, cohort_title(evaluation.metrics["cohort_kind"])
+    metrics, title = evaluation.metrics, CohortKind.of(evaluation.metrics["cohort_kind"]).caption
     results.write_curves(folder, crossval.history_table(fitted), f"final and development heads, {title}")
     results.write_evaluation(folder, evaluation.holdout, metrics["holdout"], f"holdout, {title}")
     table_2 = pd.Series(metrics["holdout"])
@@ -157,7 +155,7 @@ def _say(metrics: dict[str, Any]) -> None:
         metrics["holdout"]["accuracy"],
         metrics["holdout"]["roc_auc"],
         metrics["bank_difference_max"],
-        cohort_title(metrics["cohort_kind"]),
+        CohortKind.of(metrics["cohort_kind"]).caption,
     )
     if "parameters_from" in metrics and not metrics["parameters_from"]["same_split"]:
         log.info("%s", metrics["parameters_from"]["note"])

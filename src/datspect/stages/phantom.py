@@ -15,7 +15,8 @@ from datspect.imaging.slices import axial_slices
 from datspect.io.png import write_figure
 from datspect.io.tables import write_table
 from datspect.io.volumes import read_volume
-from datspect.params import PARAMS_PATH, load_params
+from datspect.params.base import PARAMS_PATH, Sections, read_params
+from datspect.params.data import PhantomParams
 from datspect.phantom.cohort import build_laboratory, write_phantom_cohort
 from datspect.running.launch import launch
 
@@ -26,9 +27,15 @@ TILES_PER_LABEL = 30
 log = logging.getLogger("datspect.phantom")
 
 
+class Read(Sections):
+    """The sections that the stage reads."""
+
+    phantom: PhantomParams
+
+
 def main(cohort_folder: Path, truth_path: Path, contact_sheet_path: Path, params_path: Path = PARAMS_PATH) -> None:
     """Simulate the cohort; write its folder, true and measured binding ratios, and a contact sheet."""
-    params = load_params(params_path).phantom
+    params = read_params(Read, params_path).phantom
     truth = write_phantom_cohort(cohort_folder, build_laboratory(params))
     write_table(truth_path, truth)
     shown = scans_to_show(truth)

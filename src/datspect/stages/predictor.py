@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from datspect.cohort.table import LABELS, cohort_title
+from datspect.arrays import BoolArray
+from datspect.cohort.kind import CohortKind
+from datspect.cohort.table import LABELS
 from datspect.evaluation.calibration import decision_measures
 from datspect.evaluation.metrics import binary_metrics
 from datspect.figures.curves import Forecast, calibration_figure
@@ -17,7 +19,9 @@ from datspect.io.png import write_figure
 from datspect.io.tables import read_table, write_json, write_table
 from datspect.modeling.heads import HeadWeights, head_weights
 from datspect.modeling.model_files import read_model
-from datspect.params import PARAMS_PATH, load_params
+from datspect.params.base import PARAMS_PATH, Sections, read_params
+from datspect.params.data import PreprocessParams
+from datspect.params.judging import PredictionParams
 from datspect.prediction.files import MODEL_NAME, PredictorParts, copy_model, write_parts
 from datspect.prediction.judging import Judgements, TrainingRole, fit_parts, image_mean, judged
 from datspect.running.launch import launch
@@ -27,8 +31,14 @@ from datspect.training.fold_files import read_own_features
 
 log = logging.getLogger("datspect.predictor")
 
-BoolArray = NDArray[np.bool_]
 OwnFeatures = dict[str, NDArray[np.float32]]
+
+
+class Read(Sections):
+    """The sections that the stage reads."""
+
+    preprocess: PreprocessParams
+    prediction: PredictionParams
 
 
 def main(
@@ -42,7 +52,7 @@ def main(
     params_path: Path = PARAMS_PATH,
 ) -> None:
     """Fit on the training role what judges the final model's answers; then judge those of the test set."""
-    params = load_params(params_path)
+    params = read_params(Read, params_path)
     data = read_training_data(TrainingInputs.within(images_folder, features_folder, splits_path), memory_mapped=True)
     is_test = (data.splits["role"] == "test").to_numpy()
     own_features = read_own_features(model_folder)
@@ -110,7 +120,7 @@ def _report(
         "holdout_decisions": decision_measures(labels, found.probabilities, found.inconclusive),
         "holdout_typical": float(found.typical.mean()),
     }
-    title = cohort_title(metrics["cohort_kind"])
+    title = CohortKind.of(metrics["cohort_kind"]).caption
     forecasts = {
         "as the network gives it": Forecast(labels, holdout["probability"].to_numpy()),
         "calibrated": Forecast(labels, found.probabilities),

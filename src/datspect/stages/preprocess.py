@@ -13,13 +13,14 @@ from threadpoolctl import threadpool_limits
 
 from datspect.cohort.repetition import bad_scans
 from datspect.cohort.screening import ScreenedScan, mni_regions, screen_scan
-from datspect.cohort.table import LABELS, OTHER_LABELS, Cohort, cohort_title, read_cohort, scans_digest
+from datspect.cohort.table import LABELS, OTHER_LABELS, Cohort, read_cohort, scans_digest
 from datspect.errors import CohortError
 from datspect.figures.contact_sheet import contact_sheet
 from datspect.io.arrays import write_array
 from datspect.io.png import write_figure
 from datspect.io.tables import write_json, write_table
-from datspect.params import PARAMS_PATH, PreprocessParams, load_params
+from datspect.params.base import PARAMS_PATH, Sections, read_params
+from datspect.params.data import PreprocessParams
 from datspect.running.launch import launch
 from datspect.running.pool import unordered
 from datspect.running.progress import progress
@@ -31,9 +32,15 @@ TILES_PER_LABEL = 30
 log = logging.getLogger("datspect.preprocess")
 
 
+class Read(Sections):
+    """The sections that the stage reads."""
+
+    preprocess: PreprocessParams
+
+
 def main(cohort_folder: Path, images_folder: Path, params_path: Path = PARAMS_PATH) -> None:
     """Screen every scan of the cohort; write images, striatal voxels and the tables, all sorted by scan_id."""
-    params = load_params(params_path).preprocess
+    params = read_params(Read, params_path).preprocess
     cohort, aside = _set_aside(read_cohort(cohort_folder))
     screened = _screen(cohort, params)
     bad = bad_scans(cohort.scans, screened)
@@ -89,7 +96,7 @@ def _write(
     write_table(folder / "excluded.csv", pd.DataFrame(list(excluded.items()), columns=["scan_id", "reason"]))
     record = {"kind": cohort.kind, "n": len(usable), "n_excluded": len(excluded), "digest": scans_digest(scans)}
     write_json(folder / "cohort.json", record)
-    title = f"{cohort_title(cohort.kind)}, slice {params.slices[1]}"
+    title = f"{cohort.kind.caption}, slice {params.slices[1]}"
     _write_contact_sheet(folder / "contact_sheet.png", images, scans, quality, title)
 
 

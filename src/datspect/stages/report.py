@@ -5,15 +5,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from datspect.cohort.table import cohort_title
 from datspect.errors import CohortError
 from datspect.io.atomic import replacing
 from datspect.io.png import write_figure
 from datspect.io.tables import read_json, read_table
-from datspect.params import PARAMS_PATH, Params, load_params
+from datspect.params.base import PARAMS_PATH, read_params
 from datspect.reporting.document import FIGURE_FOLDER, report_markdown, report_title
 from datspect.reporting.figures import report_figures
-from datspect.reporting.inputs import Evaluated, Inputs
+from datspect.reporting.inputs import Evaluated, Inputs, ReportParams
 from datspect.reporting.page import html_page, image_links
 from datspect.running.launch import launch
 
@@ -42,19 +41,19 @@ _RUN = (
 
 def main(images_folder: Path, splits_path: Path, reports_folder: Path, params_path: Path = PARAMS_PATH) -> None:
     """Read what the stages wrote; write figures/, report.md and report.html into the reports folder."""
-    inputs = read_inputs(images_folder, splits_path, reports_folder, load_params(params_path))
+    inputs = read_inputs(images_folder, splits_path, reports_folder, read_params(ReportParams, params_path))
     for name, figure in report_figures(inputs).items():
         write_figure(reports_folder / FIGURE_FOLDER / f"{name}.png", figure)
     contact_sheet = Path(os.path.relpath(images_folder / "contact_sheet.png", reports_folder)).as_posix()
     markdown = report_markdown(inputs, contact_sheet)
     images = {link: (reports_folder / link).read_bytes() for link in image_links(markdown)}
-    banner = "PHANTOM cohort: simulated scans, not patients" if inputs.kind == "phantom" else ""
+    banner = inputs.kind.banner
     _write_text(reports_folder / "report.md", markdown)
     _write_text(reports_folder / "report.html", html_page(markdown, images, report_title(inputs), banner))
-    log.info("%s (%s)", reports_folder / "report.html", cohort_title(inputs.kind))
+    log.info("%s (%s)", reports_folder / "report.html", inputs.kind.caption)
 
 
-def read_inputs(images: Path, splits: Path, reports: Path, params: Params) -> Inputs:
+def read_inputs(images: Path, splits: Path, reports: Path, params: ReportParams) -> Inputs:
     """Everything that the report is made of.
 
     Raises

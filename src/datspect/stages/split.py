@@ -4,16 +4,23 @@ import logging
 from pathlib import Path
 
 from datspect.io.tables import read_table, write_table
-from datspect.params import PARAMS_PATH, load_params
+from datspect.params.base import PARAMS_PATH, Sections, read_params
+from datspect.params.data import SplitParams
 from datspect.running.launch import launch
 from datspect.training.splitting import assign_splits
 
 log = logging.getLogger("datspect.split")
 
 
+class Read(Sections):
+    """The sections that the stage reads."""
+
+    split: SplitParams
+
+
 def main(subjects_path: Path, splits_path: Path, params_path: Path = PARAMS_PATH) -> None:
     """Read the subject table, write the splits (columns: see `assign_splits`)."""
-    params = load_params(params_path).split
+    params = read_params(Read, params_path).split
     splits = assign_splits(read_table(subjects_path, ("scan_id", "subject_id", "label")), params)
     write_table(splits_path, splits)
     n_test = int((splits["role"] == "test").sum())

@@ -2,24 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.special import expit
 from tqdm import tqdm
 
+from datspect.arrays import BoolArray, FloatArray, IntArray
 from datspect.evaluation.metrics import weighted_mean_and_sd
 from datspect.modeling.heads import FittedHead, Head, logits
 from datspect.modeling.schedules import learning_rates
 from datspect.modeling.stack import fit_heads, heads_after
-from datspect.params import ClassifierParams, TrainingParams
+from datspect.params.network import ClassifierParams, TrainingParams
 from datspect.running.progress import progress
 from datspect.training.splitting import NO_FOLD
-
-FloatArray = NDArray[np.floating[Any]]
-IntArray = NDArray[np.integer[Any]]
 
 FINAL_HEAD = "final"
 TABLE_1_MEASURES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
@@ -37,7 +33,7 @@ def cv_heads(folds: IntArray, classifier: ClassifierParams, training: TrainingPa
 
 
 def final_heads(
-    is_test: NDArray[np.bool_], dev_folds: IntArray, classifier: ClassifierParams, training: TrainingParams
+    is_test: BoolArray, dev_folds: IntArray, classifier: ClassifierParams, training: TrainingParams
 ) -> list[Head]:
     """The final head, on the whole training role and validated on nobody, and one for each development fold.
 

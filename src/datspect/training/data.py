@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from datspect.cohort.kind import CohortKind
+from datspect.cohort.table import targets
 from datspect.errors import CohortError
 from datspect.io.tables import read_json, read_table
 from datspect.training.bank import read_bank
@@ -55,6 +57,11 @@ class TrainingData:
     bank_record: dict[str, Any]
 
     @property
+    def kind(self) -> CohortKind:
+        """Return the kind of the cohort."""
+        return CohortKind.of(self.cohort["kind"])
+
+    @property
     def targets(self) -> NDArray[np.int64]:
         """1 for PD, 0 for control, shape (N,)."""
         return self.splits["target"].to_numpy(np.int64)
@@ -81,5 +88,5 @@ def read_training_data(inputs: TrainingInputs, *, memory_mapped: bool = False) -
             "they are not of one cohort; run dvc repro"
         )
     ordered = splits.set_index("scan_id").loc[subjects["scan_id"]].reset_index()
-    ordered["target"] = (ordered["label"] == "pd").astype(np.int64)
+    ordered["target"] = targets(ordered["label"])
     return TrainingData(ordered, bank, read_json(inputs.cohort), read_json(inputs.bank_record))

@@ -20,7 +20,8 @@ from datspect.modeling.heads import FittedHead, Head
 from datspect.modeling.model_files import read_weights
 from datspect.modeling.network import NetworkPlan, trained_layers
 from datspect.modeling.precision import choose_training_precision
-from datspect.params import ExecutorParams, Params
+from datspect.params.fitting import FittingParams
+from datspect.params.running import ExecutorParams
 from datspect.running.executors import completed, share_gpus
 from datspect.running.progress import progress
 from datspect.training import crossval
@@ -42,7 +43,7 @@ class Sources:
 
 
 def fit_folds(
-    stage: str, heads: Sequence[Head], data: TrainingData, sources: Sources, params: Params, kept: "Kept"
+    stage: str, heads: Sequence[Head], data: TrainingData, sources: Sources, params: FittingParams, kept: "Kept"
 ) -> list[FittedHead]:
     """Fit all heads, each as if alone.
 
@@ -111,7 +112,7 @@ class _Piece:
 class WholeModels:
     """Backbone and head in one model, the way images come in and probabilities out."""
 
-    def __init__(self, sources: Sources, params: Params) -> None:
+    def __init__(self, sources: Sources, params: FittingParams) -> None:
         shape = read_array(sources.images, memory_mapped=True).shape[1:3]
         self._backbone = build_backbone(params.backbone.architecture, shape)
         read_weights(sources.backbone_folder / "backbone.weights.h5", self._backbone)
@@ -157,7 +158,7 @@ def _fit(material: Material, piece: _Piece, report: Any) -> FittedHead:
     return fit_fold(piece.head, material, report, FileCheckpoints(piece.checkpoint, piece.minutes))
 
 
-def material_of(data: TrainingData, sources: Sources, params: Params) -> Material:
+def material_of(data: TrainingData, sources: Sources, params: FittingParams) -> Material:
     """What all folds of a fine-tuning share."""
     images = np.asarray(read_array(sources.images), np.float32)
     backbone = build_backbone(params.backbone.architecture, images.shape[1:3])

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from datspect.arrays import FloatArray
+from datspect.cohort.table import label_names, targets
 from datspect.evaluation.curves import mean_curves, pr_points, roc_points
 from datspect.evaluation.metrics import predicted_labels
 from datspect.figures.curves import pr_figure, roc_figure, training_figure
@@ -21,21 +21,17 @@ from datspect.io.tables import write_json, write_table
 from datspect.modeling.compilation import on_accelerator
 from datspect.modeling.heads import Head
 from datspect.modeling.precision import choose_training_precision
-from datspect.params import Params
-from datspect.sections import ParametersFrom
+from datspect.params.fitting import FittingParams
+from datspect.params.network import ParametersFrom
 from datspect.tracking.provenance import Provenance, git_state, provenance, releases
 from datspect.training.data import TrainingData
 
-_NAMES = np.array(["control", "pd"])
 
-
-def predictions_table(
-    splits: pd.DataFrame, place: str, logits: NDArray[np.floating[Any]], probabilities: NDArray[np.floating[Any]]
-) -> pd.DataFrame:
+def predictions_table(splits: pd.DataFrame, place: str, logits: FloatArray, probabilities: FloatArray) -> pd.DataFrame:
     """Columns scan_id, subject_id, label, `place` (fold, dev_fold or role), logit, probability and prediction."""
     table = splits[["scan_id", "subject_id", "label", place]].copy()
     table["logit"], table["probability"] = logits, probabilities
-    table["prediction"] = _NAMES[predicted_labels(probabilities)]
+    table["prediction"] = label_names(predicted_labels(probabilities))
     return table
 
 
@@ -48,16 +44,16 @@ def write_curves(folder: Path, history: pd.DataFrame, caption: str) -> None:
 
 def write_evaluation(folder: Path, predictions: pd.DataFrame, metrics: Mapping[str, float], caption: str) -> None:
     """predictions.csv and, as tables and pictures, ROC, precision-recall and confusion."""
-    targets = (predictions["label"] == "pd").to_numpy().astype(np.int64)
-    roc = roc_points(targets, predictions["probability"].to_numpy())
-    pr = pr_points(targets, predictions["probability"].to_numpy())
+    truth = targets(predictions["label"])
+    roc = roc_points(truth, predictions["probability"].to_numpy())
+    pr = pr_points(truth, predictions["probability"].to_numpy())
     roc_text = f"ROC AUC {metrics['roc_auc']:.4f} ({metrics['roc_auc_low']:.4f} to {metrics['roc_auc_high']:.4f})"
     write_table(folder / "predictions.csv", predictions)
     write_table(folder / "roc.csv", roc)
     write_table(folder / "pr.csv", pr)
     write_table(folder / "confusion.csv", _confusion_pairs(predictions))
     write_figure(folder / "roc.png", roc_figure(roc, roc_text, caption))
-    write_figure(folder / "pr.png", pr_figure(pr, float(targets.mean()), f"PR AUC {metrics['pr_auc']:.4f}", caption))
+    write_figure(folder / "pr.png", pr_figure(pr, float(truth.mean()), f"PR AUC {metrics['pr_auc']:.4f}", caption))
 
 
 def _confusion_pairs(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -67,7 +63,12 @@ def _confusion_pairs(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def run_record(
-    stage: str, data: TrainingData, params: Params, inputs: Sequence[Path], splits: Path, requirements: Sequence[str]
+    stage: str,
+    data: TrainingData,
+    params: FittingParams,
+    inputs: Sequence[Path],
+    splits: Path,
+    requirements: Sequence[str],
 ) -> dict[str, Any]:
     """What is known of a run when it starts: the first part of run.json.
 
@@ -186,7 +187,7 @@ def data_tags(data: TrainingData, splits_sha256: str) -> dict[str, str]:
     }
 
 
-def _training_tags(params: Params) -> dict[str, str]:
+def _training_tags(params: FittingParams) -> dict[str, str]:
     """What was trained, and on which backend; of a fine-tuning its own precision in place of that of the features."""
     tags = {"datspect.trainable": params.backbone.trainable, "datspect.backend": keras.backend.backend()}
     if params.backbone.frozen:

@@ -6,7 +6,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from datspect.errors import CohortError, ParamsError
-from datspect.params import SplitParams
+from datspect.params.data import SplitParams
 
 NO_FOLD = 0
 """`dev_fold` of a test subject: it takes part in no development."""

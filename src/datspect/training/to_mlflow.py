@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from datspect import tracking
+from datspect.cohort.kind import CohortKind
 from datspect.errors import DatspectError
 from datspect.io.digests import file_digest
 from datspect.io.tables import read_json, read_table
@@ -125,7 +126,7 @@ def _record_whole(
     metrics: dict[str, Any] = read_json(folder / "metrics.json")
     # Not the number of the trial, which measures nothing: a tag holds it.
     run.log_metrics(flat_metrics({name: value for name, value in metrics.items() if name != "parameters_from"}))
-    may_leave = share or cohort["kind"] == "phantom"
+    may_leave = share or CohortKind.of(cohort["kind"]) is CohortKind.PHANTOM
     withheld = SUBJECT_LEVEL & set(record["files"]) if run.leaves_this_machine and not may_leave else set()
     if withheld:
         run.set_tags({"datspect.subject_level": "withheld"})

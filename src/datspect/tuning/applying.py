@@ -13,7 +13,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
 from datspect.errors import ParamsError
-from datspect.sections import ParametersFrom
+from datspect.params.network import ParametersFrom
 
 Place = tuple[str, ...]
 

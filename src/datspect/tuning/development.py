@@ -1,17 +1,13 @@
 """What a study may see: subjects of the training role, their features, labels and folds; no test subject."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from datspect.arrays import BoolArray, FloatArray, IntArray
 from datspect.training.data import TrainingData
 from datspect.training.splitting import subject_folds
-
-FloatArray = NDArray[np.floating[Any]]
-IntArray = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +22,7 @@ class Development:
     targets: IntArray
     folds: IntArray
 
-    def only(self, chosen: NDArray[np.bool_], n_folds: int, seed: int) -> "Development":
+    def only(self, chosen: BoolArray, n_folds: int, seed: int) -> "Development":
         """Some of the subjects, in new folds."""
         scans = self.scans[chosen].reset_index(drop=True)
         folds = subject_folds(scans, n_folds, seed, "inner folds of tune --nested")

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from datspect.arrays import FloatArray, IntArray
 from datspect.evaluation.comparison import Predictions, compare_out_of_fold
 from datspect.evaluation.metrics import predicted_labels
 from datspect.modeling.heads import Head
@@ -20,9 +20,6 @@ from datspect.tuning.summary import values_text
 from datspect.tuning.trials import TrialRecord
 
 N_OUTER, N_INNER = 3, 5
-
-FloatArray = NDArray[np.floating[Any]]
-IntArray = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, eq=False)

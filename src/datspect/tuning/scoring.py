@@ -2,20 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from datspect.arrays import FloatArray, IntArray
 from datspect.evaluation.metrics import binary_metrics, log_losses, predicted_labels
 from datspect.training import crossval
 from datspect.tuning.development import Development
 from datspect.tuning.space import Configuration
-
-FloatArray = NDArray[np.floating[Any]]
-IntArray = NDArray[np.integer[Any]]
 
 Objective = Literal["log_loss", "roc_auc", "accuracy"]
 TITLES: dict[Objective, str] = {"log_loss": "log loss", "roc_auc": "ROC AUC", "accuracy": "accuracy"}

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from datspect.errors import ParamsError
-from datspect.params import ClassifierParams, LearningRateParams, TrainingParams
-from datspect.sections import FloatRange, IntRange, TuneSpace
+from datspect.params.network import ClassifierParams, LearningRateParams, TrainingParams
+from datspect.params.tuning import FloatRange, IntRange, TuneSpace
 
 Name = Literal["dropout", "width", "initial", "final", "schedule", "drops"]
 NAMES: tuple[Name, ...] = ("dropout", "width", "initial", "final", "schedule", "drops")

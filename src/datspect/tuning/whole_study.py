@@ -10,15 +10,14 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from datspect import tracking
-from datspect.cohort.table import cohort_title
 from datspect.errors import ParamsError, TuningError
 from datspect.io.atomic import replacing
 from datspect.io.digests import file_digest
 from datspect.io.png import write_figure
 from datspect.io.tables import write_json, write_table
-from datspect.params import Params, load_params
+from datspect.params.network import ParametersFrom, StudyName
+from datspect.params.whole import Params, load_params
 from datspect.running.executors import Report, completed, places
-from datspect.sections import ParametersFrom, StudyName
 from datspect.tracking.provenance import files_digest
 from datspect.training import results
 from datspect.training.data import TrainingData, TrainingInputs, read_training_data
@@ -53,7 +52,7 @@ class Chosen:
     @property
     def cohort(self) -> str:
         """What kind of cohort it is, for people."""
-        return cohort_title(self.data.cohort["kind"])
+        return self.data.kind.caption
 
 
 def choose(

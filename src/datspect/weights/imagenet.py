@@ -18,7 +18,7 @@ from datspect.errors import WeightsError
 from datspect.io.digests import file_digest
 from datspect.modeling.backbone import model_digest, set_layer_arrays, set_random_weights, tensor_digest
 from datspect.modeling.weight_files import read_layered_h5, set_weights_from_file
-from datspect.params import Architecture, BackboneParams
+from datspect.params.network import Architecture, BackboneParams
 from datspect.weights import keras_download
 from datspect.weights.downloads import run_while_progressing
 

@@ -5,9 +5,10 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from datspect.errors import ParamsError
-from datspect.params import PHANTOM_COHORT_PATH, load_params
+from datspect.params.data import PHANTOM_COHORT_PATH
+from datspect.params.whole import load_params
 
-PARAMS = Path(__file__).parents[1] / "params.yaml"
+PARAMS = Path(__file__).parents[2] / "params.yaml"
 
 
 @pytest.fixture
@@ -171,7 +172,7 @@ def test_all_problems_are_listed_at_once(load):
 
 @pytest.mark.parametrize("text", ["", "a", "- 1"])
 def test_a_file_without_sections_says_which_are_expected(load, text):
-    with pytest.raises(ParamsError, match="no sections; expected cohort, phantom, preprocess, split"):
+    with pytest.raises(ParamsError, match="no sections; expected backbone, augment, classifier, training"):
         load(text=text)
 
 

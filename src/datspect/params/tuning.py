@@ -1,19 +1,11 @@
-"""What all sections of params.yaml share, and those of `datspect tune`."""
+"""The section about studies, which no stage reads."""
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
-StudyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,60}$")]
-Schedule = Literal["step", "cosine", "exponential", "constant"]
-
-
-class Section(BaseModel):
-    """One section of params.yaml: no unknown key, no silent conversion, no change afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+from datspect.params.base import FiniteFloat, Section, Seed
+from datspect.params.network import Schedule, StudyName
 
 
 class FloatRange(Section):
@@ -94,11 +86,3 @@ class TuneParams(Section):
     nested_trials: int = Field(ge=1)
     seed: Seed
     space: TuneSpace
-
-
-class ParametersFrom(Section):
-    """The trial that `classifier` and `training` were taken from, and which split its study saw."""
-
-    study: StudyName
-    trial: int = Field(ge=0)
-    split: str = Field(pattern=r"^[0-9a-f]{12}$", description="first digits of the SHA-256 of data/splits.csv")

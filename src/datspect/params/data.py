@@ -1,0 +1,91 @@
+"""Sections about the data: which cohort, the phantom, the image of a scan, the splits."""
+
+from typing import Annotated, Literal, Self, cast
+
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from datspect.params.base import Section, Seed
+
+PHANTOM_COHORT_PATH = "data/phantom/cohort"
+SMALLEST_SIDE, LARGEST_SIDE = 32, 1024
+"""Pixels of an image either way; some architectures need more."""
+
+SliceIndex = Annotated[int, Field(ge=0, le=90)]
+PositiveFactor = Annotated[float, Field(gt=0, le=10)]
+
+
+def _check_input_size(value: object) -> object:
+    sides = range(SMALLEST_SIDE, LARGEST_SIDE + 1)
+    is_size = isinstance(value, list) and len(value) == 2 and all(type(side) is int for side in value)
+    if value == "native" or (is_size and all(side in sides for side in cast("list[int]", value))):
+        return value
+    expected = f"expected native or [height, width], whole pixels from {sides.start} to {sides.stop - 1}"
+    raise PydanticCustomError("input_size", expected)
+
+
+InputSize = Annotated[Literal["native"] | list[int], BeforeValidator(_check_input_size)]
+
+
+class CohortParams(Section):
+    """Which cohort folder is in use."""
+
+    path: str = Field(min_length=1)
+
+
+class PhantomParams(Section):
+    """The simulated cohort."""
+
+    n_pd: int = Field(ge=1)
+    n_control: int = Field(ge=1)
+    seed: Seed
+    n_sites: int = Field(ge=1, le=99)
+    z_offset_voxels: float = Field(ge=-10, le=10)
+    discordant_control: float = Field(ge=0, le=1)
+    discordant_pd: float = Field(ge=0, le=1)
+    posterior_ratio_sd: float = Field(ge=0, le=0.5)
+    intrinsic_fwhm_mm: float = Field(ge=4, le=20)
+    site_fwhm_mm: float = Field(ge=0, le=3)
+    filter_fwhm_mm: float = Field(ge=0, le=20)
+    counts_millions: float = Field(ge=0.1, le=100)
+    site_counts: Annotated[list[PositiveFactor], Field(min_length=2, max_length=2)]
+    site_gain: float = Field(ge=0, le=0.5)
+    registration_shift_sd_mm: float = Field(ge=0, le=3)
+    registration_rotation_sd_degrees: float = Field(ge=0, le=5)
+    head_size_sd: float = Field(ge=0, le=0.1)
+    nucleus_shift_sd_mm: float = Field(ge=0, le=3)
+    nucleus_size_sd: float = Field(ge=0, le=0.2)
+
+    @model_validator(mode="after")
+    def _site_counts_rise(self) -> Self:
+        lowest, highest = self.site_counts
+        if lowest > highest:
+            raise ValueError(f"site_counts = {self.site_counts}: the first, the lowest, must not exceed the second")
+        return self
+
+
+class PreprocessParams(Section):
+    """From a volume to the image that the network sees."""
+
+    slices: Annotated[list[SliceIndex], Field(min_length=3, max_length=3)]
+    intensity: Literal["image_max", "nonspecific_ratio"]
+    input_size: InputSize
+    z_offset_voxels: float = Field(ge=-10, le=10)
+    on_bad_scan: Literal["stop", "exclude"]
+
+
+class TestPerClass(Section):
+    """Exact size of the test set, by class."""
+
+    control: int = Field(ge=1)
+    pd: int = Field(ge=1)
+
+
+class SplitParams(Section):
+    """Cross-validation folds, test set and development folds."""
+
+    n_folds: int = Field(ge=2)
+    test_fraction: float = Field(gt=0, lt=1)
+    test_per_class: TestPerClass | None
+    n_dev_folds: int = Field(ge=2)
+    seed: Seed
