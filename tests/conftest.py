@@ -34,6 +34,19 @@ settings.load_profile("suite")
 STRIATUM_MM = {"caudate": (13.0, 12.0, 4.0), "putamen": (27.0, 0.0, 0.0)}
 """Centres in MNI space, mirrored in x; the stored volumes lie 4 voxels (8 mm) higher."""
 
+LONGEST = (
+    "pipeline/test_graph.py",  # builds the graph; by the time it stands, the other worker has done the next two
+    "pipeline/test_imported_cohort.py",
+    "tuning/test_whole_study.py",
+    "pipeline/test_finetuned_graph.py",
+    "pipeline/test_clean_clone.py",
+    "pipeline/test_release.py",
+    "modeling/test_finetuning.py",
+    "stages/test_finetuned.py",
+    "release/test_serving.py",
+)
+"""Files of tests in the order in which workers take them; all others follow."""
+
 
 @pytest.fixture
 def rng() -> np.random.Generator:
@@ -152,5 +165,6 @@ def pretrained(pretrained_weights: Path) -> "tuple[keras.Model, WeightsOrigin]":
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The whole graphs come first: side by side, what takes longest must not begin last."""
-    items.sort(key=lambda item: item.path.parent.name != "pipeline")
+    """Side by side, what takes longest must not begin last."""
+    rank = {file: number for number, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get("/".join(item.path.parts[-2:]), len(rank)))

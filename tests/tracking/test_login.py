@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.server import get_app_client
 from tests.tracking.projects import clean_environment
 from tests.tracking.servers import free_port
 from tests.tuning.postgres import postgres_server
@@ -28,6 +27,19 @@ ROOT = Path(__file__).parents[2]
 ADMIN, SECRET = "admin-password-for-tests", "s3cret-" * 6
 PASSWORD = "ada-has-a-password"
 EXPERIMENTS = "/api/2.0/mlflow/experiments/search?max_results=10"
+
+AS_ADMIN = """
+import sys
+from mlflow import MlflowClient
+from mlflow.server import get_app_client
+users = get_app_client("basic-auth", tracking_uri=sys.argv[1])
+for name in ("ada", "bob", "eve"):
+    users.create_user(name, sys.argv[2])
+experiment = MlflowClient().create_experiment("datspect")
+users.grant_user_permission("bob", "experiment", experiment, "READ")
+users.grant_user_permission("eve", "experiment", experiment, "EDIT")
+print(experiment)
+"""
 
 
 @dataclass(frozen=True)
@@ -98,15 +110,15 @@ def _wait_until_up(team: Team, process: "subprocess.Popen[bytes]") -> None:
 
 
 @pytest.fixture(scope="module")
-def experiment(team: Team) -> str:
-    """Users ada, without any grant, and bob, who may read the experiment that is made here."""
-    with team.login("admin", ADMIN) as client:
-        users = get_app_client("basic-auth", tracking_uri=team.uri)
-        users.create_user("ada", PASSWORD)
-        users.create_user("bob", PASSWORD)
-        created = str(client.create_experiment("datspect"))
-        users.grant_user_permission("bob", "experiment", created, "READ")
-    return created
+def experiment(team: Team, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Id of an experiment that user ada has no grant for, bob may read, and eve may write to."""
+    with team.login("admin", ADMIN):
+        made = subprocess.run(
+            [sys.executable, "-c", AS_ADMIN, team.uri, PASSWORD], cwd=tmp_path_factory.mktemp("admin"),
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    return made.stdout.strip().splitlines()[-1]
 
 
 def test_anonymous_and_wrong_passwords_are_refused_everywhere(team: Team, experiment: str) -> None:
@@ -130,12 +142,9 @@ def test_reading_is_not_writing_and_a_grant_lets_a_stage_record_its_run(
     with team.login("bob", PASSWORD):
         assert record_a_run() is None
     assert "this run is not recorded any further" in caplog.text
-    with team.login("admin", ADMIN):
-        users = get_app_client("basic-auth", tracking_uri=team.uri)
-        users.grant_user_permission("ada", "experiment", experiment, "EDIT")
     said = caplog.text
     caplog.clear()
-    with team.login("ada", PASSWORD):
+    with team.login("eve", PASSWORD):
         run_id = record_a_run()
     assert run_id is not None
     assert caplog.text == ""
