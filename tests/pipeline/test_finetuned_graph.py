@@ -40,7 +40,7 @@ def out_of_fold(graph: Graph) -> pd.DataFrame:
 def kill_once_a_fold_is_finished(graph: Graph) -> None:
     """Start the graph and end it, DVC, stage and workers, as a power cut would."""
     process = graph.start("dvc", "repro", "cv")
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 600
     while not list(graph.folder.glob("models/.unfinished/cv/*/fold-*.npz")):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
