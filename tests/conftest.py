@@ -1,17 +1,23 @@
 """Fixtures that several test packages share."""
 
+import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
+from tests.sharing import built_once
+from tests.tracking.projects import Recorded, migrate_database, new_project
 
 from datspect.cohort.kind import CohortKind
 from datspect.cohort.table import COLUMNS, Cohort, write_cohort
 from datspect.imaging.volume import MNI_SHAPE, Volume, mni_affine
 from datspect.io.digests import file_digest
+from datspect.io.tables import read_json, write_json
 from datspect.io.volumes import write_volume
 from datspect.params.network import BackboneParams
 
@@ -22,8 +28,24 @@ if TYPE_CHECKING:
 
 MakeVolume = Callable[..., Volume]
 
+settings.register_profile("suite", deadline=None)  # a busy machine is no failure
+settings.load_profile("suite")
+
 STRIATUM_MM = {"caudate": (13.0, 12.0, 4.0), "putamen": (27.0, 0.0, 0.0)}
 """Centres in MNI space, mirrored in x; the stored volumes lie 4 voxels (8 mm) higher."""
+
+LONGEST = (
+    "pipeline/test_graph.py",  # builds the graph; by the time it stands, the other worker has done the next two
+    "pipeline/test_imported_cohort.py",
+    "tuning/test_whole_study.py",
+    "pipeline/test_finetuned_graph.py",
+    "pipeline/test_clean_clone.py",
+    "pipeline/test_release.py",
+    "modeling/test_finetuning.py",
+    "stages/test_finetuned.py",
+    "release/test_serving.py",
+)
+"""Files of tests in the order in which workers take them; all others follow."""
 
 
 @pytest.fixture
@@ -88,16 +110,61 @@ def backbone_params_fixture() -> Callable[..., BackboneParams]:
     return backbone_params
 
 
+@pytest.fixture
+def empty_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository root as the current folder, without a database of MLflow."""
+    return new_project(tmp_path, monkeypatch)
+
+
 @pytest.fixture(scope="session")
-def pretrained() -> "tuple[keras.Model, WeightsOrigin]":
-    """InceptionV3 with ImageNet weights from wherever this machine gets them, and that origin."""
+def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database of MLflow, to copy: to migrate a new one takes seconds."""
+    return built_once(tmp_path_factory, "database", migrate_database) / "mlflow.db"
+
+
+@pytest.fixture
+def project(empty_project: Path, migrated_database: Path) -> Path:
+    """The same with a database."""
+    shutil.copyfile(migrated_database, empty_project / "mlflow.db")
+    return empty_project
+
+
+@pytest.fixture
+def recorded(project: Path) -> Recorded:
+    """What the project's database holds."""
+    return Recorded(project)
+
+
+@pytest.fixture(scope="session")
+def pretrained_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ImageNet weights of InceptionV3 from wherever this machine gets them, and their origin."""
+    return built_once(tmp_path_factory, "weights", _fetch_weights)
+
+
+def _fetch_weights(folder: Path) -> None:
     from datspect.modeling.backbone import build_backbone  # here, since Keras takes seconds
+    from datspect.modeling.model_files import write_weights
     from datspect.weights.imagenet import set_weights
 
     backbone = build_backbone("InceptionV3", (109, 91))
-    return backbone, set_weights(backbone, backbone_params(architecture="InceptionV3", weights="imagenet"))
+    origin = set_weights(backbone, backbone_params(architecture="InceptionV3", weights="imagenet"))
+    write_weights(folder / "backbone.weights.h5", backbone)
+    write_json(folder / "origin.json", asdict(origin))
+
+
+@pytest.fixture(scope="session")
+def pretrained(pretrained_weights: Path) -> "tuple[keras.Model, WeightsOrigin]":
+    """InceptionV3 with ImageNet weights, and their origin."""
+    from datspect.modeling.backbone import build_backbone
+    from datspect.modeling.model_files import read_weights
+    from datspect.weights.imagenet import WeightsOrigin
+
+    backbone = build_backbone("InceptionV3", (109, 91))
+    read_weights(pretrained_weights / "backbone.weights.h5", backbone)
+    return backbone, WeightsOrigin(**read_json(pretrained_weights / "origin.json"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The whole graphs come first: side by side, what takes longest must not begin last."""
-    items.sort(key=lambda item: item.path.parent.name != "pipeline")
+    """Side by side, what takes longest must not begin last."""
+    rank = {file: number for number, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get("/".join(item.path.parts[-2:]), len(rank)))

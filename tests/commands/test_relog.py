@@ -9,7 +9,7 @@ from typing import Any
 import mlflow
 import pytest
 from tests.tracking import made_up_results
-from tests.tracking.projects import Recorded, add_database, new_project
+from tests.tracking.projects import Recorded
 
 from datspect import tracking
 from datspect.commands.relog import relog
@@ -21,17 +21,9 @@ from datspect.training.to_mlflow import RecordError
 OWN = ("datspect.host", "datspect.pid", "datspect.process_started", "mlflow.user", "mlflow.parentRunId")
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Path:
-    root = new_project(tmp_path, monkeypatch)
-    add_database(root)
+@pytest.fixture(autouse=True)
+def every_line(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "datspect")
-    return root
-
-
-@pytest.fixture
-def recorded(project: Path) -> Recorded:
-    return Recorded(project)
 
 
 def send() -> None:

@@ -1,6 +1,6 @@
 """Readers meet hostile files: each gives a good value or a clear error that names nobody, soon and in bounded memory.
 
-A few hundred inputs, the same at every run. `make fuzz` sets DATSPECT_FUZZ_EXAMPLES to try many more, new ones each
+Two hundred inputs, the same at every run. `make fuzz` sets DATSPECT_FUZZ_EXAMPLES to try many more, new ones each
 time; a failure is printed with the input that hypothesis shrank it to.
 """
 
@@ -39,7 +39,7 @@ from datspect.running.progress import progress
 
 N_INPUTS = int(os.environ.get("DATSPECT_FUZZ_EXAMPLES", "0"))
 """Of a campaign; 0 within the suite."""
-N_IN_SUITE = 400
+N_IN_SUITE = 200
 N_FIXED = 20
 """Written out below, about; tried beside the others."""
 GIGABYTE = 2**30

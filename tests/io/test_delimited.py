@@ -148,7 +148,7 @@ def test_many_rows_are_named_by_the_first():
     assert row_list(list(range(20, 0, -1))) == "rows 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 10 more"
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=300) | st.text('ab1",;\t\r\n\x00 é=sep', max_size=100).map(str.encode))
 def test_any_bytes_give_a_table_of_text_or_the_promised_error(read, content):
     with contextlib.suppress(ImportingError):

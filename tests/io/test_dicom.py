@@ -242,7 +242,7 @@ def test_neither_errors_nor_warnings_nor_logs_quote_a_header(whole, caplog, monk
 spoiling = st.lists(st.tuples(st.integers(0, HEADER_BYTES), st.binary(min_size=1, max_size=8)), min_size=1, max_size=12)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(spoiling, st.sampled_from(["explicit", "implicit", "big"]))
 def test_a_file_with_wrong_bytes_is_read_or_refused_in_plain_words(spoilt_bytes, syntax):
     content = bytearray(WHOLE[syntax])

@@ -219,7 +219,7 @@ def test_only_what_begins_like_nifti_looks_like_it(whole):
     assert not any(looks_like_nifti(head) for head in (b"", b"\x5c", bytes(132), b"<?xml version=1?>"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, SIZES), st.binary(min_size=1, max_size=4)), min_size=1, max_size=8),
     st.booleans(),

@@ -315,7 +315,7 @@ def test_no_reason_names_what_was_found(tmp_path):
     assert not any("3000" in what.reason for what in unusable)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_zip_spoilt_anywhere_gives_promised_errors_and_bounded_streams(tmp_path, data):
     content = write_zip(

@@ -1,15 +1,23 @@
-"""The whole graph on 24 full-grid phantoms, with real DVC and real MLflow on SQLite, run once a session."""
+"""The whole graph on 24 full-grid phantoms, with real DVC and real MLflow on SQLite, run once for all workers."""
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+from tests.sharing import built_once
+from tests.tracking.projects import clean_environment
+from typer.testing import CliRunner
+
+from datspect.__main__ import app
+from datspect.errors import DatspectError
 
 ROOT = Path(__file__).parents[2]
 STAGES = (
@@ -38,12 +46,30 @@ TINY: dict[str, dict[str, Any]] = {
         "learning_rate": {"initial": 1e-3, "final": 1e-5, "schedule": "step", "drops": 2},
         "seed": 1,
     },
+    # Three epochs on 24 phantoms show nothing: the stories are about the way, not about the figures.
+    "promotion": {
+        "min_roc_auc": 0.0,
+        "min_sensitivity": 0.0,
+        "min_specificity": 0.0,
+        "max_calibration_error": 1.0,
+        "loss_margin": 9.0,
+        "roc_auc_margin": 1.0,
+        "min_common_subjects": 2,
+    },
 }
+SMALL_NETWORK: dict[str, Any] = {"architecture": "MobileNetV2", "weights": None}
+PLACES_IN_MLFLOW = {
+    "experiments": "artifact_location",
+    "runs": "artifact_uri",
+    "logged_models": "artifact_location",
+    "model_versions": "storage_location",
+}
+"""Tables and their columns with absolute paths."""
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A working copy of the project, without git, and the commands that a person would give in it."""
+    """A working copy of the project, and the commands that a person would give in it."""
 
     folder: Path
 
@@ -75,6 +101,26 @@ class Graph:
         output, _ = process.communicate(timeout=600)
         assert process.returncode == 0, output
         return output
+
+    def command(self, *arguments: str) -> tuple[int, str]:
+        """Exit code and output of `datspect ...`, called in this process: another one would start TensorFlow again."""
+        with pytest.MonkeyPatch.context() as patch:
+            clean_environment(patch)
+            patch.chdir(self.folder)
+            result = CliRunner().invoke(app, arguments)
+        if isinstance(result.exception, DatspectError):
+            return 1, f"{result.output}error: {result.exception}"
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.output
+
+    def git(self, *arguments: str) -> str:
+        command = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", *arguments]
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=True).stdout.strip()
+
+    def commit(self, message: str) -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "-m", message)
 
     def repro(self) -> str:
         return self.run("dvc", "repro")
@@ -110,9 +156,30 @@ def _ran(output: str) -> str:
     return "\n".join(line for line in output.splitlines() if line.startswith("Running stage"))
 
 
+def copied(graph: Graph, folder: Path, *left_out: str) -> Graph:
+    """The graph with its results in a folder of its own, where MLflow now looks for what belongs to its runs."""
+    shutil.copytree(graph.folder, folder, ignore=shutil.ignore_patterns("__pycache__", *left_out))
+    if (folder / "mlflow.db").exists():
+        with closing(sqlite3.connect(folder / "mlflow.db")) as connection, connection:
+            for table, column in PLACES_IN_MLFLOW.items():
+                change = f"UPDATE {table} SET {column} = replace({column}, ?, ?)"
+                connection.execute(change, (str(graph.folder), str(folder)))
+    return Graph(folder)
+
+
 @pytest.fixture(scope="session")
-def tiny_graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
-    """The tiny graph, run from nothing to both tables."""
-    graph = new_graph(tmp_path_factory.mktemp("graph") / "project")
-    assert stages_run(graph.repro()) == list(STAGES)
-    return graph
+def tiny_graph(tmp_path_factory: pytest.TempPathFactory, pretrained_weights: Path) -> Graph:
+    """The tiny graph in a repository of its own: committed, run from nothing, its results committed. Not to change."""
+
+    def build(folder: Path) -> None:
+        weights = pretrained_weights / "backbone.weights.h5"
+        graph = new_graph(folder / "project", backbone={"weights": str(weights)})
+        ignored = "/mlruns/\n/mlflow.db*\n__pycache__/\n/.dvc/\n"
+        (graph.folder / ".gitignore").write_text(ignored, encoding="utf-8")
+        graph.git("init", "--quiet")
+        graph.run("dvc", "config", "core.no_scm", "false")
+        graph.commit("the project")
+        assert stages_run(graph.repro()) == list(STAGES)
+        graph.commit("its results")
+
+    return Graph(built_once(tmp_path_factory, "graph", build) / "project")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from tests.importing.made_up_images import FIRST_IMAGE, FIRST_SUBJECT, forbidden, image_bytes
 from tests.importing.ppmi_download import full_download
-from tests.pipeline.conftest import new_graph
+from tests.pipeline.conftest import SMALL_NETWORK, new_graph
 
 from datspect.importing.pseudonyms import KEY_VARIABLE, read_or_create_key
 
@@ -47,7 +47,8 @@ def test_a_download_goes_through_the_whole_graph_and_names_nobody(
     graph = new_graph(
         tmp_path / "project",
         cohort={"path": "data/ppmi"},
-        preprocess={"on_bad_scan": "exclude", "z_offset_voxels": 3.0},
+        preprocess={"on_bad_scan": "exclude", "z_offset_voxels": 3.0, "input_size": [48, 40]},
+        backbone=SMALL_NETWORK,
     )
     tables = [part for path in download.tables for part in ("--csv", str(path))]
     groups = ["--groups", "PD,Control,SWEDD"]

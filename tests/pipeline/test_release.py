@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -15,76 +14,39 @@ import pandas as pd
 import pytest
 from tests.tracking.servers import free_port
 
-from .conftest import Graph, new_graph
+from .conftest import Graph, copied, stages_run
 
 pytestmark = pytest.mark.slow
-
-LENIENT = {
-    "min_roc_auc": 0.0,
-    "min_sensitivity": 0.0,
-    "min_specificity": 0.0,
-    "max_calibration_error": 1.0,
-    "loss_margin": 9.0,
-    "roc_auc_margin": 1.0,
-    "min_common_subjects": 2,
-}
-"""Three epochs on 24 phantoms show nothing: the story is about the way, not about the figures."""
-
-
-def git(graph: Graph, *arguments: str) -> str:
-    command = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", *arguments]
-    return subprocess.run(command, cwd=graph.folder, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def commit(graph: Graph, message: str) -> str:
-    git(graph, "add", "--all")
-    git(graph, "commit", "--quiet", "--allow-empty", "-m", message)
-    return git(graph, "rev-parse", "HEAD")
-
-
-def command(graph: Graph, *arguments: str) -> tuple[int, str]:
-    process = graph.start("datspect", *arguments)
-    output, _ = process.communicate(timeout=300)
-    return process.returncode, output
 
 
 @pytest.fixture(scope="module")
 def graph(tiny_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Graph:
-    """The tiny graph in a repository of its own, committed, run, and its results committed."""
-    weights = tiny_graph.folder / "models/backbone/backbone.weights.h5"
-    folder = tmp_path_factory.mktemp("release") / "project"
-    graph = new_graph(folder, backbone={"weights": str(weights)}, promotion=LENIENT)
-    (folder / ".gitignore").write_text("/mlruns/\n/mlflow.db*\n__pycache__/\n/.dvc/\n", encoding="utf-8")
-    git(graph, "init", "--quiet")
-    graph.run("dvc", "config", "core.no_scm", "false")
-    commit(graph, "the project")
-    graph.repro()
-    commit(graph, "its results")
-    return graph
+    """A copy to change."""
+    return copied(tiny_graph, tmp_path_factory.mktemp("release") / "project")
+
+
+def store(graph: Graph) -> Any:
+    import mlflow
+
+    return mlflow.MlflowClient(f"sqlite:///{graph.folder / 'mlflow.db'}")
 
 
 def alias(graph: Graph, name: str) -> str | None:
-    import mlflow
-
-    client = mlflow.MlflowClient(f"sqlite:///{graph.folder / 'mlflow.db'}")
-    number = client.get_registered_model("datspect").aliases.get(name)
+    number = store(graph).get_registered_model("datspect").aliases.get(name)
     return None if number is None else str(number)
 
 
 def version(graph: Graph, number: str) -> Any:
-    import mlflow
-
-    return mlflow.MlflowClient(f"sqlite:///{graph.folder / 'mlflow.db'}").get_model_version("datspect", number)
+    return store(graph).get_model_version("datspect", number)
 
 
 def test_a_model_is_registered_once_and_says_where_it_comes_from(graph: Graph) -> None:
-    code, output = command(graph, "register")
-    assert (code, "version 1 of datspect registered (PHANTOM cohort)" in output) == (0, True), output
-    code, output = command(graph, "register")
+    assert "version 1 of datspect registered (PHANTOM cohort)" in graph.run("datspect", "register")
+    code, output = graph.command("register")
     assert (code, "version 1 of datspect was registered before" in output) == (0, True), output
     tags = version(graph, "1").tags
     run = json.loads((graph.folder / "reports/final/run.json").read_text("utf-8"))
-    assert tags["datspect.git_commit"] == git(graph, "rev-parse", "HEAD~1")
+    assert tags["datspect.git_commit"] == graph.git("rev-parse", "HEAD~1")
     assert tags["datspect.git_changed"] == ""
     assert tags["datspect.cohort_kind"] == "phantom"
     assert tags["datspect.data_sha256"] == run["cohort"]["digest"]
@@ -102,11 +64,11 @@ def artifacts(graph: Graph, name: str) -> Iterator[Path]:
 
 
 def test_nothing_moves_on_a_dry_run_and_the_first_champion_needs_no_comparison(graph: Graph) -> None:
-    code, output = command(graph, "promote", "--dry-run")
+    code, output = graph.command("promote", "--dry-run")
     assert code == 0, output
     assert "PHANTOM" in output
     assert alias(graph, "champion") is None
-    code, output = command(graph, "promote")
+    code, output = graph.command("promote")
     assert code == 0, output
     assert alias(graph, "champion") == "1"
     assert "2 times for promotion" in output
@@ -114,33 +76,48 @@ def test_nothing_moves_on_a_dry_run_and_the_first_champion_needs_no_comparison(g
     assert [json.loads(path.read_text("utf-8"))["moved"] for path in protocols] == [False, True]
 
 
-def test_a_change_makes_a_challenger_that_must_be_committed_and_pass_and_going_back_restores_the_first(
-    graph: Graph,
-) -> None:
+def test_a_change_that_mlflow_run_computes_reruns_what_depends_on_it_and_keeps_its_own_runs(graph: Graph) -> None:
     graph.set_params(classifier={"dropout": 0.1})
-    commit(graph, "another dropout")
-    graph.repro()
-    code, output = command(graph, "register")
+    graph.commit("another dropout")
+    before = graph.metrics()
+    output = graph.run("mlflow", "run", ".", "-e", "repro", "--env-manager", "local")
+    assert stages_run(output) == ["checks", "cv", "final", "predictor", "baselines", "report"]
+    assert graph.metrics() != before
+    client = store(graph)
+    for stage in ("cv", "final"):
+        record = json.loads((graph.folder / "reports" / stage / "run.json").read_text("utf-8"))
+        run = client.get_run(record["mlflow"]["run_id"])
+        launcher = client.get_run(run.data.tags["datspect.launched_by"])
+        assert run.data.metrics
+        assert launcher.info.run_id != run.info.run_id
+        assert (launcher.info.status, launcher.data.metrics) == ("FINISHED", {})
+
+
+def test_the_challenger_must_be_committed_and_pass_and_going_back_restores_the_first(
+    graph: Graph, tiny_graph: Graph
+) -> None:
+    code, output = graph.command("register")
     assert (code, "version 2" in output) == (0, True), output
-    code, output = command(graph, "promote")
+    code, output = graph.command("promote")
     assert code == 1
     assert "REFUSED, and --force would not help: results in a committed dvc.lock" in output
-    commit(graph, "its results")
+    graph.commit("its results")
     graph.set_params(promotion={"min_sensitivity": 1.0})
-    code, output = command(graph, "promote")
+    code, output = graph.command("promote")
     assert (code, "NOT promoted: sensitivity, lower bound" in output) == (1, True), output
     assert alias(graph, "champion") == "1"
-    code, output = command(graph, "promote", "--force")
+    code, output = graph.command("promote", "--force")
     assert code == 1
     assert "need --reason" in output
     graph.set_params(promotion={"min_sensitivity": 0.0})
-    code, output = command(graph, "promote")
+    code, output = graph.command("promote")
     assert code == 0, output
     assert "out of fold on the training role" in output
     assert (alias(graph, "champion"), alias(graph, "previous")) == ("2", "1")
     graph.set_params(classifier={"dropout": 0.5})
-    graph.repro()
-    code, output = command(graph, "register")
+    assert stages_run(graph.repro()) == []
+    assert graph.metrics() == tiny_graph.metrics()
+    code, output = graph.command("register")
     assert (code, "version 1 of datspect was registered before" in output) == (0, True), output
     assert alias(graph, "challenger") == "1"
 
@@ -152,7 +129,7 @@ def test_two_promotions_at_once_move_the_aliases_once(graph: Graph) -> None:
     assert sum("version 1 is the champion now" in output for output in outputs) == 1
     assert sum("version 1 is the champion already" in output for output in outputs) == 1
     assert (alias(graph, "champion"), alias(graph, "previous")) == ("1", "2")
-    code, output = command(graph, "promote", "2", "--force", "--reason", "the story goes on with it")
+    code, output = graph.command("promote", "2", "--force", "--reason", "the story goes on with it")
     assert code == 0, output
     assert version(graph, "2").tags["datspect.promotion_reason"] == "the story goes on with it"
 
@@ -162,7 +139,7 @@ def test_an_output_that_is_not_the_locked_one_is_not_registered(graph: Graph) ->
     before = path.read_bytes()
     path.chmod(0o644)
     path.write_bytes(before.replace(b"0.9", b"0.8", 1))
-    code, output = command(graph, "register")
+    code, output = graph.command("register")
     path.write_bytes(before)
     assert code == 1
     assert "not on disk as dvc.lock says: models/predictor" in output
@@ -170,7 +147,7 @@ def test_an_output_that_is_not_the_locked_one_is_not_registered(graph: Graph) ->
 
 
 def test_roll_back_exchanges_champion_and_previous(graph: Graph) -> None:
-    code, output = command(graph, "rollback", "--reason", "the second one disappointed")
+    code, output = graph.command("rollback", "--reason", "the second one disappointed")
     assert code == 0, output
     assert (alias(graph, "champion"), alias(graph, "previous")) == ("1", "2")
     assert "disappointed" in version(graph, "1").tags["datspect.rolled_back_to"]
@@ -253,31 +230,29 @@ def test_bodies_that_are_no_scans_are_refused_and_the_server_lives_on(graph: Gra
     assert ask(served, scans([scan]))[0] == 200
 
 
-def test_a_version_is_rebuilt_in_a_clean_clone_with_the_same_predictions(graph: Graph, tmp_path: Path) -> None:
-    code, output = command(graph, "trace", "1", "--check")
+def test_a_version_names_the_commit_and_the_predictions_that_a_clean_clone_ends_in(
+    graph: Graph, tiny_graph: Graph
+) -> None:
+    """That it ends in them: test_clean_clone.py."""
+    code, output = graph.command("trace", "1", "--check")
     assert code == 0, output
     assert "holds      model in the registry" in output
-    tags = version(graph, "1").tags
-    lock_commit = next(line.split()[-1] for line in output.splitlines() if "commit of dvc.lock" in line)
-    clone = tmp_path / "clone"
-    subprocess.run(["git", "clone", "--quiet", str(graph.folder), str(clone)], check=True)
-    subprocess.run(["git", "-C", str(clone), "checkout", "--quiet", lock_commit], check=True)
-    rebuilt = Graph(clone)
-    rebuilt.run("dvc", "init", "-q", "-f")
-    rebuilt.run("dvc", "repro", "predictor")
-    again = (clone / "reports/predictor/predictions.csv").read_bytes()
-    assert hashlib.md5(again, usedforsecurity=False).hexdigest() == tags["dvc.reports/predictor/predictions.csv"]
+    (lock_commit,) = (line.split()[-1] for line in output.splitlines() if "commit of dvc.lock" in line)
+    assert lock_commit == tiny_graph.git("rev-parse", "HEAD")
+    predictions = (tiny_graph.folder / "reports/predictor/predictions.csv").read_bytes()
+    digest = hashlib.md5(predictions, usedforsecurity=False).hexdigest()
+    assert version(graph, "1").tags["dvc.reports/predictor/predictions.csv"] == digest
 
 
 def test_with_another_split_they_are_compared_on_subjects_that_the_champion_never_trained_on(graph: Graph) -> None:
     graph.set_params(split={"seed": 5})
-    commit(graph, "another split")
-    graph.repro()
-    commit(graph, "its results")
-    code, output = command(graph, "register")
+    graph.commit("another split")
+    graph.run("dvc", "repro", "predictor")  # all that a version is made of
+    graph.commit("its results")
+    code, output = graph.command("register")
     assert code == 0, output
     number = alias(graph, "challenger")
-    code, output = command(graph, "promote", "--dry-run")
+    code, output = graph.command("promote", "--dry-run")
     champion = json.loads(next(artifacts_of(graph, alias(graph, "champion"), "lineage.json")).read_text("utf-8"))
     challenger = json.loads(next(artifacts_of(graph, number, "lineage.json")).read_text("utf-8"))
     n_common = len(set(challenger["test"]) - set(champion["train"]))
@@ -287,9 +262,9 @@ def test_with_another_split_they_are_compared_on_subjects_that_the_champion_neve
     else:
         assert f"on {n_common} subjects" in output
     graph.set_params(promotion={"min_common_subjects": 100})
-    code, output = command(graph, "promote")
+    code, output = graph.command("promote")
     assert (code, "REFUSED, and --force would not help: subjects to compare on" in output) == (1, True), output
-    code, output = command(graph, "promote", "--new-lineage", "--reason", "a new cohort begins")
+    code, output = graph.command("promote", "--new-lineage", "--reason", "a new cohort begins")
     assert code == 0, output
     assert alias(graph, "champion") == number
 
@@ -303,7 +278,7 @@ def test_a_version_that_is_not_whole_any_more_fails_its_check(graph: Graph) -> N
     (record,) = {path for path in artifacts(graph, "predictor.json") if version_of(graph, path) == "2"}
     before = record.read_bytes()
     record.write_bytes(before.replace(b"0.9", b"0.8", 1))
-    code, output = command(graph, "trace", "2", "--check")
+    code, output = graph.command("trace", "2", "--check")
     record.write_bytes(before)
     assert code == 1
     assert "FAILED     model in the registry" in output

@@ -150,13 +150,6 @@ def test_a_cluster_gives_the_same(cluster: LocalCluster) -> None:
     assert told == {(0, 1), (1, 1)}
 
 
-@pytest.mark.slow
-def test_a_piece_whose_worker_was_killed_is_done_elsewhere(cluster: LocalCluster, tmp_path: Path) -> None:
-    results, _ = run(add_once_killed, tmp_path, [0, 1, 2, 3], ON_DASK)
-    assert results == {k: k + 100 for k in range(4)}
-    assert (tmp_path / "killed").exists()
-
-
 def test_no_scheduler_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(SCHEDULER_VARIABLE, raising=False)
     with pytest.raises(WorkerError, match="no scheduler is named: set DASK_SCHEDULER_ADDRESS"):

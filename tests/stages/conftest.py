@@ -1,7 +1,10 @@
 """A params.yaml for a stage to read, and what the stages before training leave, made up."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,29 +14,30 @@ from ruamel.yaml import YAML
 
 from datspect.io.arrays import write_array
 from datspect.io.tables import write_json, write_table
-from datspect.modeling.backbone import build_backbone
+from datspect.modeling.backbone import build_backbone, set_random_weights
 from datspect.modeling.model_files import write_weights
 from datspect.stages import cv, final, predictor
 
 ROOT = Path(__file__).parents[2]
 WriteParams = Callable[..., Path]
 N = 24
+SHAPE = (36, 32)
+
+
+def write_params_to(folder: Path, **sections: dict[str, object]) -> Path:
+    """Write the project's params.yaml with some sections changed, for a cohort that is not the phantom."""
+    params = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["cohort"]["path"] = "data/other"
+    for section, changes in sections.items():
+        params[section] |= changes
+    path = folder / "params.yaml"
+    YAML().dump(params, path)
+    return path
 
 
 @pytest.fixture
 def write_params(tmp_path: Path) -> WriteParams:
-    """Write the project's params.yaml with some sections changed, for a cohort that is not the phantom."""
-
-    def write(**sections: dict[str, object]) -> Path:
-        params = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-        params["cohort"]["path"] = "data/other"
-        for section, changes in sections.items():
-            params[section] |= changes
-        path = tmp_path / "params.yaml"
-        YAML().dump(params, path)
-        return path
-
-    return write
+    return partial(write_params_to, tmp_path)
 
 
 @dataclass(frozen=True)
@@ -74,14 +78,27 @@ class Inputs:
         )  # fmt: skip
         return reports
 
+    def copied(self, folder: Path) -> "Inputs":
+        """The same in another folder."""
+        shutil.copytree(self.root, folder, dirs_exist_ok=True)
+        return Inputs(folder, folder / self.params.name)
 
-@pytest.fixture
-def inputs(
-    tmp_path: Path, write_params: WriteParams, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
-) -> Inputs:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    params = write_params(
+    @contextmanager
+    def tracked(self) -> Iterator[None]:
+        """MLflow records what the stages do in a database beside them."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{self.root / 'mlflow.db'}")
+            patch.setenv("DVC_ROOT", str(self.root))
+            yield
+
+
+@pytest.fixture(scope="session")
+def made_up(tmp_path_factory: pytest.TempPathFactory, migrated_database: Path) -> Inputs:
+    """Inputs to copy: a network takes seconds to build."""
+    root, rng = tmp_path_factory.mktemp("made-up"), np.random.default_rng(7)
+    shutil.copyfile(migrated_database, root / "mlflow.db")
+    params = write_params_to(
+        root,
         backbone={"architecture": "MobileNetV2"},
         classifier={"width": 8},
         training={
@@ -97,19 +114,27 @@ def inputs(
         role=["test" if k < 6 else "train" for k in range(N)],
         dev_fold=[0 if k < 6 else (k // 3) % 2 + 1 for k in range(N)],
     )
-    backbone = build_backbone("MobileNetV2", (75, 75))
-    images = rng.random((N, 75, 75, 3)).astype(np.float32)
+    backbone = build_backbone("MobileNetV2", SHAPE)
+    set_random_weights(backbone, 1)
+    images = rng.random((N, *SHAPE, 3)).astype(np.float32)
     clean = backbone.predict(images, verbose=0)
-    write_weights(tmp_path / "backbone" / "backbone.weights.h5", backbone)
-    write_array(tmp_path / "images" / "images.npy", images)
-    write_table(tmp_path / "images" / "subjects.csv", subjects)
-    write_json(tmp_path / "images" / "cohort.json", {"kind": "phantom", "n_scans": N, "digest": "d" * 64})
+    write_weights(root / "backbone" / "backbone.weights.h5", backbone)
+    write_array(root / "images" / "images.npy", images)
+    write_table(root / "images" / "subjects.csv", subjects)
+    write_json(root / "images" / "cohort.json", {"kind": "phantom", "n_scans": N, "digest": "d" * 64})
     quality = subjects[["scan_id"]].assign(peak_slice=np.arange(N) % 3 + 40, striatal_contrast=rng.random(N) + 20)
-    write_table(tmp_path / "images" / "quality.csv", quality)
-    write_table(tmp_path / "splits.csv", splits.iloc[::-1])
-    (tmp_path / "features").mkdir()
+    write_table(root / "images" / "quality.csv", quality)
+    write_table(root / "splits.csv", splits.iloc[::-1])
+    (root / "features").mkdir()
     bank = np.stack([clean, clean * 0.98, clean * 1.02]).astype(np.float16)
-    np.save(tmp_path / "features" / "bank.npy", bank)
+    np.save(root / "features" / "bank.npy", bank)
     record = {"backbone_source": "random", "backbone_tensor_digest": "e" * 64, "precision": "float32", "draws": 2}
-    write_json(tmp_path / "features" / "features.json", record)
-    return Inputs(tmp_path, params)
+    write_json(root / "features" / "features.json", record)
+    return Inputs(root, params)
+
+
+@pytest.fixture
+def inputs(made_up: Inputs, tmp_path: Path) -> Iterator[Inputs]:
+    copy = made_up.copied(tmp_path)
+    with copy.tracked():
+        yield copy

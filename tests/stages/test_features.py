@@ -1,5 +1,6 @@
 import json
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,24 @@ REPOSITORY = Path(__file__).parents[2]
 N_SUBJECTS = 6
 
 
-@pytest.fixture
-def folder(tmp_path: Path, rng: np.random.Generator) -> Path:
-    """Images, params and a small random backbone."""
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images, params and a small random backbone, to copy."""
+    folder = tmp_path_factory.mktemp("made-up")
     yaml = YAML()
     params = yaml.load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
     params["backbone"] |= {"architecture": "MobileNetV2", "weights": None, "precision": "float32"}
     params["augment"]["draws"] = 2
-    yaml.dump(params, tmp_path / "params.yaml")
-    write_array(tmp_path / "images.npy", rng.random((N_SUBJECTS, 80, 76, 3)).astype(np.float32))
-    backbone_stage.main(tmp_path / "backbone", tmp_path / "params.yaml")
-    return tmp_path
+    yaml.dump(params, folder / "params.yaml")
+    images = np.random.default_rng(7).random((N_SUBJECTS, 36, 32, 3)).astype(np.float32)
+    write_array(folder / "images.npy", images)
+    backbone_stage.main(folder / "backbone", folder / "params.yaml")
+    return folder
+
+
+@pytest.fixture
+def folder(made_up: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made_up, tmp_path, dirs_exist_ok=True))
 
 
 def run(folder: Path, into: str = "features") -> Any:

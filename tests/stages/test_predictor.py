@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,18 @@ from datspect.prediction.predictor import Predictor, PreparedScan
 from .conftest import Inputs, N
 
 
-def test_it_repeats_and_no_test_subject_has_a_say_in_it(inputs: Inputs) -> None:
-    inputs.final("final")
-    first = inputs.predictor("final", "first")
-    digest = predictor_digest(inputs.root / "models" / "first")
+@pytest.fixture(scope="module")
+def done(made_up: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    """With a final model and its predictor."""
+    inputs = made_up.copied(tmp_path_factory.mktemp("done"))
+    with inputs.tracked():
+        inputs.final("final")
+    inputs.predictor("final", "predictor")
+    return inputs
+
+
+def test_it_repeats_and_no_test_subject_has_a_say_in_it(done: Inputs, tmp_path: Path) -> None:
+    inputs = done.copied(tmp_path)
     # Test subjects with other labels, features, images and measures: nothing that is kept changes.
     bank = np.load(inputs.root / "features" / "bank.npy")
     bank[:, :6] *= 2
@@ -30,18 +39,17 @@ def test_it_repeats_and_no_test_subject_has_a_say_in_it(inputs: Inputs) -> None:
     predictions = pd.read_csv(inputs.root / "final" / "predictions.csv")
     predictions.assign(logit=-predictions["logit"]).to_csv(inputs.root / "final" / "predictions.csv", index=False)
     second = inputs.predictor("final", "second")
-    assert predictor_digest(inputs.root / "models" / "second") == digest
-    assert (first / "predictions.csv").read_bytes() != (second / "predictions.csv").read_bytes()
+    assert predictor_digest(inputs.root / "models/second") == predictor_digest(done.root / "models/predictor")
+    assert (done.root / "predictor/predictions.csv").read_bytes() != (second / "predictions.csv").read_bytes()
 
 
-def test_the_predictor_gives_the_tables_answers(inputs: Inputs) -> None:
-    inputs.final("final")
-    reports = inputs.predictor("final", "predictor")
+def test_the_predictor_gives_the_tables_answers(done: Inputs) -> None:
+    reports = done.root / "predictor"
     table = pd.read_csv(reports / "predictions.csv")
     assert table["scan_id"].tolist() == [f"S{k:02d}" for k in range(6)]
-    predictor = Predictor.read(inputs.root / "models" / "predictor")
-    images = np.load(inputs.root / "images" / "images.npy")
-    quality = pd.read_csv(inputs.root / "images" / "quality.csv")
+    predictor = Predictor.read(done.root / "models" / "predictor")
+    images = np.load(done.root / "images" / "images.npy")
+    quality = pd.read_csv(done.root / "images" / "quality.csv")
     scans = [
         PreparedScan(None, images[k], {**quality.iloc[k, 1:].to_dict(), "image_mean": images[k].mean()}, ())  # type: ignore[arg-type]
         for k in range(6)
@@ -53,15 +61,13 @@ def test_the_predictor_gives_the_tables_answers(inputs: Inputs) -> None:
     metrics = json.loads((reports / "metrics.json").read_text("utf-8"))
     assert metrics["holdout"]["n"] == 6
     assert metrics["holdout_decisions"]["coverage"] == pytest.approx(1 - table["inconclusive"].mean())
-    assert read_parts(inputs.root / "models" / "predictor").n_train == N - 6
+    assert read_parts(done.root / "models" / "predictor").n_train == N - 6
     assert predictor.answers([]) == []
 
 
-def test_many_scans_get_the_answers_that_few_get(inputs: Inputs) -> None:
-    inputs.final("final")
-    inputs.predictor("final", "predictor")
-    predictor = Predictor.read(inputs.root / "models" / "predictor")
-    images = np.load(inputs.root / "images" / "images.npy")
+def test_many_scans_get_the_answers_that_few_get(done: Inputs) -> None:
+    predictor = Predictor.read(done.root / "models" / "predictor")
+    images = np.load(done.root / "images" / "images.npy")
     measures = dict.fromkeys(("peak_slice", "striatal_contrast", "image_mean"), 41.0)
     scans = [PreparedScan(None, image, measures, ()) for image in images]  # type: ignore[arg-type]
     many = predictor.answers(scans)
@@ -69,10 +75,8 @@ def test_many_scans_get_the_answers_that_few_get(inputs: Inputs) -> None:
     np.testing.assert_allclose([one.probability for one in many[:3]], [one.probability for one in few], atol=1e-5)
 
 
-def test_the_copied_model_is_the_final_one(inputs: Inputs) -> None:
-    inputs.final("final")
-    inputs.predictor("final", "predictor")
-    models = inputs.root / "models"
+def test_the_copied_model_is_the_final_one(done: Inputs, tmp_path: Path) -> None:
+    models = done.copied(tmp_path).root / "models"
     assert (models / "predictor/model.keras").read_bytes() == (models / "final/model.keras").read_bytes()
     shutil.rmtree(models / "final")
     assert Predictor.read(models / "predictor").parts.cohort_kind == "phantom"

@@ -1,12 +1,10 @@
-"""A project folder of its own for every test, with a database that is already migrated."""
+"""Programs that record a run, each in a process of its own."""
 
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from subprocess import PIPE, Popen
 
 import pytest
-from tests.tracking.projects import Recorded, add_database, new_project
 
 Start = Callable[..., "Popen[str]"]
 
@@ -17,22 +15,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from datspect.tracking import open_run
 """
-
-
-@pytest.fixture
-def empty_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return new_project(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def project(empty_project: Path) -> Path:
-    add_database(empty_project)
-    return empty_project
-
-
-@pytest.fixture
-def recorded(project: Path) -> Recorded:
-    return Recorded(project)
 
 
 @pytest.fixture

@@ -1,10 +1,7 @@
-"""A project folder with a migrated database, and what that database then holds."""
+"""A project folder, a database of MLflow, and what that database holds."""
 
 import os
-import shutil
-from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 
 import pytest
 
@@ -32,18 +29,11 @@ def new_project(folder: Path, patch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def add_database(root: Path) -> None:
-    """A copy: to migrate a new one takes seconds."""
-    shutil.copyfile(_migrated_database(), root / "mlflow.db")
-
-
-@cache
-def _migrated_database() -> Path:
-    folder = Path(mkdtemp(prefix="datspect-test-"))
+def migrate_database(folder: Path) -> None:
+    """Make an empty database in a folder."""
     with pytest.MonkeyPatch.context() as patch, quiet_mlflow():
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
         connect("template")
-    return folder / "mlflow.db"
 
 
 class Recorded:

@@ -9,12 +9,17 @@ import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
+from tests.tracking.projects import clean_environment
 from tests.tracking.servers import free_port
 from tests.tuning.postgres import postgres_server
+
+from datspect.tracking import open_run
 
 pytestmark = pytest.mark.slow
 
@@ -23,18 +28,17 @@ ADMIN, SECRET = "admin-password-for-tests", "s3cret-" * 6
 PASSWORD = "ada-has-a-password"
 EXPERIMENTS = "/api/2.0/mlflow/experiments/search?max_results=10"
 
-_AS_ADMIN = """
+AS_ADMIN = """
 import sys
 from mlflow import MlflowClient
 from mlflow.server import get_app_client
 users = get_app_client("basic-auth", tracking_uri=sys.argv[1])
-"""
-_RECORD = """
-import sys
-from datspect.tracking import open_run
-with open_run("cv", stage="cv", experiment="datspect", params={"a": 1}) as run:
-    run.log_metrics({"out_of_fold/accuracy": 0.5})
-print(run.run_id)
+for name in ("ada", "bob", "eve"):
+    users.create_user(name, sys.argv[2])
+experiment = MlflowClient().create_experiment("datspect")
+users.grant_user_permission("bob", "experiment", experiment, "READ")
+users.grant_user_permission("eve", "experiment", experiment, "EDIT")
+print(experiment)
 """
 
 
@@ -55,18 +59,15 @@ class Team:
         except urllib.error.HTTPError as error:
             return error.code
 
-    def python(self, code: str, user: str, password: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-        ours = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "DVC_"))}
-        login = {
-            "MLFLOW_TRACKING_URI": self.uri,
-            "MLFLOW_TRACKING_USERNAME": user,
-            "MLFLOW_TRACKING_PASSWORD": password,
-        }
-        environment = ours | login | {"MLFLOW_TRACKING_URI": self.uri}
-        command = [sys.executable, "-c", code, self.uri]
-        return subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
-        )
+    @contextmanager
+    def login(self, user: str, password: str) -> Iterator[MlflowClient]:
+        """What a user's programs know from the environment, and a client of theirs."""
+        with pytest.MonkeyPatch.context() as patch:
+            clean_environment(patch)
+            patch.setenv("MLFLOW_TRACKING_URI", self.uri)
+            patch.setenv("MLFLOW_TRACKING_USERNAME", user)
+            patch.setenv("MLFLOW_TRACKING_PASSWORD", password)
+            yield MlflowClient(self.uri)
 
 
 @pytest.fixture(scope="module")
@@ -110,20 +111,14 @@ def _wait_until_up(team: Team, process: "subprocess.Popen[bytes]") -> None:
 
 @pytest.fixture(scope="module")
 def experiment(team: Team, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Users ada, without any grant, and bob, who may read the experiment that is made here."""
-    code = (
-        _AS_ADMIN
-        + f"""
-users.create_user("ada", {PASSWORD!r})
-users.create_user("bob", {PASSWORD!r})
-experiment = MlflowClient().create_experiment("datspect")
-users.grant_user_permission("bob", "experiment", experiment, "READ")
-print(experiment)
-"""
-    )
-    answer = team.python(code, "admin", ADMIN, tmp_path_factory.mktemp("admin"))
-    assert answer.returncode == 0, answer.stderr
-    return answer.stdout.strip().splitlines()[-1]
+    """Id of an experiment that user ada has no grant for, bob may read, and eve may write to."""
+    with team.login("admin", ADMIN):
+        made = subprocess.run(
+            [sys.executable, "-c", AS_ADMIN, team.uri, PASSWORD], cwd=tmp_path_factory.mktemp("admin"),
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    return made.stdout.strip().splitlines()[-1]
 
 
 def test_anonymous_and_wrong_passwords_are_refused_everywhere(team: Team, experiment: str) -> None:
@@ -134,32 +129,37 @@ def test_anonymous_and_wrong_passwords_are_refused_everywhere(team: Team, experi
     assert team.status(EXPERIMENTS, "ada", PASSWORD) == 200
 
 
-def test_a_user_without_a_grant_sees_nothing(team: Team, experiment: str, tmp_path: Path) -> None:
+def test_a_user_without_a_grant_sees_nothing(team: Team, experiment: str) -> None:
     assert team.status(f"/api/2.0/mlflow/experiments/get?experiment_id={experiment}", "ada", PASSWORD) == 403
-    code = "from mlflow import MlflowClient; print([e.name for e in MlflowClient().search_experiments()])"
-    answer = team.python(code, "ada", PASSWORD, tmp_path)
-    assert answer.stdout.strip().splitlines()[-1] == "[]", answer.stderr
-    bob = team.python(code, "bob", PASSWORD, tmp_path)
-    assert bob.stdout.strip().splitlines()[-1] == "['datspect']", bob.stderr
+    for user, seen in (("ada", []), ("bob", ["datspect"])):
+        with team.login(user, PASSWORD) as client:
+            assert [found.name for found in client.search_experiments()] == seen
 
 
 def test_reading_is_not_writing_and_a_grant_lets_a_stage_record_its_run(
-    team: Team, experiment: str, tmp_path: Path
+    team: Team, experiment: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    refused = team.python(_RECORD, "bob", PASSWORD, tmp_path)
-    assert refused.stdout.strip().splitlines()[-1] == "None", refused.stdout
-    assert "this run is not recorded any further" in refused.stderr
-    grant = _AS_ADMIN + f'users.grant_user_permission("ada", "experiment", "{experiment}", "EDIT")'
-    assert team.python(grant, "admin", ADMIN, tmp_path).returncode == 0
-    recorded = team.python(_RECORD, "ada", PASSWORD, tmp_path)
-    assert recorded.returncode == 0, recorded.stderr
-    run_id = recorded.stdout.strip().splitlines()[-1]
-    look = f"from mlflow import MlflowClient; print(MlflowClient().get_run('{run_id}').info.status)"
-    assert team.python(look, "bob", PASSWORD, tmp_path).stdout.strip().splitlines()[-1] == "FINISHED"
-    for text in (refused.stderr, recorded.stderr, team.log.read_text("utf-8", "replace")):
+    with team.login("bob", PASSWORD):
+        assert record_a_run() is None
+    assert "this run is not recorded any further" in caplog.text
+    said = caplog.text
+    caplog.clear()
+    with team.login("eve", PASSWORD):
+        run_id = record_a_run()
+    assert run_id is not None
+    assert caplog.text == ""
+    with team.login("bob", PASSWORD) as client:
+        assert client.get_run(run_id).info.status == "FINISHED"
+    for text in (said, team.log.read_text("utf-8", "replace")):
         assert PASSWORD not in text
         assert ADMIN not in text
         assert SECRET not in text
+
+
+def record_a_run() -> str | None:
+    with open_run("cv", stage="cv", experiment="datspect", params={"a": 1}) as run:
+        run.log_metrics({"out_of_fold/accuracy": 0.5})
+    return run.run_id
 
 
 def test_it_does_not_start_without_its_secrets(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 from tests.tracking import made_up_results
-from tests.tracking.projects import new_project
 
 from datspect.io.digests import file_digest
 from datspect.io.tables import read_json, read_table
@@ -20,11 +19,6 @@ SPLITS_SHA256 = "1a2b3c4d5e6f" + "7" * 52
 STUDY = ParametersFrom(study="wide", trial=7, split="1a2b3c4d5e6f")
 ELSEWHERE = STUDY.model_copy(update={"split": "1a2b3c4d5e60"})
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return new_project(tmp_path, monkeypatch)
 
 
 def test_the_record_names_what_the_result_was_made_from(project: Path) -> None:

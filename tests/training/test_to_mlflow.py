@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.tracking import made_up_results
-from tests.tracking.projects import Recorded, add_database, new_project
+from tests.tracking.projects import Recorded
 
 from datspect import tracking
 from datspect.errors import CohortError
@@ -21,18 +21,6 @@ from datspect.training.to_mlflow import (
     flat_metrics,
     read_whole_record,
 )
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    root = new_project(tmp_path, monkeypatch)
-    add_database(root)
-    return root
-
-
-@pytest.fixture
-def recorded(project: Path) -> Recorded:
-    return Recorded(project)
 
 
 def record(project: Path, stage: str, kind: str = "phantom", *, share: bool = False) -> str:

@@ -11,7 +11,7 @@ from subprocess import PIPE, Popen
 import numpy as np
 import pandas as pd
 import pytest
-from tests.tracking.projects import Recorded, add_database, new_project
+from tests.tracking.projects import Recorded
 
 from datspect.errors import CohortError
 from datspect.io.tables import write_table
@@ -49,18 +49,6 @@ with open_study() as run:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(joining, "_SETTLING_SECONDS", 0.0)
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    root = new_project(tmp_path, monkeypatch)
-    add_database(root)
-    return root
-
-
-@pytest.fixture
-def recorded(project: Path) -> Recorded:
-    return Recorded(project)
 
 
 @pytest.fixture
