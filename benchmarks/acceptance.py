@@ -21,7 +21,7 @@ from datspect.evaluation.comparison import Predictions, compare_out_of_fold
 from datspect.evaluation.metrics import binary_metrics, predicted_labels
 from datspect.imaging.augmentation import draw_augmentations
 from datspect.io.arrays import read_array
-from datspect.io.tables import read_json
+from datspect.io.records import read_json
 from datspect.modeling.backbone import build_backbone, set_random_weights
 from datspect.modeling.features import bank_blocks, build_extractor
 from datspect.modeling.model_files import read_weights

@@ -29,7 +29,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from datspect.io.tables import read_json, read_table
+from datspect.io.records import read_json
+from datspect.io.tables import read_table
 from datspect.modeling.compilation import on_accelerator
 from datspect.modeling.finetuning import Material, fit_fold
 from datspect.modeling.heads import Head

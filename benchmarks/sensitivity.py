@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from datspect.io.tables import read_json, write_json
+from datspect.io.records import read_json, write_json
 from datspect.reporting.markdown import markdown_table
 from datspect.running.progress import progress
 from measuring import page_parser, publish

@@ -91,7 +91,7 @@ def send_again(folder: Path) -> dict[str, Any]:
     """Seconds of the record as a whole, by kind, and of what comes before it once a process."""
     started = time.perf_counter()
     from datspect import tracking
-    from datspect.io.tables import read_json
+    from datspect.io.records import read_json
     from datspect.tracking import store
     from datspect.training import to_mlflow
 
@@ -101,7 +101,7 @@ def send_again(folder: Path) -> dict[str, Any]:
     store.connect(record["mlflow"]["experiment"])
     imported = time.perf_counter()
     with stopwatch(tracking.Run) as parts, to_mlflow.open_stage_run(record) as run:
-        to_mlflow.record_cv(run, folder / "reports", folder / "models", share_subject_level=True)
+        to_mlflow.log_cv(run, folder / "reports", folder / "models", share_subject_level=True)
     whole = time.perf_counter() - imported
     parts["runs, and reading what the stage wrote"] = whole - sum(parts.values())
     return {"record_seconds": whole, "import_seconds": imported - started, "parts": parts}

@@ -17,7 +17,7 @@ from datspect.cohort.kind import CohortKind
 from datspect.cohort.table import COLUMNS, Cohort, write_cohort
 from datspect.imaging.volume import MNI_SHAPE, Volume, mni_affine
 from datspect.io.digests import file_digest
-from datspect.io.tables import read_json, write_json
+from datspect.io.records import read_json, write_json
 from datspect.io.volumes import write_volume
 from datspect.params.network import BackboneParams
 

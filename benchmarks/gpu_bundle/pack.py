@@ -21,7 +21,7 @@ import numpy as np
 
 from datspect.errors import DatspectError
 from datspect.io.arrays import read_array
-from datspect.io.tables import read_json
+from datspect.io.records import read_json
 from datspect.modeling.backbone import build_backbone, layer_arrays
 from datspect.modeling.model_files import read_weights
 from datspect.params.whole import load_params

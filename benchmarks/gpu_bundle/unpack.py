@@ -53,7 +53,7 @@ def lay_out(bundle: Path, work: Path) -> None:
 
 def write_backbone(bundle: Path, folder: Path, image_shape: tuple[int, int]) -> None:
     """Weights with their origin, as stage `backbone` writes them."""
-    from datspect.io.tables import write_json
+    from datspect.io.records import write_json
     from datspect.modeling.backbone import (
         build_backbone,
         layer_arrays,

@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import typer
-from tests.release.made_up_versions import MadeUpPredictor, add_version, new_registry_project, predictions, write_graph
+from tests.release.made_up_versions import MadeUpPredictor, add_version, predictions, write_graph
+from tests.tracking.made_up_results import PARAMS_PATH
 
 from datspect.commands.promote import promote, rollback
 from datspect.errors import PromotionError
@@ -19,11 +21,11 @@ Printed = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(promoting, "Predictor", MadeUpPredictor)
-    root = new_registry_project(tmp_path, monkeypatch)
-    write_graph(root, predictions("test", 2.0, seed=1))
-    return root
+    shutil.copy(PARAMS_PATH, project)
+    write_graph(project, predictions("test", 2.0, seed=1))
+    return project
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import typer
 from tests.release.made_up_graph import add_run, write_graph_results
-from tests.release.made_up_versions import new_registry_project
+from tests.tracking.made_up_results import PARAMS_PATH
 
 from datspect.commands.register import register
 from datspect.commands.trace import trace
@@ -16,9 +16,10 @@ from datspect.tracking import required_connection
 
 
 def test_a_model_is_registered_once_and_traced_until_its_files_are_gone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = new_registry_project(tmp_path, monkeypatch)
+    root = project
+    shutil.copy(PARAMS_PATH, root)
     run = write_graph_results(root)
     with required_connection("datspect") as connection:
         registry = Registry(connection)

@@ -13,7 +13,7 @@ from tests.tracking.projects import Recorded
 
 from datspect import tracking
 from datspect.commands.relog import relog
-from datspect.io.tables import write_json
+from datspect.io.records import write_json
 from datspect.tracking import TrackingError
 from datspect.training import to_mlflow
 from datspect.training.to_mlflow import RecordError
@@ -74,7 +74,7 @@ def test_what_never_arrived_is_sent_once_and_no_file_is_touched(
 def test_a_late_run_says_the_same_as_the_stages_own(project: Path, recorded: Recorded, stage: str) -> None:
     record = made_up_results.write_result(project, stage)
     with to_mlflow.open_stage_run(record) as run:
-        to_mlflow.RECORDERS[stage](
+        to_mlflow.LOGGERS[stage](
             run, project / "reports" / stage, project / "models" / stage, share_subject_level=False
         )
     first = [content(recorded, one) for one in recorded.runs()]

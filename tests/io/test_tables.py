@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 
 from datspect.errors import CohortError
-from datspect.io.tables import read_json, read_table, write_json, write_table
+from datspect.io.records import read_json, write_json
+from datspect.io.tables import read_table, write_table
 
 
 def test_every_number_comes_back_exactly(tmp_path, rng):

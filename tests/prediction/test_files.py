@@ -16,7 +16,7 @@ from datspect.prediction.files import (
     ARRAYS_NAME,
     FILES,
     MODEL_NAME,
-    RECORD_NAME,
+    PARTS_NAME,
     PredictorParts,
     predictor_digest,
     read_parts,
@@ -62,13 +62,13 @@ def test_what_is_read_is_what_was_written(parts: PredictorParts, tmp_path: Path)
 def test_the_same_parts_give_the_same_bytes(parts: PredictorParts, tmp_path: Path) -> None:
     for name in ("one", "two"):
         write_parts(tmp_path / name, parts)
-    for name in (RECORD_NAME, ARRAYS_NAME):
+    for name in (PARTS_NAME, ARRAYS_NAME):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
 def test_a_predictor_of_another_format_is_refused(parts: PredictorParts, tmp_path: Path) -> None:
     write_parts(tmp_path, parts)
-    path = tmp_path / RECORD_NAME
+    path = tmp_path / PARTS_NAME
     path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
     with pytest.raises(WeightsError, match="not a predictor that this release reads"):
         read_parts(tmp_path)
@@ -83,7 +83,7 @@ def test_damaged_arrays_are_refused(parts: PredictorParts, tmp_path: Path, conte
 
 
 def test_missing_files_are_named(parts: PredictorParts, tmp_path: Path) -> None:
-    with pytest.raises(CohortError, match=RECORD_NAME):
+    with pytest.raises(CohortError, match=PARTS_NAME):
         read_parts(tmp_path)
     write_parts(tmp_path, parts)
     (tmp_path / ARRAYS_NAME).unlink()

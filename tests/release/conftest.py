@@ -1,10 +1,12 @@
 """A project folder with a registry of its own, whose versions answer as they are told to."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.release.made_up_versions import MadeUpPredictor, new_registry_project
+from tests.release.made_up_versions import MadeUpPredictor
+from tests.tracking.made_up_results import PARAMS_PATH
 
 from datspect.release import promoting
 from datspect.release.registry import Registry
@@ -12,9 +14,10 @@ from datspect.tracking import required_connection
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(promoting, "Predictor", MadeUpPredictor)
-    return new_registry_project(tmp_path, monkeypatch)
+    shutil.copy(PARAMS_PATH, project)
+    return project
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ from tests.release.repositories import commit_lock
 from tests.reporting.results import random_metrics
 from tests.tracking.made_up_results import training_data, write_final
 
-from datspect.io.tables import read_json, write_json, write_table
-from datspect.prediction.files import ARRAYS_NAME, MODEL_NAME, RECORD_NAME
+from datspect.io.records import read_json, write_json
+from datspect.io.tables import write_table
+from datspect.prediction.files import ARRAYS_NAME, MODEL_NAME, PARTS_NAME
 from datspect.release.dvc_lock import content_md5
 from datspect.release.registering import OUTPUTS
 from datspect.release.registry import Registry
@@ -27,7 +28,7 @@ def write_graph_results(root: Path, kind: str = "phantom", weights: str = "weigh
     write_table(root / "data/images/subjects.csv", subjects)
     folder = root / "models/predictor"
     parts = {"n_train": 18, "preprocess": {"slices": [40]}, "band": {"half_width": 0.2}}
-    write_json(folder / RECORD_NAME, parts | {"prediction": {"min_agreement": 0.8}})
+    write_json(folder / PARTS_NAME, parts | {"prediction": {"min_agreement": 0.8}})
     (folder / MODEL_NAME).write_text(weights)
     (folder / ARRAYS_NAME).write_text("arrays")
     reports = root / "reports/predictor"

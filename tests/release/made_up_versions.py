@@ -3,7 +3,6 @@
 The only pixel of an image holds the answer that a version gives to it.
 """
 
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,15 +10,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 from mlflow.models import Model
 from scipy.special import expit
 from tests.release.repositories import commit_lock
-from tests.tracking.made_up_results import PARAMS_PATH
-from tests.tracking.projects import add_database, new_project
 
 from datspect.evaluation.calibration import Calibration
-from datspect.io.tables import read_json, write_json, write_table
+from datspect.io.records import read_json, write_json
+from datspect.io.tables import write_table
 from datspect.release.membership import subject_digests
 from datspect.release.promoting import Side
 from datspect.release.registering import SALT_TAG
@@ -66,14 +63,6 @@ class MadeUpPredictor:
 
     def answers(self, scans: list[str]) -> list[SimpleNamespace]:
         return [SimpleNamespace(probability=self.known[scan]) for scan in scans]
-
-
-def new_registry_project(folder: Path, patch: pytest.MonkeyPatch) -> Path:
-    """A project folder with params.yaml and a migrated database."""
-    root = new_project(folder, patch)
-    add_database(root)
-    shutil.copy(PARAMS_PATH, root)
-    return root
 
 
 def predictions(role: str, strength: float, seed: int) -> pd.DataFrame:

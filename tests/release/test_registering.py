@@ -11,9 +11,9 @@ from tests.release.made_up_graph import add_run, write_graph_results
 from tests.tracking.made_up_results import training_data
 
 from datspect.errors import PromotionError
-from datspect.io.tables import read_json, write_json
+from datspect.io.records import read_json, write_json
 from datspect.release.membership import subject_digest
-from datspect.release.registering import LOOKS_TAG, OUTPUTS, SALT_TAG, read_results, register, version_tags
+from datspect.release.registering import LOOKS_TAG, OUTPUTS, SALT_TAG, read_registrable, register, version_tags
 from datspect.release.registry import CHALLENGER, Registry
 
 
@@ -24,7 +24,7 @@ def run(project: Path) -> dict[str, Any]:
 
 def test_a_version_says_where_it_comes_from(registry: Registry, project: Path, run: dict[str, Any]) -> None:
     run_id = add_run(registry, run)
-    results = read_results(project)
+    results = read_registrable(project)
     version, is_new = register(registry, results)
     assert is_new
     assert registry.version(CHALLENGER) == version == registry.with_digest(results.digest)
@@ -45,7 +45,7 @@ def test_who_was_in_training_and_test_is_told_by_digests_alone(
     registry: Registry, project: Path, run: dict[str, Any]
 ) -> None:
     add_run(registry, run)
-    version, _ = register(registry, read_results(project))
+    version, _ = register(registry, read_registrable(project))
     path = registry.artifact(version, "lineage")
     salt, people = registry.model_tags()[SALT_TAG], training_data("phantom", np.random.default_rng()).splits
     for role, digests in read_json(path).items():
@@ -60,27 +60,27 @@ def test_the_same_files_are_registered_once_and_only_named_again(
     registry: Registry, project: Path, run: dict[str, Any]
 ) -> None:
     add_run(registry, run)
-    first, _ = register(registry, read_results(project))
+    first, _ = register(registry, read_registrable(project))
     salt = registry.model_tags()[SALT_TAG]
-    assert register(registry, read_results(project)) == (first, False)
+    assert register(registry, read_registrable(project)) == (first, False)
     write_graph_results(project, weights="other weights")
-    second, is_new = register(registry, read_results(project))
+    second, is_new = register(registry, read_registrable(project))
     assert (second.number, is_new) == ("2", True)
     assert registry.version(CHALLENGER) == second
     assert second.tags["datspect.test_set"] == first.tags["datspect.test_set"]  # under one salt
     assert registry.model_tags()[SALT_TAG] == salt
     write_graph_results(project)  # as `dvc checkout` of the first one's commit would leave it
-    assert register(registry, read_results(project)) == (first, False)
+    assert register(registry, read_registrable(project)) == (first, False)
     assert registry.version(CHALLENGER) == first
     assert registry.version("3") is None
 
 
 def test_looks_at_the_test_set_are_on_the_card(registry: Registry, project: Path, run: dict[str, Any]) -> None:
     add_run(registry, run)
-    first, _ = register(registry, read_results(project))
+    first, _ = register(registry, read_registrable(project))
     registry.set_model_tag(f"{LOOKS_TAG}{first.tags['datspect.test_set']}", "7")
     write_graph_results(project, weights="other weights")
-    second, _ = register(registry, read_results(project))
+    second, _ = register(registry, read_registrable(project))
     for version, times in ((first, "0 times"), (second, "7 times")):
         assert f"looked at {times}" in registry.artifact(version, "card").read_text("utf-8")
 
@@ -92,7 +92,7 @@ def test_without_a_complete_run_nothing_is_registered(
     if status:
         add_run(registry, run, status)
     with pytest.raises(PromotionError, match="run datspect relog, then register"):
-        register(registry, read_results(project))
+        register(registry, read_registrable(project))
     assert registry.version("1") is None
     assert registry.version(CHALLENGER) is None
 
@@ -103,19 +103,19 @@ def test_files_that_are_not_what_the_lock_says_are_named(project: Path, run: dic
     with pytest.raises(
         PromotionError, match=r"dvc\.lock says: models/predictor, reports/predictor/metrics\.json; run dvc repro"
     ):
-        read_results(project)
+        read_registrable(project)
 
 
 def test_real_scans_are_not_called_a_phantom(registry: Registry, project: Path) -> None:
     add_run(registry, write_graph_results(project, "real"))
-    version, _ = register(registry, read_results(project))
+    version, _ = register(registry, read_registrable(project))
     assert version.tags["datspect.cohort_kind"] == "real"
     description = registry.connection.client.get_model_version("datspect", version.number).description
     assert description.startswith("Parkinson's disease against control")
 
 
 def test_changed_files_become_a_tag_that_mlflow_takes(project: Path, run: dict[str, Any]) -> None:
-    results = read_results(project)
+    results = read_registrable(project)
 
     def changed(**git: Any) -> str:
         return version_tags(replace(results, run=run | {"git": git}))["datspect.git_changed"]

@@ -9,9 +9,9 @@ from tests.release.made_up_graph import add_run, write_graph_results
 from tests.release.repositories import run as run_in
 
 from datspect.cohort.kind import CohortKind
-from datspect.release.registering import OUTPUTS, read_results, register
+from datspect.release.registering import OUTPUTS, read_registrable, register
 from datspect.release.registry import Registry, Version
-from datspect.release.tracing import Check, checked, traced
+from datspect.release.tracing import Link, links, traced
 
 
 @pytest.fixture
@@ -22,12 +22,12 @@ def run(project: Path) -> dict[str, Any]:
 @pytest.fixture
 def version(registry: Registry, project: Path, run: dict[str, Any]) -> Version:
     add_run(registry, run)
-    version, _ = register(registry, read_results(project))
+    version, _ = register(registry, read_registrable(project))
     return version
 
 
-def checks(registry: Registry, version: Version, root: Path) -> dict[str, Check]:
-    return {check.name: check for check in checked(registry, traced(version, root), root)}
+def checks(registry: Registry, version: Version, root: Path) -> dict[str, Link]:
+    return {check.name: check for check in links(registry, traced(version, root), root)}
 
 
 def test_the_trace_has_the_facts_the_outputs_and_the_commit_to_check_out(
@@ -64,7 +64,7 @@ def test_a_whole_version_is_borne_out_link_by_link(
     registry: Registry, version: Version, project: Path, run: dict[str, Any]
 ) -> None:
     found = checks(registry, version, project)
-    assert found.pop("commit at training") == Check("commit at training", None, f"{'c' * 40} is not in this repository")
+    assert found.pop("commit at training") == Link("commit at training", None, f"{'c' * 40} is not in this repository")
     assert {check.holds for check in found.values()} == {True}
     assert found["run in MLflow"].finding == f"result {run['result_id']}"
     assert {found[path].finding for path in OUTPUTS} == {"on disk"}
@@ -101,7 +101,7 @@ def test_a_run_of_another_result_fails_and_a_missing_run_is_not_known(
 ) -> None:
     client = registry.connection.client
     client.set_tag(version.run_id, "datspect.result_id", "another")
-    assert checks(registry, version, project)["run in MLflow"] == Check("run in MLflow", False, "result another")
+    assert checks(registry, version, project)["run in MLflow"] == Link("run in MLflow", False, "result another")
     elsewhere = Version("1", version.tags, "0" * 32, version.source)
     assert checks(registry, elsewhere, project)["run in MLflow"].holds is None
 
@@ -114,15 +114,15 @@ def test_outputs_that_left_this_machine_are_not_known_and_the_cache_counts(
     (project / metrics).write_text("{}")
     found = checks(registry, version, project)
     for path in (splits, metrics):
-        assert found[path] == Check(path, None, "neither in the cache nor on disk")
+        assert found[path] == Link(path, None, "neither in the cache nor on disk")
     md5 = version.outputs[splits]
     cached = project / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
     cached.parent.mkdir(parents=True)
     cached.touch()
-    assert checks(registry, version, project)[splits] == Check(splits, True, "in DVC's cache")
+    assert checks(registry, version, project)[splits] == Link(splits, True, "in DVC's cache")
 
 
 def test_results_in_no_commit_fail(registry: Registry, version: Version, project: Path) -> None:
     shutil.rmtree(project / ".git")
     found = checks(registry, version, project)
-    assert found["outputs in git"] == Check("outputs in git", False, "in no commit's dvc.lock")
+    assert found["outputs in git"] == Link("outputs in git", False, "in no commit's dvc.lock")

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from datspect.evaluation.metrics import TABLE_1_MEASURES
 from datspect.io.png import write_figure
-from datspect.io.tables import write_json, write_table
-from datspect.reporting.tables import BASELINES
+from datspect.io.records import write_json
+from datspect.io.tables import write_table
+from datspect.reporting.paper_tables import BASELINES
 
 N, N_FOLDS = 24, 3
 MEASURES = ("accuracy", "sensitivity", "specificity", "precision", "roc_auc", "pr_auc")

@@ -7,7 +7,7 @@ import pytest
 from datspect.params.network import LearningRateParams
 from datspect.params.whole import load_params
 from datspect.reporting.choices import _augmentation, _learning_rate
-from datspect.reporting.origin import _commit
+from datspect.reporting.provenance import _commit
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
 

@@ -13,7 +13,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from datspect.io.arrays import write_array
-from datspect.io.tables import write_json, write_table
+from datspect.io.records import write_json
+from datspect.io.tables import write_table
 from datspect.modeling.backbone import build_backbone, set_random_weights
 from datspect.modeling.model_files import write_weights
 from datspect.stages import cv, final, predictor

@@ -14,7 +14,8 @@ from scipy.special import expit
 from datspect.errors import CohortError
 from datspect.evaluation.metrics import binary_metrics
 from datspect.io.arrays import write_array
-from datspect.io.tables import read_json, read_table, write_json, write_table
+from datspect.io.records import read_json, write_json
+from datspect.io.tables import read_table, write_table
 from datspect.stages import baselines
 
 N = 36

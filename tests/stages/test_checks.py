@@ -11,7 +11,8 @@ import pytest
 
 from datspect.errors import CohortError, LeakageError
 from datspect.io.arrays import read_array, write_array
-from datspect.io.tables import read_json, read_table, write_json, write_table
+from datspect.io.records import read_json, write_json
+from datspect.io.tables import read_table, write_table
 from datspect.stages import checks
 
 N, N_FEATURES = 24, 8

@@ -10,7 +10,8 @@ from datspect.errors import CohortError
 from datspect.imaging.volume import Volume
 from datspect.io.arrays import read_array
 from datspect.io.digests import file_digest
-from datspect.io.tables import read_json, read_table
+from datspect.io.records import read_json
+from datspect.io.tables import read_table
 from datspect.io.volumes import read_volume, write_volume
 from datspect.stages import preprocess
 

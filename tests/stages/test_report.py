@@ -14,7 +14,7 @@ import pytest
 from tests.reporting.results import N, Results, write_results
 
 from datspect.errors import CohortError
-from datspect.io.tables import read_json, write_json
+from datspect.io.records import read_json, write_json
 from datspect.params.network import ParametersFrom
 from datspect.stages.report import IMAGE_FILES, REPORT_FILES, main
 from datspect.training.record import origin_of_parameters

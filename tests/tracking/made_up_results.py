@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from datspect.evaluation.metrics import TABLE_1_MEASURES
-from datspect.io.tables import read_json, write_table
+from datspect.io.records import read_json
+from datspect.io.tables import write_table
 from datspect.modeling.heads import FittedHead, Head, initial_weights
 from datspect.params.whole import Params, load_params
 from datspect.stages import cv, final

@@ -16,7 +16,8 @@ from tests.tracking.servers import free_port, tracking_server
 
 from datspect.commands.relog import relog
 from datspect.io.arrays import write_array
-from datspect.io.tables import read_json, read_table, write_json, write_table
+from datspect.io.records import read_json, write_json
+from datspect.io.tables import read_table, write_table
 from datspect.stages import cv
 from datspect.tracking import TrackingError
 from datspect.training.to_mlflow import FILES

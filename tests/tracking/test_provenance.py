@@ -124,12 +124,12 @@ def test_changed_files_are_named_renamed_ones_by_both_names(repository: Path) ->
     git("mv", "other.txt", "renamed.txt")
     state = git_state()
     assert set(state.changed) == {"a file.txt", "other.txt", "renamed.txt"}
-    assert GitState.of_record(state.record()) == state
+    assert GitState.from_dict(state.as_dict()) == state
 
 
 def test_a_record_of_an_earlier_release_says_that_something_unknown_had_changed() -> None:
-    assert GitState.of_record({"commit": "c", "dirty": True}).changed == ("unknown",)
-    assert GitState.of_record({"commit": "c", "dirty": False}).changed == ()
+    assert GitState.from_dict({"commit": "c", "dirty": True}).changed == ("unknown",)
+    assert GitState.from_dict({"commit": "c", "dirty": False}).changed == ()
 
 
 def test_without_a_repository_a_commit_or_git_there_is_no_commit(

@@ -10,7 +10,8 @@ from ruamel.yaml import YAML
 from tests.tracking import made_up_results
 
 from datspect.io.digests import file_digest
-from datspect.io.tables import read_json, read_table
+from datspect.io.records import read_json
+from datspect.io.tables import read_table
 from datspect.params.network import ParametersFrom
 from datspect.training.record import origin_of_parameters
 from datspect.training.to_mlflow import FILES

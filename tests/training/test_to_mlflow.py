@@ -11,7 +11,8 @@ from tests.tracking.projects import Recorded
 
 from datspect import tracking
 from datspect.errors import CohortError
-from datspect.io.tables import read_json, read_table, write_json
+from datspect.io.records import read_json, write_json
+from datspect.io.tables import read_table
 from datspect.params.network import ParametersFrom
 from datspect.training import to_mlflow
 from datspect.training.to_mlflow import (
@@ -28,7 +29,7 @@ def record(project: Path, stage: str, kind: str = "phantom", *, share: bool = Fa
     first_part = made_up_results.write_result(project, stage, kind)
     folders = (project / "reports" / stage, project / "models" / stage)
     with to_mlflow.open_stage_run(first_part) as run:
-        to_mlflow.RECORDERS[stage](run, *folders, share_subject_level=share)
+        to_mlflow.LOGGERS[stage](run, *folders, share_subject_level=share)
     assert run.run_id is not None
     return run.run_id
 
@@ -112,10 +113,10 @@ def test_a_run_says_of_which_study_its_parameters_are(
             tracking.required_connection(of_a_study["mlflow"]["experiment"]) as connection,
             to_mlflow.open_relogged_run(of_a_study, connection) as run,
         ):
-            to_mlflow.record_cv(run, *folders, share_subject_level=False)
+            to_mlflow.log_cv(run, *folders, share_subject_level=False)
     else:
         with to_mlflow.open_stage_run(of_a_study) as run:
-            to_mlflow.record_cv(run, *folders, share_subject_level=False)
+            to_mlflow.log_cv(run, *folders, share_subject_level=False)
     sent = recorded.client.get_run(str(run.run_id))
     assert sent.info.status == "FINISHED"
     assert sent.data.tags["datspect.parameters_from"] == "study wide, trial 7"
@@ -141,7 +142,7 @@ def test_a_record_that_knows_nothing_of_studies_is_sent_as_it_is(project: Path, 
         tracking.required_connection(read["mlflow"]["experiment"]) as connection,
         to_mlflow.open_relogged_run(read, connection) as run,
     ):
-        to_mlflow.record_final(run, path.parent, project / "models/final", share_subject_level=False)
+        to_mlflow.log_final(run, path.parent, project / "models/final", share_subject_level=False)
     sent = recorded.client.get_run(str(run.run_id))
     assert (sent.info.status, "datspect.parameters_from" in sent.data.tags) == ("FINISHED", False)
 

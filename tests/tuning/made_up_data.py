@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 
-from datspect.io.tables import write_json, write_table
+from datspect.io.records import write_json
+from datspect.io.tables import write_table
 from datspect.training.data import TrainingInputs
 from datspect.tuning.quiet import quiet_optuna
 from datspect.tuning.storage import open_storage

@@ -17,11 +17,11 @@ from datspect.tuning.nested import (
 )
 from datspect.tuning.scoring import score
 from datspect.tuning.space import Configuration
-from datspect.tuning.trials import TrialRecord
+from datspect.tuning.trials import Trial
 
 
-def winner(score: float, **values: Any) -> TrialRecord:
-    return TrialRecord(number=1, state="complete", values=values, score=score)
+def winner(score: float, **values: Any) -> Trial:
+    return Trial(number=1, state="complete", values=values, score=score)
 
 
 def test_scans_of_a_subject_share_an_outer_fold(data: Development) -> None:

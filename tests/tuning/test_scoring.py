@@ -7,7 +7,7 @@ from tests.tuning.made_up_data import N_SUBJECTS, N_TEST
 
 from datspect.training import crossval
 from datspect.tuning.development import Development
-from datspect.tuning.scoring import fold_scores, looks, measures, outcomes, score
+from datspect.tuning.scoring import fold_scores, measures, outcomes, report_epochs, score
 from datspect.tuning.space import Configuration
 
 
@@ -63,7 +63,7 @@ def test_scores_are_those_of_scikit_learn() -> None:
     ("n_epochs", "every", "expected"), [(500, 200, [200, 400, 500]), (400, 200, [200, 400]), (3, 10, [3])]
 )
 def test_looks_end_with_the_last_epoch(n_epochs: int, every: int, expected: list[int]) -> None:
-    assert looks(n_epochs, every) == expected
+    assert report_epochs(n_epochs, every) == expected
 
 
 def test_folds_of_a_nested_search_leave_the_outer_fold_out(data: Development) -> None:

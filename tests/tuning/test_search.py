@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 import pytest
 
 from datspect.tuning.search import seconds_a_trial
-from datspect.tuning.trials import State, TrialRecord
+from datspect.tuning.trials import State, Trial
 
 START = datetime(2026, 1, 1)
 
 
-def ended(number: int, minute: float, seconds: float = 90, state: State = "complete") -> TrialRecord:
+def ended(number: int, minute: float, seconds: float = 90, state: State = "complete") -> Trial:
     end = START + timedelta(minutes=minute)
-    return TrialRecord(number, state, {}, started=end - timedelta(seconds=seconds), ended=end)
+    return Trial(number, state, {}, started=end - timedelta(seconds=seconds), ended=end)
 
 
 def test_the_pace_is_that_of_all_processes_together() -> None:

@@ -17,7 +17,7 @@ from datspect.errors import CohortError
 from datspect.io.tables import write_table
 from datspect.tracking import joining
 from datspect.tuning import to_mlflow
-from datspect.tuning.trials import TrialRecord
+from datspect.tuning.trials import Trial
 
 STARTED = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 STARTED_MS = int(STARTED.timestamp() * 1000)
@@ -42,7 +42,7 @@ with open_study() as run:
     Path(f"open-{os.getpid()}").touch()
     while len(list(Path().glob("open-*"))) < int(sys.argv[2]):
         time.sleep(0.01)
-    to_mlflow.record_missing(run, [trial(number) for number in range(3)], Path("curves"), "log_loss")
+    to_mlflow.log_missing(run, [trial(number) for number in range(3)], Path("curves"), "log_loss")
 """
 
 
@@ -66,7 +66,7 @@ def open_study(study_id: str = "abc"):
     )
 
 
-def trial(number: int, state="complete", **changes) -> TrialRecord:
+def trial(number: int, state="complete", **changes) -> Trial:
     known = {
         "values": VALUES,
         "score": 0.25,
@@ -76,7 +76,7 @@ def trial(number: int, state="complete", **changes) -> TrialRecord:
         "started": STARTED,
         "ended": STARTED + timedelta(seconds=90),
     }
-    return TrialRecord(number, state, **{**known, **changes})
+    return Trial(number, state, **{**known, **changes})
 
 
 def history() -> pd.DataFrame:
@@ -101,7 +101,7 @@ def history() -> pd.DataFrame:
 
 def send(folder: Path, trials) -> None:
     with open_study() as run:
-        to_mlflow.record_missing(run, trials, folder, "log_loss")
+        to_mlflow.log_missing(run, trials, folder, "log_loss")
 
 
 def finished_trials(recorded: Recorded) -> list[str]:
@@ -118,7 +118,7 @@ def test_importing_it_imports_neither_mlflow_nor_optuna_nor_keras():
 
 def test_a_complete_trial_arrives_with_its_values_measures_and_times(recorded, folder):
     with open_study() as run:
-        to_mlflow.record_trial(run, trial(2), folder, "log_loss")
+        to_mlflow.log_trial(run, trial(2), folder, "log_loss")
     child = recorded.by_name()["trial-0002"]
     assert child.info.status == "FINISHED"
     assert (child.info.start_time, child.info.end_time) == (STARTED_MS, STARTED_MS + 90_000)
@@ -132,7 +132,7 @@ def test_a_complete_trial_arrives_with_its_values_measures_and_times(recorded, f
 
 def test_curves_are_means_over_the_heads_and_fold_scores_count_from_one(recorded, folder):
     with open_study() as run:
-        to_mlflow.record_trial(run, trial(0), folder, "log_loss")
+        to_mlflow.log_trial(run, trial(0), folder, "log_loss")
     child = recorded.by_name()["trial-0000"].info.run_id
     expected = {
         "train_loss": [2.0, 1.5, 4 / 3, 1.25],
@@ -150,7 +150,7 @@ def test_curves_are_means_over_the_heads_and_fold_scores_count_from_one(recorded
 
 def test_a_fold_without_a_score_and_a_trial_without_curves_are_sent_as_they_are(recorded, project):
     with open_study() as run:
-        to_mlflow.record_trial(run, trial(7, fold_scores=(math.nan, 0.5)), project / "no curves", "roc_auc")
+        to_mlflow.log_trial(run, trial(7, fold_scores=(math.nan, 0.5)), project / "no curves", "roc_auc")
     child = recorded.by_name()["trial-0007"]
     assert not [name for name in child.data.metrics if name.startswith("epoch/")]
     (_, first), (_, second) = recorded.history(child.info.run_id, "fold_score")
@@ -160,7 +160,7 @@ def test_a_fold_without_a_score_and_a_trial_without_curves_are_sent_as_they_are(
 
 def test_a_pruned_trial_is_finished_and_says_when_it_was_pruned(recorded, folder):
     with open_study() as run:
-        to_mlflow.record_trial(run, trial(1, "pruned", n_epochs=3), folder, "log_loss")
+        to_mlflow.log_trial(run, trial(1, "pruned", n_epochs=3), folder, "log_loss")
     child = recorded.by_name()["trial-0001"]
     assert child.info.status == "FINISHED"
     assert (child.data.tags["datspect.trial_state"], child.data.tags["datspect.pruned_after"]) == ("pruned", "3")
@@ -169,18 +169,18 @@ def test_a_pruned_trial_is_finished_and_says_when_it_was_pruned(recorded, folder
 @pytest.mark.parametrize("state", ["failed", "running", "waiting"])
 def test_a_trial_without_a_result_is_not_sent(recorded, folder, state):
     with open_study() as run:
-        to_mlflow.record_trial(run, trial(0, state), folder, "log_loss")
-        to_mlflow.record_missing(run, [trial(0, state)], folder, "log_loss")
+        to_mlflow.log_trial(run, trial(0, state), folder, "log_loss")
+        to_mlflow.log_missing(run, [trial(0, state)], folder, "log_loss")
     assert finished_trials(recorded) == []
 
 
 def test_a_resumed_study_sends_what_is_missing_below_the_same_parent_and_nothing_twice(recorded, folder):
     with open_study() as run:
-        to_mlflow.record_trial(run, trial(0), folder, "log_loss")
+        to_mlflow.log_trial(run, trial(0), folder, "log_loss")
     for _ in range(2):
         send(folder, [trial(0), trial(1, "pruned"), trial(2)])
     with open_study() as run:
-        to_mlflow.record_trial(run, trial(2), folder, "log_loss")
+        to_mlflow.log_trial(run, trial(2), folder, "log_loss")
     assert finished_trials(recorded) == ["trial-0000", "trial-0001", "trial-0002"]
     (parent,) = recorded.parents()
     assert parent.info.run_name == "dropout"
@@ -197,7 +197,7 @@ def test_trials_of_other_machines_are_left_to_them(recorded, folder):
 def test_a_study_begun_again_under_its_name_has_a_run_of_its_own(recorded, folder):
     send(folder, [trial(0)])
     with open_study("abd") as run:
-        to_mlflow.record_missing(run, [trial(0)], folder, "log_loss")
+        to_mlflow.log_missing(run, [trial(0)], folder, "log_loss")
     assert [len(recorded.children(parent.info.run_id)) for parent in recorded.parents()] == [1, 1]
 
 
@@ -207,7 +207,7 @@ def test_a_child_that_stayed_unfinished_hides_no_trial(recorded, folder):
         with pytest.raises(ZeroDivisionError), run.child("failed", tags=tags):
             _ = 1 / 0
         with run.child("left open", tags=tags):
-            to_mlflow.record_missing(run, [trial(0)], folder, "log_loss")
+            to_mlflow.log_missing(run, [trial(0)], folder, "log_loss")
             runs = recorded.by_name()
     sent = runs["trial-0000"].info.run_id
     assert finished_trials(recorded).count("trial-0000") == 1
@@ -238,7 +238,7 @@ def test_the_study_as_a_whole_keeps_older_values_beside_newer_ones(recorded, pro
     for n_trials, best in ((20, 0.3), (50, 0.25)):
         with open_study() as run:
             files = [project / "study.json", project / "history.png"]
-            to_mlflow.record_summary(run, {"best_score": best}, files, n_trials)
+            to_mlflow.log_summary(run, {"best_score": best}, files, n_trials)
     (parent,) = recorded.parents()
     assert recorded.history(parent.info.run_id, "best_score") == [(20, 0.3), (50, 0.25)]
     assert parent.data.metrics["best_score"] == 0.25
@@ -250,16 +250,16 @@ def test_without_a_store_there_is_one_warning_and_the_study_goes_on(project, fol
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with open_study() as run:
-        to_mlflow.record_trial(run, trial(0), folder, "log_loss")
-        to_mlflow.record_missing(run, [trial(0), trial(1)], folder, "log_loss")
-        to_mlflow.record_summary(run, {"best_score": 0.25}, [folder / "trial-0000.csv"], 2)
+        to_mlflow.log_trial(run, trial(0), folder, "log_loss")
+        to_mlflow.log_missing(run, [trial(0), trial(1)], folder, "log_loss")
+        to_mlflow.log_summary(run, {"best_score": 0.25}, [folder / "trial-0000.csv"], 2)
     assert len(caplog.records) == 1
 
 
 def test_what_a_broken_store_missed_is_sent_at_the_next_start(recorded, folder, caplog):
     with open_study() as run:
         run.log_metrics({"a name that MLflow refuses :;#": 1.0})
-        to_mlflow.record_missing(run, [trial(0), trial(1)], folder, "log_loss")
+        to_mlflow.log_missing(run, [trial(0), trial(1)], folder, "log_loss")
     assert len(caplog.records) == 1
     assert recorded.status() == {"dropout": "FAILED"}
     send(folder, [trial(0), trial(1)])

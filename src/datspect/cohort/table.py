@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from datspect.arrays import IntArray
 from datspect.cohort.kind import CohortKind
 from datspect.errors import CohortError
-from datspect.io.tables import read_json, write_json, write_table
+from datspect.io.records import read_json, write_json
+from datspect.io.tables import write_table
 
 CONTROL, PD = LABELS = ("control", "pd")
 """Class names in the order of their numbers; 1, Parkinson's disease, is the positive class."""

@@ -171,7 +171,7 @@ def _file_name(name: str) -> str:
 
 def statement(parts: "PredictorParts") -> str:
     """Return in words what the answers are worth."""
-    from datspect.reporting.tables import with_interval
+    from datspect.reporting.paper_tables import with_interval
 
     is_phantom = CohortKind.of(parts.cohort_kind) is CohortKind.PHANTOM
     kind = "a PHANTOM cohort: it says nothing about patients" if is_phantom else "real scans"

@@ -13,7 +13,7 @@ def register() -> None:
     from datspect.release import registering, registry
     from datspect.running.addresses import repository_root
 
-    results = registering.read_results(repository_root())
+    results = registering.read_registrable(repository_root())
     with registry.opened() as opened:
         version, is_new = registering.register(opened.registry, results)
     what = "registered" if is_new else "was registered before"

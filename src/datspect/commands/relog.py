@@ -38,7 +38,7 @@ def relog(
 
 def _relog_stage(stage: str, reports_folder: Path, models_folder: Path, share: bool) -> None:
     from datspect import tracking
-    from datspect.io.tables import read_json
+    from datspect.io.records import read_json
     from datspect.training import to_mlflow
 
     brief = read_json(reports_folder / "run.json")
@@ -53,6 +53,6 @@ def _relog_stage(stage: str, reports_folder: Path, models_folder: Path, share: b
         record = to_mlflow.read_whole_record(reports_folder, models_folder)
         log.info("%s: sending result %s ...", stage, record["result_id"])
         with to_mlflow.open_relogged_run(record, connection) as run:
-            to_mlflow.RECORDERS[stage](run, reports_folder, models_folder, share_subject_level=share)
+            to_mlflow.LOGGERS[stage](run, reports_folder, models_folder, share_subject_level=share)
             tracking.mark_superseded(connection, earlier.incomplete, str(run.run_id))
     log.info("%s: sent, as run %s", stage, run.run_id)

@@ -18,8 +18,9 @@ def tables(
 ) -> None:
     """Print Table 1 and Table 2 beside the paper's, and the baselines."""
     # Here, so that `datspect --help` does not wait for pandas.
-    from datspect.io.tables import read_json, read_table
-    from datspect.reporting.tables import both_tables
+    from datspect.io.records import read_json
+    from datspect.io.tables import read_table
+    from datspect.reporting.paper_tables import both_tables
 
     text = both_tables(
         read_table(reports / "cv" / "table1.csv"),

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from datspect.release.tracing import Check, Trace
+    from datspect.release.tracing import Link, Trace
 
 
 def trace(
     version: Annotated[str, typer.Argument(help="Number or alias of the version.")] = "champion",
-    check: Annotated[bool, typer.Option("--check", help="Check it against what is on this machine.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Link it against what is on this machine.")] = False,
 ) -> None:
     """Print where a version comes from and the commands that rebuild it. The exit code is 1 if a check failed."""
     # Here, so that `datspect --help` does not wait for MLflow.
@@ -19,7 +19,7 @@ def trace(
     with registry.opened() as (opened, root, _):
         traced = tracing.traced(opened.named(version), root)
         _print(traced)
-        checks = tracing.checked(opened, traced, root) if check else []
+        checks = tracing.links(opened, traced, root) if check else []
     for one in checks:
         typer.echo(f"  {_outcome(one):<10} {one.name}: {one.finding}")
     if any(one.holds is False for one in checks):
@@ -40,5 +40,5 @@ def _print(traced: "Trace") -> None:
     typer.echo("")
 
 
-def _outcome(check: "Check") -> str:
+def _outcome(check: "Link") -> str:
     return {True: "holds", False: "FAILED", None: "not here"}[check.holds]

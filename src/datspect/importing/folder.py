@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 from datspect.cohort.kind import CohortKind
 from datspect.errors import CohortError, ImportingError
 from datspect.importing.journal import JOURNAL_NAME
-from datspect.io.tables import read_json
+from datspect.io.records import read_json
 
 LOCK_NAME = ".import.lock"
 _UNFINISHED = ".*-unfinished-*"  # as io.atomic names them

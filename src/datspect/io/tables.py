@@ -1,15 +1,13 @@
-"""Read and write tables as CSV and records as JSON: text that repeats byte for byte and gives every number back."""
+"""Read and write tables as CSV: text that repeats byte for byte and gives every number back."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from datspect.errors import CohortError
-from datspect.io.atomic import replacing, write_text
+from datspect.io.atomic import replacing
 
 TEXT_COLUMNS = ("scan_id", "subject_id", "label", "sex", "site", "visit", "role", "flags", "reason", "sha256")
 """Columns that are read as text whatever they look like: 007 is an id, NA a site."""
@@ -40,32 +38,6 @@ def write_table(path: Path, table: pd.DataFrame, sep: str = ",") -> None:
         table.to_csv(unfinished, sep=sep, index=False, encoding="utf-8", lineterminator="\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises
-    ------
-    CohortError : the file is missing or not JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CohortError(f"{path}: not found; run the stage that writes it (dvc repro)") from None
-    except ValueError as error:
-        raise CohortError(f"{path}: not readable JSON ({error})") from error
-
-
-def write_json(path: Path, record: Any) -> None:
-    """Write a JSON file with sorted keys; NumPy scalars and arrays are allowed, NaN and infinity are not.
-
-    Raises
-    ------
-    ValueError : the record holds NaN or infinity, which JSON does not know.
-    """
-    text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False, default=_plain)
-    write_text(path, text + "\n")
-
-
 def _reading(columns: Iterable[str]) -> dict[str, Any]:
     # An empty field is a missing value in a number column, but an empty text in a text column.
     return {
@@ -74,11 +46,3 @@ def _reading(columns: Iterable[str]) -> dict[str, Any]:
         "na_values": {column: [""] for column in columns if column not in TEXT_COLUMNS},
         "encoding": "utf-8",
     }
-
-
-def _plain(value: object) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} does not fit into JSON")

@@ -82,7 +82,7 @@ class TuneParams(Section):
     minutes: Annotated[FiniteFloat, Field(gt=0)] | None
     sampler: Literal["tpe", "random"]
     pruner: Literal["median", "halving", "none"]
-    check_epochs: int = Field(ge=1, description="epochs between two looks of the pruner at a trial")
+    check_epochs: int = Field(ge=1, description="epochs between two reports to the pruner at a trial")
     nested_trials: int = Field(ge=1)
     seed: Seed
     space: TuneSpace

@@ -108,7 +108,7 @@ def _vary(structure: Structure, params: PhantomParams, rng: np.random.Generator)
 
 
 @dataclass(frozen=True)
-class Head:
+class HeadActivity:
     """A subject's activity as a sum: `base` plus the binding ratio of every nucleus times its component.
 
     base : shape `MNI_SHAPE`; the head without any binding
@@ -128,7 +128,7 @@ class Head:
         return activity
 
 
-def build_head(anatomy: Anatomy, undeformed: Activity) -> Head:
+def build_head(anatomy: Anatomy, undeformed: Activity) -> HeadActivity:
     """Place background, shape `MNI_SHAPE`, and nuclei of one subject on the grid of the stored scan."""
     to_background = np.linalg.inv(mni_affine()) @ anatomy.to_atlas
     base = np.asarray(
@@ -137,7 +137,7 @@ def build_head(anatomy: Anatomy, undeformed: Activity) -> Head:
     shares = _shares(anatomy)
     inside = base[anatomy.box]
     inside += np.sum(list(shares.values()), axis=0) * (np.float32(GREY_MATTER) - inside)
-    return Head(base, _components(shares), anatomy.box)
+    return HeadActivity(base, _components(shares), anatomy.box)
 
 
 def _shares(anatomy: Anatomy) -> dict[str, Fractions]:

@@ -12,7 +12,7 @@ from scipy.optimize import nnls
 from datspect.arrays import FloatArray
 from datspect.imaging.regions import Regions, VoxelIndices
 from datspect.phantom.acquisition import Acquisition, blur
-from datspect.phantom.anatomy import Head
+from datspect.phantom.anatomy import HeadActivity
 from datspect.phantom.binding import MEASURED
 
 _BOX_MARGIN = 8
@@ -36,7 +36,7 @@ class Recovery:
         return np.asarray(true, dtype=np.float64)
 
 
-def head_recovery(head: Head, acquisition: Acquisition, filter_fwhm_mm: float, regions: Regions) -> Recovery:
+def head_recovery(head: HeadActivity, acquisition: Acquisition, filter_fwhm_mm: float, regions: Regions) -> Recovery:
     """Return the recovery of one head by one camera, without noise."""
     fwhm_mm = float(np.hypot(acquisition.intrinsic_fwhm_mm, filter_fwhm_mm))
     base = blur(head.base, fwhm_mm)

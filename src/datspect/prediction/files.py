@@ -16,15 +16,15 @@ from datspect.evaluation.calibration import Band, Calibration
 from datspect.evaluation.typicality import Typicality
 from datspect.io.atomic import replacing
 from datspect.io.digests import file_digest
-from datspect.io.tables import read_json, write_json
+from datspect.io.records import read_json, write_json
 from datspect.modeling.heads import HeadWeights
 from datspect.params.data import PreprocessParams
 from datspect.params.judging import PredictionParams
 
 FOLDER_NAME = "predictor"
 """The name of a predictor's folder on disk and among the artifacts of a version."""
-MODEL_NAME, RECORD_NAME, ARRAYS_NAME = "model.keras", "predictor.json", "predictor.npz"
-FILES = (MODEL_NAME, RECORD_NAME, ARRAYS_NAME)
+MODEL_NAME, PARTS_NAME, ARRAYS_NAME = "model.keras", "predictor.json", "predictor.npz"
+FILES = (MODEL_NAME, PARTS_NAME, ARRAYS_NAME)
 """All files that a prediction needs, in the order of `predictor_digest`."""
 
 _FORMAT = 1
@@ -64,7 +64,7 @@ def copy_model(model: Path, folder: Path) -> None:
 
 
 def write_parts(folder: Path, parts: PredictorParts) -> None:
-    """Write `RECORD_NAME` and `ARRAYS_NAME`."""
+    """Write `PARTS_NAME` and `ARRAYS_NAME`."""
     typicality = parts.typicality
     record = {
         "format": _FORMAT,
@@ -88,7 +88,7 @@ def write_parts(folder: Path, parts: PredictorParts) -> None:
         "head_output_kernels": np.array([head.output_kernel for head in parts.heads]),
         "head_output_biases": np.array([head.output_bias for head in parts.heads]),
     }
-    write_json(folder / RECORD_NAME, record)
+    write_json(folder / PARTS_NAME, record)
     with replacing(folder / ARRAYS_NAME) as unfinished, unfinished.open("wb") as file:
         np.savez(file, allow_pickle=False, **{name: np.asarray(each, np.float32) for name, each in arrays.items()})
 
@@ -101,7 +101,7 @@ def read_parts(folder: Path) -> PredictorParts:
     CohortError : the record is missing or not JSON.
     WeightsError : the arrays are missing, or a file is not what `write_parts` writes.
     """
-    record = read_json(folder / RECORD_NAME)
+    record = read_json(folder / PARTS_NAME)
     try:
         with np.load(folder / ARRAYS_NAME, allow_pickle=False) as file:
             return _parts(record, {name: file[name] for name in file.files})

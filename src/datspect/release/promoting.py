@@ -18,9 +18,10 @@ from datspect.evaluation.calibration import cross_calibrated, log_odds
 from datspect.evaluation.comparison import Predictions
 from datspect.evaluation.metrics import predicted_labels
 from datspect.io.arrays import read_array
+from datspect.io.records import read_json, write_json
 from datspect.io.scan_reading import read_scan
 from datspect.io.sources import Source
-from datspect.io.tables import read_json, read_table, write_json
+from datspect.io.tables import read_table
 from datspect.params.whole import Params
 from datspect.prediction.files import FOLDER_NAME
 from datspect.prediction.predictor import Predictor

@@ -10,13 +10,14 @@ import pandas as pd
 
 from datspect.cohort.kind import CohortKind
 from datspect.errors import PromotionError
-from datspect.io.tables import read_json, read_table, write_json
-from datspect.prediction.files import RECORD_NAME, predictor_digest
+from datspect.io.records import read_json, write_json
+from datspect.io.tables import read_table
+from datspect.prediction.files import PARTS_NAME, predictor_digest
 from datspect.release import membership
 from datspect.release.dvc_lock import differing_outputs, locked_outputs
 from datspect.release.registry import CHALLENGER, DIGEST_TAG, OUTPUT_TAG, Registry, Version
 from datspect.reporting.card import CardInputs, card_page
-from datspect.reporting.tables import with_interval
+from datspect.reporting.paper_tables import with_interval
 from datspect.tracking import earlier_runs
 from datspect.training.to_mlflow import read_whole_record
 
@@ -43,7 +44,7 @@ _MAX_TAG = 4900
 
 
 @dataclass(frozen=True)
-class Results:
+class Registrable:
     """What the graph left.
 
     run : run.json of stage `final`; metrics : of stage `predictor`; splits : who was in which role
@@ -67,7 +68,7 @@ class Results:
         return sorted(set(self.splits.loc[self.splits["role"] == role, "subject_id"]))
 
 
-def read_results(root: Path) -> Results:
+def read_registrable(root: Path) -> Registrable:
     """Read what a version is made of.
 
     Raises
@@ -80,7 +81,7 @@ def read_results(root: Path) -> Results:
             f"not on disk as dvc.lock says: {', '.join(differing)}; run dvc repro, then register what it made"
         )
     locked = locked_outputs(root)
-    return Results(
+    return Registrable(
         root=root,
         run=read_whole_record(root / "reports/final", root / "models/final"),
         metrics=read_json(root / "reports/predictor/metrics.json"),
@@ -90,7 +91,7 @@ def read_results(root: Path) -> Results:
     )
 
 
-def register(registry: Registry, results: Results) -> tuple[Version, bool]:
+def register(registry: Registry, results: Registrable) -> tuple[Version, bool]:
     """Make the version of these results the challenger; return it, and whether it is new.
 
     Raises
@@ -106,7 +107,7 @@ def register(registry: Registry, results: Results) -> tuple[Version, bool]:
     return version, is_new
 
 
-def _create(registry: Registry, results: Results) -> Version:
+def _create(registry: Registry, results: Registrable) -> Version:
     salt = registry.model_tags().get(SALT_TAG)
     if salt is None:
         salt = membership.new_salt()
@@ -132,12 +133,12 @@ def _create(registry: Registry, results: Results) -> Version:
         )
 
 
-def _card(results: Results, looks: int) -> str:
+def _card(results: Registrable, looks: int) -> str:
     root = results.root
     inputs = CardInputs(
         digest=results.digest,
         run=results.run,
-        parts=read_json(root / PREDICTOR / RECORD_NAME),
+        parts=read_json(root / PREDICTOR / PARTS_NAME),
         metrics=results.metrics,
         subjects=read_table(root / "data/images/subjects.csv", ["scan_id", "label", "sex", "age", "site"]),
         splits=results.splits,
@@ -148,7 +149,7 @@ def _card(results: Results, looks: int) -> str:
     return card_page(inputs, (root / "reports/predictor/calibration.png").read_bytes())
 
 
-def version_tags(results: Results) -> dict[str, str]:
+def version_tags(results: Registrable) -> dict[str, str]:
     """Return a version's tags: where it comes from, its hashes, its metrics with intervals."""
     run, holdout = results.run, results.metrics["holdout"]
     changed = run["git"].get("changed", ["unknown"] if run["git"]["dirty"] else [])
@@ -166,7 +167,7 @@ def version_tags(results: Results) -> dict[str, str]:
     return {key: value[:_MAX_TAG] for key, value in tags.items()}
 
 
-def _description(results: Results) -> str:
+def _description(results: Registrable) -> str:
     holdout = results.metrics["holdout"]
     kind = f"**{results.kind.banner}.** " if results.kind.banner else ""
     return (

@@ -41,7 +41,7 @@ class Trace:
 
 
 @dataclass(frozen=True)
-class Check:
+class Link:
     """Whether one link holds; None if this machine does not have what would tell."""
 
     name: str
@@ -66,13 +66,13 @@ def traced(version: Version, root: Path) -> Trace:
     )
 
 
-def checked(registry: Registry, trace: Trace, root: Path) -> list[Check]:
-    """Check every link as far as this machine allows."""
+def links(registry: Registry, trace: Trace, root: Path) -> list[Link]:
+    """Link every link as far as this machine allows."""
     return [
         _model(registry, trace),
         _run(registry, trace),
         _commit(trace, root),
-        Check("outputs in git", trace.lock_commit is not None, trace.lock_commit or "in no commit's dvc.lock"),
+        Link("outputs in git", trace.lock_commit is not None, trace.lock_commit or "in no commit's dvc.lock"),
         *(_output(path, md5, root) for path, md5 in trace.outputs.items()),
     ]
 
@@ -87,37 +87,37 @@ def _commands(lock_commit: str | None) -> tuple[str, ...]:
     )
 
 
-def _model(registry: Registry, trace: Trace) -> Check:
+def _model(registry: Registry, trace: Trace) -> Link:
     expected = trace.version.tags.get(DIGEST_TAG, "")
     try:
         found = predictor_digest(registry.artifact(trace.version, FOLDER_NAME))
     except (PromotionError, WeightsError) as error:
-        return Check("model in the registry", False, str(error))
+        return Link("model in the registry", False, str(error))
     finding = "its files have the digest" if found == expected else f"its files have the digest {found}"
-    return Check("model in the registry", found == expected, finding)
+    return Link("model in the registry", found == expected, finding)
 
 
-def _run(registry: Registry, trace: Trace) -> Check:
+def _run(registry: Registry, trace: Trace) -> Link:
     name = "run in MLflow"
     result_id = registry.run_tags(trace.version).get("datspect.result_id")
     if result_id is None:
-        return Check(name, None, "there is no such run in this MLflow")
-    return Check(name, result_id == trace.version.tags.get("datspect.result_id"), f"result {result_id}")
+        return Link(name, None, "there is no such run in this MLflow")
+    return Link(name, result_id == trace.version.tags.get("datspect.result_id"), f"result {result_id}")
 
 
-def _commit(trace: Trace, root: Path) -> Check:
+def _commit(trace: Trace, root: Path) -> Link:
     commit = trace.version.tags.get("datspect.git_commit", "none")
     there = commit != "none" and has_commit(root, commit)
-    return Check("commit at training", there or None, commit if there else f"{commit} is not in this repository")
+    return Link("commit at training", there or None, commit if there else f"{commit} is not in this repository")
 
 
-def _output(path: str, md5: str, root: Path) -> Check:
+def _output(path: str, md5: str, root: Path) -> Link:
     if is_cached(root, md5):
-        return Check(path, True, "in DVC's cache")
+        return Link(path, True, "in DVC's cache")
     try:
         found = content_md5(root / path)
     except PromotionError:
         found = ""
     if found == md5:
-        return Check(path, True, "on disk")
-    return Check(path, None, "neither in the cache nor on disk")
+        return Link(path, True, "on disk")
+    return Link(path, None, "neither in the cache nor on disk")

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from datspect.reporting.inputs import Record
+from datspect.reporting.inputs import JsonObject
 from datspect.reporting.markdown import markdown_table
-from datspect.reporting.tables import with_interval
+from datspect.reporting.paper_tables import with_interval
 
 
-def answers_table(final: Record, predictor: Record) -> str:
+def answers_table(final: JsonObject, predictor: JsonObject) -> str:
     """Return how many answers are conclusive and right: out of fold, and on the holdout, which is new to all of it."""
     role, holdout = predictor["training_role"], predictor["holdout_decisions"]
     rows = [["", "training role, out of fold (95 % interval)", "holdout (95 % interval)"]]
@@ -22,7 +22,7 @@ def answers_table(final: Record, predictor: Record) -> str:
     return markdown_table(rows)
 
 
-def checks_table(checks: Mapping[str, Record]) -> str:
+def checks_table(checks: Mapping[str, JsonObject]) -> str:
     """Return name, finding and outcome of every check, those that did not pass first."""
     rows = [["check", "passed", "finding"]]
     for name, check in sorted(checks.items(), key=lambda item: (item[1]["passed"], item[0])):

@@ -17,10 +17,10 @@ from datspect.reporting.groups import (
     with_predictions,
 )
 from datspect.reporting.markdown import markdown_table
-from datspect.reporting.origin import packages, short
 from datspect.reporting.page import html_page
+from datspect.reporting.paper_tables import ALL_MEASURES, with_interval
+from datspect.reporting.provenance import packages, short
 from datspect.reporting.rendering import Markdown, render
-from datspect.reporting.tables import ALL_MEASURES, with_interval
 
 FIGURE = "calibration.png"
 LEAST_SHOWN = 5

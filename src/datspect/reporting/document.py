@@ -8,10 +8,7 @@ from datspect.reporting import groups, paper
 from datspect.reporting.answers import answers_table, checks_table
 from datspect.reporting.choices import choices_table
 from datspect.reporting.inputs import Inputs
-from datspect.reporting.origin import DIGEST_CHARACTERS, materials_table, runs_table
-from datspect.reporting.rendering import Markdown, render
-from datspect.reporting.summary import summary
-from datspect.reporting.tables import (
+from datspect.reporting.paper_tables import (
     baseline_measures,
     heading,
     holdout_differences,
@@ -21,6 +18,9 @@ from datspect.reporting.tables import (
     table_2,
     tuning_note,
 )
+from datspect.reporting.provenance import DIGEST_CHARACTERS, materials_table, runs_table
+from datspect.reporting.rendering import Markdown, render
+from datspect.reporting.summary import summary
 
 FIGURE_FOLDER = "figures"
 SUBJECT = "DaTscan SPECT, Parkinson's disease against control"

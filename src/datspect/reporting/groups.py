@@ -11,7 +11,7 @@ from datspect.evaluation.baselines import worse_putamen_sbr
 from datspect.evaluation.intervals import wilson_interval, with_bounds
 from datspect.evaluation.metrics import THRESHOLD
 from datspect.reporting.markdown import markdown_table
-from datspect.reporting.tables import with_interval
+from datspect.reporting.paper_tables import with_interval
 
 AGE_BANDS = {"< 50": (-np.inf, 50.0), "50-59": (50.0, 60.0), "60-69": (60.0, 70.0), ">= 70": (70.0, np.inf)}
 """Bands of age in whole years, the upper bound not included."""

@@ -11,7 +11,7 @@ from datspect.params.base import Sections
 from datspect.params.data import PreprocessParams, SplitParams
 from datspect.params.network import AugmentParams, BackboneParams, ClassifierParams, TrainingParams
 
-Record = Mapping[str, Any]
+JsonObject = Mapping[str, Any]
 
 
 class ReportParams(Sections):
@@ -26,7 +26,7 @@ class ReportParams(Sections):
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class HeldOut:
     """Predictions of the network (a row a subject) and of the baselines (a row a baseline and subject)."""
 
     network: pd.DataFrame
@@ -38,21 +38,21 @@ class Inputs:
     """All that the stages wrote, as read; each field has the name and the format of its file."""
 
     params: ReportParams
-    cohort: Record
+    cohort: JsonObject
     subjects: pd.DataFrame
     quality: pd.DataFrame
     excluded: pd.DataFrame
     splits: pd.DataFrame
     table_1: pd.DataFrame
-    cv_metrics: Record
-    final_metrics: Record
-    baseline_metrics: Record
-    check_metrics: Record
-    predictor_metrics: Record
-    cv_run: Record
-    final_run: Record
-    out_of_fold: Evaluated
-    holdout: Evaluated
+    cv_metrics: JsonObject
+    final_metrics: JsonObject
+    baseline_metrics: JsonObject
+    check_metrics: JsonObject
+    predictor_metrics: JsonObject
+    cv_run: JsonObject
+    final_run: JsonObject
+    out_of_fold: HeldOut
+    holdout: HeldOut
 
     @property
     def kind(self) -> CohortKind:

@@ -4,7 +4,7 @@ from datspect.cohort.kind import CohortKind
 from datspect.cohort.table import targets
 from datspect.reporting import paper
 from datspect.reporting.inputs import Inputs
-from datspect.reporting.tables import baseline_name, tuning_note, with_interval
+from datspect.reporting.paper_tables import baseline_name, tuning_note, with_interval
 
 NO_RIVALS = ("age_sex",)
 """Baselines that must fail: they do not compete with the network."""

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from datspect.io.tables import write_json
+from datspect.io.records import write_json
 from datspect.modeling.backbone import build_backbone
 from datspect.modeling.model_files import write_weights
 from datspect.params.base import PARAMS_PATH, Sections, read_params

@@ -27,10 +27,11 @@ from datspect.evaluation.baselines import (
 from datspect.evaluation.comparison import Predictions, compare_holdout, compare_out_of_fold
 from datspect.evaluation.metrics import binary_metrics, fold_mean_auc, score_metrics
 from datspect.io.arrays import read_array
-from datspect.io.tables import read_table, write_json, write_table
+from datspect.io.records import write_json
+from datspect.io.tables import read_table, write_table
 from datspect.params.base import PARAMS_PATH, Sections, read_params
 from datspect.params.judging import BaselinesParams
-from datspect.reporting.tables import with_interval
+from datspect.reporting.paper_tables import with_interval
 from datspect.running.launch import launch
 from datspect.running.progress import progress
 from datspect.training.data import TrainingData, TrainingInputs, in_order, read_training_data

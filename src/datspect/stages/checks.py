@@ -30,7 +30,8 @@ from datspect.evaluation.leakage import (
     permuted_labels,
 )
 from datspect.io.arrays import read_array
-from datspect.io.tables import read_json, read_table, write_json
+from datspect.io.records import read_json, write_json
+from datspect.io.tables import read_table
 from datspect.params.base import PARAMS_PATH, Sections, read_params
 from datspect.params.judging import ChecksParams
 from datspect.params.network import ClassifierParams, TrainingParams

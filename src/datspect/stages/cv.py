@@ -10,7 +10,8 @@ import pandas as pd
 
 from datspect.cohort.kind import CohortKind
 from datspect.evaluation.metrics import binary_metrics, fold_mean_auc
-from datspect.io.tables import write_json, write_table
+from datspect.io.records import write_json
+from datspect.io.tables import write_table
 from datspect.modeling.heads import FittedHead, Head, build_head
 from datspect.modeling.model_files import write_model
 from datspect.params.base import PARAMS_PATH

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from datspect.errors import ParamsError, WeightsError
 from datspect.imaging.augmentation import draw_augmentations
 from datspect.io.arrays import read_array
-from datspect.io.tables import read_json, write_json
+from datspect.io.records import read_json, write_json
 from datspect.modeling.backbone import build_backbone, model_digest
 from datspect.modeling.features import bank_blocks, build_extractor, n_bank_images, precision_error
 from datspect.modeling.model_files import read_weights

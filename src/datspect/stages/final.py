@@ -16,7 +16,8 @@ from datspect.evaluation.metrics import binary_metrics
 from datspect.figures.curves import misclassified_figure
 from datspect.io.arrays import read_array
 from datspect.io.png import write_figure
-from datspect.io.tables import write_json, write_table
+from datspect.io.records import write_json
+from datspect.io.tables import write_table
 from datspect.modeling.heads import FittedHead, Head, build_head, logits
 from datspect.modeling.model_files import read_model, write_model
 from datspect.params.base import PARAMS_PATH

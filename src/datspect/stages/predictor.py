@@ -16,7 +16,8 @@ from datspect.evaluation.metrics import binary_metrics
 from datspect.figures.curves import Forecast, calibration_figure
 from datspect.io.arrays import read_array
 from datspect.io.png import write_figure
-from datspect.io.tables import read_table, write_json, write_table
+from datspect.io.records import write_json
+from datspect.io.tables import read_table, write_table
 from datspect.modeling.heads import HeadWeights, head_weights
 from datspect.modeling.model_files import read_model
 from datspect.params.base import PARAMS_PATH, Sections, read_params

@@ -19,7 +19,8 @@ from datspect.figures.contact_sheet import contact_sheet
 from datspect.figures.spread import ORDER, spread_by_label
 from datspect.io.arrays import write_array
 from datspect.io.png import write_figure
-from datspect.io.tables import write_json, write_table
+from datspect.io.records import write_json
+from datspect.io.tables import write_table
 from datspect.params.base import PARAMS_PATH, Sections, read_params
 from datspect.params.data import PreprocessParams
 from datspect.running.launch import launch

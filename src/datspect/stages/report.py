@@ -8,11 +8,12 @@ from typing import Any
 from datspect.errors import CohortError
 from datspect.io.atomic import write_text
 from datspect.io.png import write_figure
-from datspect.io.tables import read_json, read_table
+from datspect.io.records import read_json
+from datspect.io.tables import read_table
 from datspect.params.base import PARAMS_PATH, read_params
 from datspect.reporting.document import FIGURE_FOLDER, report_markdown, report_title
-from datspect.reporting.figures import report_figures
-from datspect.reporting.inputs import Evaluated, Inputs, ReportParams
+from datspect.reporting.inputs import HeldOut, Inputs, ReportParams
+from datspect.reporting.model_comparison import report_figures
 from datspect.reporting.page import html_page, image_links
 from datspect.running.launch import launch
 
@@ -76,11 +77,11 @@ def read_inputs(images: Path, splits: Path, reports: Path, params: ReportParams)
         predictor_metrics=_read_record(reports / "predictor/metrics.json", _PREDICTOR),
         cv_run=_read_record(reports / "cv/run.json", _RUN),
         final_run=_read_record(reports / "final/run.json", _RUN),
-        out_of_fold=Evaluated(
+        out_of_fold=HeldOut(
             read_table(reports / "cv/predictions.csv", (*_PREDICTION, "fold")),
             read_table(reports / "baselines/predictions.csv", _BASELINE),
         ),
-        holdout=Evaluated(
+        holdout=HeldOut(
             read_table(reports / "final/predictions.csv", _PREDICTION),
             read_table(reports / "baselines/holdout_predictions.csv", _BASELINE),
         ),

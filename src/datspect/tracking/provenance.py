@@ -76,12 +76,12 @@ class GitState:
         """True if any file differs."""
         return bool(self.changed)
 
-    def record(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """Return the state as run.json holds it."""
         return {"commit": self.commit, "dirty": self.dirty, "changed": list(self.changed)}
 
     @classmethod
-    def of_record(cls, record: Mapping[str, Any]) -> "GitState":
+    def from_dict(cls, record: Mapping[str, Any]) -> "GitState":
         """Return the state that run.json holds; earlier releases wrote whether files differed, not which."""
         unnamed = ("unknown",) if record["dirty"] else ()
         return cls(record["commit"], tuple(record.get("changed", unnamed)))

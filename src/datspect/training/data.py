@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from datspect.cohort.kind import CohortKind
 from datspect.cohort.table import targets
 from datspect.errors import CohortError
-from datspect.io.tables import read_json, read_table
+from datspect.io.records import read_json
+from datspect.io.tables import read_table
 from datspect.training.bank import read_bank
 
 _IDS = ["scan_id", "subject_id", "label"]

@@ -51,7 +51,7 @@ class Execution:
         reports, files = self.places.reports, to_mlflow.FILES[self.stage]
         write_run_record(reports, self.record, self.run.run_id, heads, models, files)
         share = self.params.tracking.share_subject_level
-        to_mlflow.RECORDERS[self.stage](self.run, reports, self.places.models, share_subject_level=share)
+        to_mlflow.LOGGERS[self.stage](self.run, reports, self.places.models, share_subject_level=share)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import BaseModel
 
 from datspect.io.digests import file_digest
-from datspect.io.tables import write_json
+from datspect.io.records import write_json
 from datspect.modeling.compilation import on_accelerator
 from datspect.modeling.heads import Head
 from datspect.modeling.precision import choose_training_precision
@@ -51,7 +51,7 @@ def run_record(
         "features": data.bank_record,
         "params": {name: section.model_dump(mode="json") for name, section in sections.items()},
         "parameters_from": parameters_from,
-        "git": git_state().record(),
+        "git": git_state().as_dict(),
         "releases": releases(),
         "requirements": list(requirements),
         "tags": tags,

@@ -14,7 +14,8 @@ from datspect import tracking
 from datspect.cohort.kind import CohortKind
 from datspect.errors import DatspectError
 from datspect.io.digests import file_digest
-from datspect.io.tables import read_json, read_table
+from datspect.io.records import read_json
+from datspect.io.tables import read_table
 from datspect.tracking.provenance import GitState
 
 log = logging.getLogger(__name__)
@@ -62,29 +63,29 @@ def open_relogged_run(record: Mapping[str, Any], connection: Any) -> Iterator[tr
         yield run
 
 
-def record_cv(run: tracking.Run, reports_folder: Path, models_folder: Path, *, share_subject_level: bool) -> None:
+def log_cv(run: tracking.Run, reports_folder: Path, models_folder: Path, *, share_subject_level: bool) -> None:
     """Send what stage `cv` left: the whole on `run`, each fold's curves and head on a child of its own."""
     record = read_json(reports_folder / "run.json")
-    _record_whole(run, record, reports_folder, "predictions.csv", "cross-validation", share=share_subject_level)
+    _log_whole(run, record, reports_folder, "predictions.csv", "cross-validation", share=share_subject_level)
     history = read_table(reports_folder / "history.csv", ["head", "epoch"])
     last_epochs = read_table(reports_folder / "table1.csv", _ASIDE).drop(columns=list(_ASIDE)).to_dict("records")
     for head, model, measures in zip(record["heads"], record["models"], last_epochs, strict=True):
         with run.child(head["name"], params={"seed": head["seed"], "n_train": head["n_train"]}) as child:
             child.log_metrics({f"fold/{name}": value for name, value in measures.items()})
             child.log_history(_curves(history, head["name"]))
-            _record_model(child, record, model, models_folder, "head")
+            _log_model(child, record, model, models_folder, "head")
 
 
-def record_final(run: tracking.Run, reports_folder: Path, models_folder: Path, *, share_subject_level: bool) -> None:
+def log_final(run: tracking.Run, reports_folder: Path, models_folder: Path, *, share_subject_level: bool) -> None:
     """Send what stage `final` left: metrics, curves of the final head, and the whole model."""
     record = read_json(reports_folder / "run.json")
-    _record_whole(run, record, reports_folder, "dev_predictions.csv", "training", share=share_subject_level)
+    _log_whole(run, record, reports_folder, "dev_predictions.csv", "training", share=share_subject_level)
     (model,) = record["models"]
     run.log_history(_curves(read_table(reports_folder / "history.csv", ["head", "epoch"]), model["head"]))
-    _record_model(run, record, model, models_folder, "model")
+    _log_model(run, record, model, models_folder, "model")
 
 
-RECORDERS: Mapping[str, Callable[..., None]] = {"cv": record_cv, "final": record_final}
+LOGGERS: Mapping[str, Callable[..., None]] = {"cv": log_cv, "final": log_final}
 """By stage."""
 
 
@@ -123,7 +124,7 @@ def flat_metrics(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, floa
     return flat
 
 
-def _record_whole(
+def _log_whole(
     run: tracking.Run, record: Mapping[str, Any], folder: Path, subjects: str, context: str, *, share: bool
 ) -> None:
     """Log the cohort as the run's input (`subjects` names the table of those in use), the metrics and the files."""
@@ -145,9 +146,7 @@ def _record_whole(
     run.log_files([folder / name for name in ("run.json", *sorted(set(record["files"]) - withheld))], "reports")
 
 
-def _record_model(
-    run: tracking.Run, record: Mapping[str, Any], model: Mapping[str, Any], folder: Path, name: str
-) -> None:
+def _log_model(run: tracking.Run, record: Mapping[str, Any], model: Mapping[str, Any], folder: Path, name: str) -> None:
     if not model["file"].endswith(".keras"):  # arrays of the layers that training changed
         run.log_files([folder / model["file"]], "model")
         return
@@ -176,7 +175,7 @@ def _params(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _git(record: Mapping[str, Any]) -> GitState:
-    return GitState.of_record(record["git"])
+    return GitState.from_dict(record["git"])
 
 
 def _milliseconds(moment: str) -> int:

@@ -17,7 +17,7 @@ from datspect.tuning.development import Development
 from datspect.tuning.scoring import TITLES, Objective, measures
 from datspect.tuning.space import Configuration
 from datspect.tuning.summary import values_text
-from datspect.tuning.trials import TrialRecord
+from datspect.tuning.trials import Trial
 
 N_OUTER, N_INNER = 3, 5
 
@@ -46,7 +46,7 @@ def outer_folds(data: Development, seed: int) -> OuterFolds:
 
 
 def nested_result(
-    outer: OuterFolds, base: Configuration, winners: Sequence[TrialRecord], objective: Objective, cohort_kind: str
+    outer: OuterFolds, base: Configuration, winners: Sequence[Trial], objective: Objective, cohort_kind: str
 ) -> dict[str, Any]:
     """Train each outer fold's winner and `base`, judge both on that fold's subjects, and return what nested.json holds.
 

@@ -46,10 +46,10 @@ def outcomes(configuration: Configuration, data: Development, epochs: Sequence[i
         yield Outcome(n_epochs, crossval.probabilities(logits), crossval.history_table(fitted))
 
 
-def looks(n_epochs: int, check_epochs: int) -> list[int]:
+def report_epochs(n_epochs: int, check_epochs: int) -> list[int]:
     """Return the epochs after which the pruner looks at a trial: every `check_epochs`, and the last.
 
-    >>> looks(n_epochs=500, check_epochs=200)
+    >>> report_epochs(n_epochs=500, check_epochs=200)
     [200, 400, 500]
     """
     return [*range(check_epochs, n_epochs, check_epochs), n_epochs]

@@ -14,10 +14,10 @@ from optuna.storages import fail_stale_trials
 from datspect.io.tables import write_table
 from datspect.tuning import study as study_attributes
 from datspect.tuning.development import Development
-from datspect.tuning.scoring import TITLES, Outcome, fold_scores, looks, measures, outcomes, score
+from datspect.tuning.scoring import TITLES, Outcome, fold_scores, measures, outcomes, report_epochs, score
 from datspect.tuning.space import SearchSpace
 from datspect.tuning.study import Study, finished
-from datspect.tuning.trials import TrialRecord, history_path
+from datspect.tuning.trials import Trial, history_path
 
 log = logging.getLogger("datspect.tune")
 
@@ -43,7 +43,7 @@ class Search:
         TrialPruned : it is worse than others were after as many epochs, or it has diverged.
         """
         configuration = self.space.suggested(trial)
-        epochs = looks(configuration.training.epochs, self.check_epochs)
+        epochs = report_epochs(configuration.training.epochs, self.check_epochs)
         name = f"{self.study.name}, trial {trial.number}"
         for outcome in outcomes(configuration, self.data, epochs, name):
             if not np.isfinite(outcome.probabilities).all():
@@ -71,7 +71,7 @@ class Search:
         trial.set_user_attr(study_attributes.N_EPOCHS, outcome.n_epochs)
 
 
-def run_trials(search: Search, n_trials: int, minutes: float | None, ended: Callable[[TrialRecord], None]) -> None:
+def run_trials(search: Search, n_trials: int, minutes: float | None, ended: Callable[[Trial], None]) -> None:
     """Work on the study until `n_trials` are complete or pruned; begin no trial once `minutes` are over.
 
     `ended` gets each trial that this process ended. A trial whose process died begins again with the same values. While
@@ -93,12 +93,12 @@ def run_trials(search: Search, n_trials: int, minutes: float | None, ended: Call
         _say(search.study, trial, n_trials, since)
 
 
-def _without_stale(study: Study) -> list[TrialRecord]:
+def _without_stale(study: Study) -> list[Trial]:
     fail_stale_trials(study.optuna)
     return study.trials()
 
 
-def _one_trial(search: Search) -> TrialRecord:
+def _one_trial(search: Search) -> Trial:
     """Run a trial within `optimize`, which sends its heartbeat; the next start repeats one that Ctrl-C ended."""
     numbers: list[int] = []
     study = search.study.optuna
@@ -117,7 +117,7 @@ def _one_trial(search: Search) -> TrialRecord:
     return search.study.trials()[numbers[0]]
 
 
-def _say(study: Study, trial: TrialRecord, n_trials: int, since: datetime) -> None:
+def _say(study: Study, trial: Trial, n_trials: int, since: datetime) -> None:
     """Log what came out, the best so far, and how long it still takes."""
     trials, title, best = study.trials(), TITLES[study.objective], study.best()
     n_done = finished(trials)
@@ -132,7 +132,7 @@ def _say(study: Study, trial: TrialRecord, n_trials: int, since: datetime) -> No
     )  # fmt: skip
 
 
-def seconds_a_trial(trials: Sequence[TrialRecord], since: datetime) -> float:
+def seconds_a_trial(trials: Sequence[Trial], since: datetime) -> float:
     """Return the mean time between two ends, in any process, over the last trials that ended after `since`."""
     recent = [
         trial for trial in trials if trial.state in ("complete", "pruned") and trial.ended and trial.ended >= since

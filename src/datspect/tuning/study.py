@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from datspect.errors import TuningError
 from datspect.tuning.scoring import Objective, lower_is_better
-from datspect.tuning.trials import State, TrialRecord
+from datspect.tuning.trials import State, Trial
 
 MEASURES, FOLD_SCORES, N_EPOCHS = "measures", "fold_scores", "n_epochs"
 """Attributes of a trial."""
@@ -69,11 +69,11 @@ class Study:
         """The name in the database."""
         return self.optuna.study_name
 
-    def trials(self) -> list[TrialRecord]:
+    def trials(self) -> list[Trial]:
         """Return all trials, by number."""
         return [_record(trial) for trial in self.optuna.get_trials(deepcopy=False)]
 
-    def best(self) -> TrialRecord | None:
+    def best(self) -> Trial | None:
         """Return the complete trial with the best score, the first of equals; None while none is complete."""
         scored = [
             (trial.score, trial) for trial in self.trials() if trial.state == "complete" and trial.score is not None
@@ -141,9 +141,9 @@ def _check(study: optuna.Study, identity: Identity) -> None:
         raise TuningError("\n  ".join(lines))
 
 
-def _record(trial: FrozenTrial) -> TrialRecord:
+def _record(trial: FrozenTrial) -> Trial:
     attributes = trial.user_attrs
-    return TrialRecord(
+    return Trial(
         number=trial.number,
         state=_STATES[trial.state],
         values=dict(trial.params),
@@ -170,6 +170,6 @@ def _brief(value: object) -> str:
     return text if len(text) <= 300 else text[:300] + "..."
 
 
-def finished(trials: Sequence[TrialRecord]) -> int:
+def finished(trials: Sequence[Trial]) -> int:
     """Count the trials that are complete or pruned."""
     return sum(trial.state in ("complete", "pruned") for trial in trials)

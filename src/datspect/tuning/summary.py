@@ -8,7 +8,7 @@ import pandas as pd
 from datspect.tuning.scoring import TITLES, Objective
 from datspect.tuning.space import SearchSpace
 from datspect.tuning.study import Study
-from datspect.tuning.trials import TrialRecord
+from datspect.tuning.trials import Trial
 
 OPTIMISTIC = (
     "optimistic: the trial was chosen for this very score. Honest figures: `datspect tune --nested`, and Table 2 after "
@@ -52,7 +52,7 @@ def trials_table(study: Study) -> pd.DataFrame:
     )
 
 
-def base_trial(study: Study, space: SearchSpace) -> TrialRecord | None:
+def base_trial(study: Study, space: SearchSpace) -> Trial | None:
     """Return the complete trial with the values that params.yaml holds now, None if there is none."""
     values = space.base_values()
     found = [trial for trial in study.trials() if trial.state == "complete" and trial.values == values]
@@ -106,7 +106,7 @@ def _with_bounds(trial: Mapping[str, Any], objective: Objective) -> str:
     return f"{trial['score']:.4f} ({measures[f'{objective}_low']:.4f} to {measures[f'{objective}_high']:.4f})"
 
 
-def _as_record(trial: TrialRecord) -> dict[str, Any]:
+def _as_record(trial: Trial) -> dict[str, Any]:
     return {
         "trial": trial.number,
         "values": dict(trial.values),

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from datspect import tracking
 from datspect.io.tables import read_table
-from datspect.tuning.trials import TrialRecord, history_path
+from datspect.tuning.trials import Trial, history_path
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def open_study_run(
     return tracking.open_joined_run(study, stage="tune", experiment=experiment, key=key, params=params, tags=all_tags)
 
 
-def record_trial(run: tracking.Run, trial: TrialRecord, folder: Path, objective: str) -> None:
+def log_trial(run: tracking.Run, trial: Trial, folder: Path, objective: str) -> None:
     """Send a complete or pruned trial, once, as a child of the study's `run`; send nothing of any other trial.
 
     `folder` holds the curves of the trials of this machine. A child that a killed process left unfinished is closed.
@@ -48,17 +48,17 @@ def record_trial(run: tracking.Run, trial: TrialRecord, folder: Path, objective:
             run.supersede_children(_TRIAL, number, child)
 
 
-def record_missing(
-    run: tracking.Run, trials: Iterable[TrialRecord], folder: Path, objective: str, *, everywhere: bool = False
+def log_missing(
+    run: tracking.Run, trials: Iterable[Trial], folder: Path, objective: str, *, everywhere: bool = False
 ) -> None:
     """Send the trials that no process has sent: those whose curves lie in `folder`, or all with `everywhere`."""
     sent = run.finished_children(_TRIAL)
     for trial in trials:
         if str(trial.number) not in sent and (everywhere or history_path(folder, trial.number).is_file()):
-            record_trial(run, trial, folder, objective)
+            log_trial(run, trial, folder, objective)
 
 
-def record_summary(run: tracking.Run, metrics: Mapping[str, float], files: Sequence[Path], step: int) -> None:
+def log_summary(run: tracking.Run, metrics: Mapping[str, float], files: Sequence[Path], step: int) -> None:
     """Send the study's metrics at `step`, the number of trials done, and its files, to folder `study`.
 
     Raises
@@ -70,7 +70,7 @@ def record_summary(run: tracking.Run, metrics: Mapping[str, float], files: Seque
 
 
 @contextmanager
-def _alone(folder: Path, trial: TrialRecord) -> Iterator[bool]:
+def _alone(folder: Path, trial: Trial) -> Iterator[bool]:
     """Wait until no other process of this machine sends a trial of this study; give False if that takes too long."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / _LOCK_NAME)
@@ -89,7 +89,7 @@ def _alone(folder: Path, trial: TrialRecord) -> Iterator[bool]:
         lock.release()
 
 
-def _tags(run: tracking.Run, trial: TrialRecord, objective: str) -> dict[str, object]:
+def _tags(run: tracking.Run, trial: Trial, objective: str) -> dict[str, object]:
     tags: dict[str, object] = {
         _STUDY: run.name,
         _TRIAL: trial.number,
@@ -101,7 +101,7 @@ def _tags(run: tracking.Run, trial: TrialRecord, objective: str) -> dict[str, ob
     return tags
 
 
-def _metrics(trial: TrialRecord) -> dict[str, float]:
+def _metrics(trial: Trial) -> dict[str, float]:
     """Return what was measured over all development folds."""
     metrics = {**trial.measures, "n_epochs": float(trial.n_epochs)}
     if trial.score is not None:
@@ -119,7 +119,7 @@ def _curves(path: Path) -> dict[str, Any]:
     return {f"epoch/{name}": means[name].to_numpy() for name in _CURVES if name in means}
 
 
-def _times(trial: TrialRecord) -> tracking.Times | None:
+def _times(trial: Trial) -> tracking.Times | None:
     if trial.started is None or trial.ended is None:
         return None
     return tracking.Times(int(trial.started.timestamp() * 1000), int(trial.ended.timestamp() * 1000))

@@ -10,7 +10,7 @@ State = Literal["complete", "pruned", "failed", "running", "waiting"]
 
 
 @dataclass(frozen=True)
-class TrialRecord:
+class Trial:
     """One trial of a study.
 
     `values`: what it tried, by the names of `tune.space`; `score`: the objective after the last epoch, or where pruning

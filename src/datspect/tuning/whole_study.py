@@ -14,7 +14,8 @@ from datspect.errors import ParamsError, TuningError
 from datspect.io.atomic import replacing
 from datspect.io.digests import file_digest
 from datspect.io.png import write_figure
-from datspect.io.tables import write_json, write_table
+from datspect.io.records import write_json
+from datspect.io.tables import write_table
 from datspect.params.network import ParametersFrom, StudyName
 from datspect.params.whole import Params, load_params
 from datspect.running.executors import Report, completed, places
@@ -24,8 +25,8 @@ from datspect.training.data import TrainingData, TrainingInputs, read_training_d
 from datspect.tuning import to_mlflow
 from datspect.tuning.applying import applied, difference
 from datspect.tuning.development import Development, development
-from datspect.tuning.figures import study_figures
 from datspect.tuning.nested import nested_metrics, nested_result, nested_text, outer_folds
+from datspect.tuning.pictures import study_figures
 from datspect.tuning.quiet import quiet_optuna
 from datspect.tuning.sampling import build_pruner, build_sampler
 from datspect.tuning.search import Search, run_trials
@@ -33,7 +34,7 @@ from datspect.tuning.space import NAMES, SearchSpace, search_space
 from datspect.tuning.storage import open_storage, storage_address
 from datspect.tuning.study import Identity, Study, finished, open_study
 from datspect.tuning.summary import study_summary, summary_metrics, summary_text, trials_table, values_text
-from datspect.tuning.trials import TrialRecord
+from datspect.tuning.trials import Trial
 
 log = logging.getLogger("datspect.tune")
 
@@ -111,11 +112,11 @@ def nested_search(chosen: Chosen) -> str:
     write_json(path, result)
     # A run of its own, beside those of the three studies.
     with _run(chosen, f"{chosen.name}-nested", "-".join(study_ids)) as run:
-        to_mlflow.record_summary(run, nested_metrics(result), [path], 0)
+        to_mlflow.log_summary(run, nested_metrics(result), [path], 0)
     return f"{nested_text(result, chosen.cohort)}\n\nFiles: {chosen.folder}"
 
 
-def _inner_winner(inner: Chosen, data: Development, n_trials: int) -> tuple[str, TrialRecord]:
+def _inner_winner(inner: Chosen, data: Development, n_trials: int) -> tuple[str, Trial]:
     """Search for an outer fold, and return the id of the study and its winner.
 
     Raises
@@ -172,7 +173,7 @@ def _searched(chosen: Chosen, study: Study, data: Development, n_trials: int) ->
     tune, cohort = chosen.params.tune, chosen.data.cohort
     with _run(chosen, study.name, study.id) as run:
         run.log_dataset(data.scans, name=cohort["kind"], digest=cohort["digest"], context="tuning")
-        to_mlflow.record_missing(run, study.trials(), folder, objective)
+        to_mlflow.log_missing(run, study.trials(), folder, objective)
         if (n_places := places(chosen.params.executor)) > 1:
             _shared_out(chosen, study, data, n_trials, folder, n_places, run)
         else:
@@ -180,11 +181,11 @@ def _searched(chosen: Chosen, study: Study, data: Development, n_trials: int) ->
                 Search(study, chosen.space, data, tune.check_epochs, folder),
                 n_trials,
                 tune.minutes,
-                lambda trial: to_mlflow.record_trial(run, trial, folder, objective),
+                lambda trial: to_mlflow.log_trial(run, trial, folder, objective),
             )
         summary = _write_summary(chosen, study)
         files = [chosen.folder / name for name in ("study.json", "trials.csv")] + sorted(chosen.folder.glob("*.png"))
-        to_mlflow.record_summary(run, summary_metrics(summary), files, finished(study.trials()))
+        to_mlflow.log_summary(run, summary_metrics(summary), files, finished(study.trials()))
         if any(trial.state == "running" for trial in study.trials()):
             run.hand_over()
     return summary
@@ -207,7 +208,7 @@ def _shared_out(
     share = _Share(chosen, data, n_trials, folder)
 
     def report(_place: int, _n: int) -> None:
-        to_mlflow.record_missing(run, study.trials(), folder, study.objective, everywhere=True)
+        to_mlflow.log_missing(run, study.trials(), folder, study.objective, everywhere=True)
 
     for _ in completed(_work_on, share, range(n_places), chosen.params.executor, report):
         report(0, 0)

@@ -15,7 +15,8 @@ import pytest
 from benchmarks.gpu_bundle.wheels import LOCKS, locked
 
 from datspect.io.arrays import write_array
-from datspect.io.tables import write_json, write_table
+from datspect.io.records import write_json
+from datspect.io.tables import write_table
 from datspect.params.whole import load_params
 from datspect.stages import backbone, split
 

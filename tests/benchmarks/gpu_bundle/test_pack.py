@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from datspect.io.tables import write_json
+from datspect.io.records import write_json
 
 ROOT = Path(__file__).parents[3]
 FILES = (

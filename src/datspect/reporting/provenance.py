@@ -1,6 +1,6 @@
 """Tables of where the results of the report come from."""
 
-from datspect.reporting.inputs import Inputs, Record
+from datspect.reporting.inputs import Inputs, JsonObject
 from datspect.reporting.markdown import markdown_table
 
 DIGEST_CHARACTERS = 16
@@ -51,12 +51,12 @@ def short(digest: str) -> str:
     return str(digest)[:DIGEST_CHARACTERS]
 
 
-def packages(run: Record) -> str:
+def packages(run: JsonObject) -> str:
     """Return the releases of the packages that a run used."""
     return ", ".join(f"{name} {release}" for name, release in sorted(run["releases"].items()))
 
 
-def _commit(git: Record) -> str:
+def _commit(git: JsonObject) -> str:
     if git["commit"] is None:
         return "none (no git repository)"
     return f"{git['commit'][:12]}{', with changes that are not committed' if git['dirty'] else ''}"

@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 from datspect.cohort.table import targets
 from datspect.evaluation.curves import pr_points, roc_points
 from datspect.figures.curves import Forecast, ModelCurves, calibration_figure, comparison_figure
-from datspect.reporting.inputs import Evaluated, Inputs, Record
-from datspect.reporting.tables import baseline_name, ordered_baselines
+from datspect.reporting.inputs import HeldOut, Inputs, JsonObject
+from datspect.reporting.paper_tables import baseline_name, ordered_baselines
 
 
 def report_figures(inputs: Inputs) -> dict[str, Figure]:
@@ -27,7 +27,7 @@ def report_figures(inputs: Inputs) -> dict[str, Figure]:
     }
 
 
-def _comparison(evaluated: Evaluated, network: Record, baselines: Record, caption: str) -> Figure:
+def _comparison(evaluated: HeldOut, network: JsonObject, baselines: JsonObject, caption: str) -> Figure:
     models = [_curves("network", evaluated.network, "probability", network)]
     for key in ordered_baselines([*baselines]):
         rows = evaluated.baselines[evaluated.baselines["baseline"] == key]
@@ -35,11 +35,11 @@ def _comparison(evaluated: Evaluated, network: Record, baselines: Record, captio
     return comparison_figure(models, float(targets(evaluated.network["label"]).mean()), caption)
 
 
-def _curves(name: str, predictions: pd.DataFrame, column: str, metrics: Record) -> ModelCurves:
+def _curves(name: str, predictions: pd.DataFrame, column: str, metrics: JsonObject) -> ModelCurves:
     labels, scores = targets(predictions["label"]), predictions[column].to_numpy()
     roc, pr = roc_points(labels, scores), pr_points(labels, scores)
     return ModelCurves(name, roc, pr, metrics["roc_auc"], metrics["pr_auc"])
 
 
-def _forecast(evaluated: Evaluated) -> Forecast:
+def _forecast(evaluated: HeldOut) -> Forecast:
     return Forecast(targets(evaluated.network["label"]), evaluated.network["probability"].to_numpy())

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from datspect.evaluation.metrics import binary_metrics
-from datspect.reporting.tables import (
+from datspect.reporting.paper_tables import (
     BASELINES,
     baselines_in_brief,
     both_tables,

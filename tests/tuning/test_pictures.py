@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import RandomSampler
 
-from datspect.tuning.figures import study_figures
+from datspect.tuning.pictures import study_figures
 from datspect.tuning.quiet import quiet_optuna
 from datspect.tuning.study import Study
 
