@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -145,3 +146,15 @@ def test_a_lock_file_that_a_power_cut_left_half_written_is_removed(graph: Graph)
     lock.write_text("{}", encoding="utf-8")
     graph.prepare()
     assert lock.exists()
+
+
+def test_a_key_that_only_commands_read_reruns_no_stage(tiny_graph: Graph, tmp_path: Path) -> None:
+    graph = copied(tiny_graph, tmp_path / "project", "mlruns")
+    for part, name in (("promotion", "PromotionParams"), ("tuning", "TuneParams")):
+        path = graph.folder / f"src/datspect/params/{part}.py"
+        text = path.read_text(encoding="utf-8")
+        begun = text.index('"""\n', text.index(f"class {name}(")) + 4
+        path.write_text(f"{text[:begun]}\n    new_key: int = Field(ge=0)\n{text[begun:]}", encoding="utf-8")
+    graph.set_params(promotion={"new_key": 1}, tune={"new_key": 2})
+    graph.run("datspect", "tables", "--help")  # the package imports
+    assert json.loads(graph.run("dvc", "status", "--json")) == {}
