@@ -92,6 +92,7 @@ def test_a_kill_costs_unfinished_folds_only_and_changes_nothing(trained: Graph) 
 def test_a_graph_that_fine_tunes_runs_on_jax_and_ends_the_same(trained: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     trained.run("dvc", "repro", "cv")  # again, should the test above not have come so far
     on_tensorflow = out_of_fold(trained)
+    trained.set_params(executor={"workers": 1})  # which compiles once
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     ran = stages_run(trained.run("dvc", "repro", "-f", "--downstream", "features"))
     assert ran == ["features", "checks", "cv", "final", "predictor", "baselines", "report"]
