@@ -66,6 +66,13 @@ def test_the_id_follows_the_code_that_the_stage_runs_and_no_other(package: Path)
     assert code_digest(package) != first
 
 
+def test_what_lies_beside_an_installed_package_does_not_matter(package: Path) -> None:
+    first = code_digest(package)
+    (package.parent / "keras").mkdir()  # without files, so that Python goes on to the real one
+    (package.parent / "tqdm").mkdir()
+    assert code_digest(package) == first
+
+
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with one commit, as the current folder."""

@@ -49,6 +49,15 @@ def provenance(stage: str, sections: Mapping[str, BaseModel], inputs: Sequence[P
     )
 
 
+class _OwnModules(ModuleFinder):
+    """Finder of this package's modules; beside an installed package all others lie in the same folder."""
+
+    def find_module(self, name: str, path: Any, parent: Any = None) -> Any:
+        if path is None and name != "datspect":
+            raise ImportError(name)
+        return super().find_module(name, path, parent)
+
+
 def imported_files(module: str) -> list[Path]:
     """Return the source files of `module` and of all of this package that it imports, directly or not, sorted.
 
@@ -56,7 +65,7 @@ def imported_files(module: str) -> list[Path]:
     also the source files among a stage's deps in dvc.yaml.
     """
     package = Path(__file__).parents[1]
-    finder = ModuleFinder(path=[str(package.parent)])  # it finds nothing outside, and so looks no further there
+    finder = _OwnModules(path=[str(package.parent)])
     finder.import_hook(module)
     modules: Iterable[Any] = finder.modules.values()
     paths = {Path(found.__file__) for found in modules if found.__file__}
