@@ -359,7 +359,8 @@ def test_processes_share_a_study_on_postgresql_and_one_is_killed(project: Path, 
     assert 7 <= len(counted) <= 8
     failed = [trial for trial in found if trial.state.name == "FAIL"]
     assert len(failed) == 1
-    assert failed[0].params in [trial.params for trial in counted]
+    # Killed between the drawing of two values, it is tried again with those that it had.
+    assert any(failed[0].params.items() <= trial.params.items() for trial in counted)
     assert not [trial for trial in found if trial.state.name in ("RUNNING", "WAITING")]
     assert len({json.dumps(trial.params, sort_keys=True) for trial in counted}) == len(counted)
     best = min(trial.value for trial in counted if trial.state.name == "COMPLETE" and trial.value is not None)
