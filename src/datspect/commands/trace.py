@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def trace(
     version: Annotated[str, typer.Argument(help="Number or alias of the version.")] = "champion",
-    check: Annotated[bool, typer.Option("--check", help="Link it against what is on this machine.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Check it against what is on this machine.")] = False,
 ) -> None:
     """Print where a version comes from and the commands that rebuild it. The exit code is 1 if a check failed."""
     # Here, so that `datspect --help` does not wait for MLflow.

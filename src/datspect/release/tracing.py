@@ -67,7 +67,7 @@ def traced(version: Version, root: Path) -> Trace:
 
 
 def links(registry: Registry, trace: Trace, root: Path) -> list[Link]:
-    """Link every link as far as this machine allows."""
+    """Check every link as far as this machine allows."""
     return [
         _model(registry, trace),
         _run(registry, trace),

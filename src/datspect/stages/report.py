@@ -108,7 +108,7 @@ def _read_record(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _check_unity(inputs: Inputs) -> None:
-    """A report on a phantom must not hold figures of patients, nor the other way round."""
+    """Raise an error if a report on a phantom would hold figures of patients, or the other way round."""
     kinds = {
         "cohort.json": inputs.cohort["kind"],
         "cv/metrics.json": inputs.cv_metrics["cohort_kind"],
