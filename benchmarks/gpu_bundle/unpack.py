@@ -18,8 +18,11 @@ def main() -> None:
     about = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))
     if what == "wheels":
         check_machine(about["python"])
+        (work / "wheels").mkdir(parents=True, exist_ok=True)
         with tarfile.open(bundle / "wheels.tar.xz") as tar:
-            tar.extractall(work / "wheels", filter="data")
+            for wheel in tar:  # one by one: Python 3.11.2 has no filter, and no path in an archive is believed
+                if content := tar.extractfile(wheel):
+                    (work / "wheels" / Path(wheel.name).name).write_bytes(content.read())
     else:
         lay_out(bundle, work)
 
