@@ -7,7 +7,7 @@ import pytest
 from tests.release.repositories import commit, run
 
 from datspect.errors import PromotionError
-from datspect.release.dvc_lock import commit_of, content_md5, differing_outputs, locked_outputs
+from datspect.release.dvc_lock import commit_of, content_md5, differing_outputs, locked_outputs, recipe_digest
 
 STAGES = """
 stages:
@@ -70,3 +70,27 @@ def test_a_missing_or_broken_lock_is_said(tmp_path: Path) -> None:
 
 def test_without_git_no_commit_has_anything(tmp_path: Path) -> None:
     assert commit_of(tmp_path, {"out": "0" * 32}) is None
+
+
+LOCK = """
+stages:
+  first: {cmd: one, deps: [{path: src/a.py, md5: "1"}], params: {params.yaml: {x: 1}}, outs: [{path: data, md5: "2"}]}
+  second: {cmd: two, deps: [{path: data, md5: "2"}, {path: src/b.py, md5: "3"}], outs: [{path: model, md5: "4"}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ('{path: model, md5: "4"}', '{path: model, md5: "5"}', True),
+        ('{path: data, md5: "2"}', '{path: data, md5: "6"}', True),  # made by one stage and read by the other
+        ('md5: "1"', 'md5: "7"', False),
+        ('md5: "3"', 'md5: "7"', False),
+        ("x: 1", "x: 2", False),
+        ("cmd: two", "cmd: three", False),
+        ("second:", "third:", False),
+    ],
+)
+def test_a_recipe_is_all_but_what_the_stages_made(old: str, new: str, same: bool) -> None:
+    assert old in LOCK
+    assert (recipe_digest(LOCK.replace(old, new)) == recipe_digest(LOCK)) is same
