@@ -4,7 +4,16 @@ import pandas as pd
 import pytest
 
 from datspect.cohort.kind import CohortKind
-from datspect.cohort.table import COLUMNS, OTHER_LABELS, Cohort, read_cohort, scans_digest, write_cohort
+from datspect.cohort.table import (
+    COLUMNS,
+    OTHER_LABELS,
+    Cohort,
+    read_cohort,
+    read_truth,
+    scans_digest,
+    write_cohort,
+    write_truth,
+)
 from datspect.errors import CohortError
 
 
@@ -100,3 +109,10 @@ def test_the_digest_names_what_is_used_whatever_its_order(scans):
     assert scans_digest(scans) == scans_digest(scans.assign(site="elsewhere", path="moved.nii"))
     for column in ("scan_id", "subject_id", "label", "sha256"):
         assert scans_digest(scans) != scans_digest(scans.assign(**{column: ["x", "y"]}))
+
+
+@pytest.mark.parametrize("rows", [[0], [0, 1, 1]])
+def test_a_truth_that_has_not_one_row_a_scan_is_refused(tmp_path, scans, rows):
+    write_truth(tmp_path, scans.iloc[rows].assign(true_caudate_left=1.0))
+    with pytest.raises(CohortError, match=r"not one row a scan \(missing: (1e3|none)\)"):
+        read_truth(Cohort(tmp_path, CohortKind.PHANTOM, scans))

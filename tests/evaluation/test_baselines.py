@@ -17,6 +17,7 @@ from datspect.evaluation.baselines import (
     held_out_predictions,
     linear_svm,
     logistic_regression,
+    ordered_sides,
     worse_putamen_sbr,
 )
 
@@ -175,3 +176,32 @@ def test_a_cohort_without_any_age_is_judged_by_sex_alone() -> None:
 def test_the_worse_putamen_is_the_lower_side() -> None:
     quality = pd.DataFrame({"sbr_putamen_left": [1.0, 2.0], "sbr_putamen_right": [1.5, 0.5]})
     assert worse_putamen_sbr(quality).tolist() == [1.0, 0.5]
+
+
+def test_a_mirrored_subject_looks_the_same_to_the_regression_on_ordered_sides(rng: np.random.Generator) -> None:
+    sides = rng.uniform(0.2, 3, (8, 2, 2))
+    names = [f"sbr_{region}_{side}" for region in ("putamen", "caudate") for side in ("left", "right")]
+    table = pd.DataFrame(sides.reshape(8, 4), columns=names).assign(peak_slice=41, sbr_note="")
+    mirrored = pd.DataFrame(sides[:, :, ::-1].reshape(8, 4), columns=names)
+    columns = ordered_sides(table, "sbr_")
+    np.testing.assert_array_equal(columns, ordered_sides(mirrored, "sbr_"))
+    np.testing.assert_allclose(columns[:, 2:], np.log(np.sort(sides[:, 0], axis=1)))  # caudate comes first
+    assert np.isfinite(ordered_sides(-mirrored, "sbr_")).all()
+
+
+def test_disease_of_either_side_is_told_by_ordered_sides_and_not_by_left_and_right(rng: np.random.Generator) -> None:
+    labels = np.arange(400) % 2
+    better = np.exp(rng.normal(0.7, 0.35, 400))  # people differ more than the disease of one side takes away
+    worse = better * np.where(labels == 1, 0.6, 0.97) * np.exp(rng.normal(0, 0.05, 400))
+    is_left = rng.random(400) < 0.5
+    table = pd.DataFrame(
+        {"sbr_putamen_left": np.where(is_left, worse, better), "sbr_putamen_right": np.where(is_left, better, worse)}
+    )
+    parts = fold_parts(np.arange(400) // 2 % 5)
+    scores = [
+        held_out_predictions(Baseline("any", columns, logistic_regression(1.0)), labels, parts).scores
+        for columns in (ordered_sides(table, "sbr_"), np.log(table.to_numpy()))
+    ]
+    areas = [roc_auc_score(labels, score) for score in scores]
+    assert areas[0] > 0.99
+    assert areas[1] < 0.85

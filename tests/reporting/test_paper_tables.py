@@ -9,8 +9,9 @@ import pytest
 from datspect.evaluation.metrics import binary_metrics
 from datspect.reporting.paper_tables import (
     BASELINES,
+    IN_BRIEF,
+    STACK,
     baselines_in_brief,
-    both_tables,
     heading,
     holdout_differences,
     measures_table,
@@ -20,6 +21,7 @@ from datspect.reporting.paper_tables import (
     table_2,
     with_interval,
 )
+from datspect.reporting.printed import both_tables
 
 MEASURES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 POOLED = binary_metrics(np.array([1, 1, 0, 0]), np.array([0.9, 0.4, 0.2, 0.1]))
@@ -32,8 +34,15 @@ def metrics(kind: str = "phantom") -> dict[str, Any]:
 
 
 def baselines() -> dict[str, Any]:
-    difference = {"accuracy_difference": 0.0151, "accuracy_difference_low": -0.02, "accuracy_difference_high": 0.05}
-    return {"out_of_fold": {name: {"accuracy": 0.9, "network_minus_this": difference} for name in reversed(BASELINES)}}
+    difference = {
+        f"{name}_difference{end}": value
+        for name in ("accuracy", "loss")
+        for end, value in (("", 0.0151), ("_low", -0.02), ("_high", 0.05))
+    }
+    measures = {"accuracy": 0.9, "loss": 0.25, "network_minus_this": difference}
+    of_models: dict[str, Any] = dict.fromkeys(reversed(BASELINES), measures)
+    of_models[STACK] = measures | {"this_minus_sbr_regression": difference}
+    return {"out_of_fold": of_models}
 
 
 def folds(n: int) -> pd.DataFrame:
@@ -85,8 +94,8 @@ def test_a_number_stands_with_its_interval_where_it_has_one() -> None:
 
 def test_baselines_in_brief_follow_the_network_in_their_order() -> None:
     lines = baselines_in_brief(metrics(), baselines()).splitlines()
-    assert [cells(line)[0] for line in lines[2:]] == ["network", *BASELINES.values()]
-    assert cells(lines[3])[1:] == ["0.9000", "", "+0.0151 (-0.0200 to +0.0500)"]
+    assert [cells(line)[0] for line in lines[2:]] == ["network", *(BASELINES[key] for key in IN_BRIEF)]
+    assert cells(lines[3])[1:] == ["0.9000", "", "0.2500", *["+0.0151 (-0.0200 to +0.0500)"] * 2]
 
 
 def test_a_baseline_without_a_name_of_its_own_comes_last() -> None:

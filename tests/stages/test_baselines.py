@@ -19,7 +19,16 @@ from datspect.io.tables import read_table, write_table
 from datspect.stages import baselines
 
 N = 36
-NAMES = ["putamen_sbr_threshold", "sbr_logistic_regression", "voxel_svm", "feature_logistic_regression", "age_sex"]
+NAMES = [
+    "putamen_sbr_threshold",
+    "sbr_regression",
+    "sbr_regression_age_sex",
+    "voxel_svm",
+    "feature_logistic_regression",
+    "age_sex",
+    "true_binding",
+    "network_and_sbr",
+]
 WriteParams = Callable[..., Path]
 
 
@@ -68,7 +77,9 @@ def inputs(tmp_path: Path, write_params: WriteParams, rng: np.random.Generator) 
     network = splits.assign(logit=logits, probability=expit(logits), prediction=np.where(logits >= 0, "pd", "control"))
     columns = ["scan_id", "subject_id", "label"]
     write_table(tmp_path / "images/subjects.csv", subjects)
+    truth = quality[["scan_id", *names]].rename(columns=lambda name: name.replace("sbr_", "true_"))
     write_table(tmp_path / "images/quality.csv", quality.sample(frac=1, random_state=1))
+    write_table(tmp_path / "images/truth.csv", truth.sample(frac=1, random_state=3))
     write_json(tmp_path / "images/cohort.json", {"kind": "phantom", "n": N})
     write_array(tmp_path / "images/striatum.npy", noisy(4, 3, 2).astype(np.float32))
     write_table(tmp_path / "splits.csv", splits.iloc[::-1])
@@ -77,6 +88,7 @@ def inputs(tmp_path: Path, write_params: WriteParams, rng: np.random.Generator) 
     said = ["logit", "probability", "prediction"]
     write_table(tmp_path / "cv/predictions.csv", network[[*columns, "fold", *said]].sample(frac=1, random_state=2))
     write_table(tmp_path / "final/predictions.csv", network.loc[is_test, [*columns, "role", *said]])
+    write_table(tmp_path / "final/dev_predictions.csv", network.loc[~is_test, [*columns, "dev_fold", *said]])
     return Inputs(tmp_path, write_params())
 
 
@@ -128,21 +140,26 @@ def test_the_network_is_compared_on_the_same_subjects_found_by_scan_id(inputs: I
         for measures in metrics[part].values():
             difference = measures["network_minus_this"]["accuracy_difference"]
             assert difference == pytest.approx(accuracy - measures["accuracy"])
-    assert "loss_difference" in metrics["out_of_fold"]["sbr_logistic_regression"]["network_minus_this"]
+    assert "loss_difference" in metrics["out_of_fold"]["sbr_regression"]["network_minus_this"]
     assert "loss_difference" not in metrics["out_of_fold"]["voxel_svm"]["network_minus_this"]
     assert {"mcnemar_p", "delong_p"} <= set(metrics["holdout"]["voxel_svm"]["network_minus_this"])
 
 
 def test_the_stage_repeats_byte_for_byte_whatever_the_order_of_the_tables(inputs: Inputs) -> None:
     first = inputs.run("first")
-    for path in ("splits.csv", "images/quality.csv", "cv/predictions.csv", "final/predictions.csv"):
+    for path in (
+        *("splits.csv", "images/quality.csv", "images/truth.csv"),
+        *("cv/predictions.csv", "final/predictions.csv", "final/dev_predictions.csv"),
+    ):
         inputs.edit(path, lambda table: table.sample(frac=1, random_state=9))
     second = inputs.run("second")
     for name in ("metrics.json", "predictions.csv", "holdout_predictions.csv"):
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
 
 
-@pytest.mark.parametrize("path", ["cv/predictions.csv", "final/predictions.csv", "images/quality.csv"])
+@pytest.mark.parametrize(
+    "path", ["cv/predictions.csv", "final/predictions.csv", "images/quality.csv", "images/truth.csv"]
+)
 def test_a_table_of_other_scans_is_refused(inputs: Inputs, path: str) -> None:
     inputs.edit(path, lambda table: table.replace({"scan_id": {"S04": "S99"}}))
     with pytest.raises(CohortError, match=r"missing, surplus or repeated: S04, S99; run dvc repro"):
@@ -164,6 +181,49 @@ def test_voxels_of_another_cohort_are_refused(inputs: Inputs) -> None:
     write_array(inputs.root / "images/striatum.npy", np.zeros((N - 1, 4, 3, 2), np.float32))
     with pytest.raises(CohortError, match=f"holds {N - 1} scans, the cohort {N}"):
         inputs.run("refused")
+
+
+def test_the_ceiling_is_the_reading_of_the_true_binding_and_is_left_out_where_nothing_is_true(inputs: Inputs) -> None:
+    with_truth = read_json(inputs.run("phantom") / "metrics.json")
+    for part in ("out_of_fold", "holdout"):  # the truth of this cohort is what was measured
+        assert with_truth[part]["true_binding"] == with_truth[part]["sbr_regression"]
+    inputs.edit("images/truth.csv", lambda table: table[["scan_id"]])
+    without = read_json(inputs.run("real") / "metrics.json")
+    assert without["out_of_fold"].keys() == with_truth["out_of_fold"].keys() - {"true_binding"}
+    for part in ("out_of_fold", "holdout"):
+        assert without[part] == {name: with_truth[part][name] for name in without[part]}
+
+
+def test_the_stack_sees_the_log_odds_of_networks_that_have_not_seen_the_subject(inputs: Inputs) -> None:
+    first = read_json(inputs.run("first") / "metrics.json")
+    added = first["out_of_fold"]["network_and_sbr"]["this_minus_sbr_regression"]
+    assert added["accuracy_difference"] == pytest.approx(
+        first["out_of_fold"]["network_and_sbr"]["accuracy"] - first["out_of_fold"]["sbr_regression"]["accuracy"]
+    )
+    # The regression for the test set is fitted on the development heads' log odds, that out of fold on the ten heads'.
+    inputs.edit("final/dev_predictions.csv", lambda table: table.assign(logit=-table["logit"]))
+    second = read_json(inputs.run("second") / "metrics.json")
+    assert second["out_of_fold"] == first["out_of_fold"]
+    changed = {name for name in NAMES if second["holdout"][name] != first["holdout"][name]}
+    assert changed == {"network_and_sbr"}
+    # A subject's own row takes no part in the fit: its fold's labels are turned, its own answer stays.
+    own_fold = read_table(inputs.root / "splits.csv").set_index("scan_id")["fold"]
+    in_fold = set(own_fold.index[own_fold == own_fold["S07"]]) - {"S07"}
+
+    def turned(table: pd.DataFrame) -> pd.DataFrame:
+        other = table["label"].map({"pd": "control", "control": "pd"})
+        return table.assign(label=other.where(table["scan_id"].isin(in_fold), table["label"]))
+
+    score = _score(inputs.root / "second", "S07")
+    for path in ("splits.csv", "images/subjects.csv"):
+        inputs.edit(path, turned)
+    assert _score(inputs.run("third"), "S07") == score
+
+
+def _score(reports: Path, scan_id: str) -> float:
+    table = read_table(reports / "predictions.csv")
+    rows = table[(table["baseline"] == "network_and_sbr") & (table["scan_id"] == scan_id)]
+    return float(rows["score"].iloc[0])
 
 
 def test_the_stage_starts_without_a_network_library() -> None:

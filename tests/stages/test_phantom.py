@@ -26,4 +26,7 @@ def test_the_stage_writes_cohort_truth_and_pictures(tmp_path, write_params, monk
     assert list(truth["scan_id"]) == list(scans["scan_id"])
     assert sorted(scans["label"]) == ["control", "pd", "pd"]
     assert {"true_caudate_left", "measured_putamen_posterior_right", "peak_slice"} <= set(truth.columns)
+    beside_the_scans = pd.read_csv(cohort_folder / "truth.csv")
+    regions = [column for column in truth.columns if column.startswith("true_")]
+    pd.testing.assert_frame_equal(beside_the_scans, truth[["scan_id", *regions]])
     assert imread(sheet_path).std() > 0.05

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from datspect.cohort.kind import CohortKind
-from datspect.cohort.table import Cohort, read_cohort, write_cohort
+from datspect.cohort.table import Cohort, read_cohort, write_cohort, write_truth
 from datspect.errors import CohortError
 from datspect.imaging.volume import Volume
 from datspect.io.arrays import read_array
@@ -22,6 +22,7 @@ OUTPUTS = {
     "cohort.json",
     "quality.csv",
     "excluded.csv",
+    "truth.csv",
     "contact_sheet.png",
 }
 
@@ -125,6 +126,26 @@ def test_the_same_scan_under_two_ids_stops_the_stage(cohort_with_a_near_copy, tm
     assert "scan S01: near-copy of S05 (smoothed, shifted or exported anew)" in str(caught.value)
     preprocess.main(cohort_with_a_near_copy, tmp_path / "images", write_params(preprocess={"on_bad_scan": "exclude"}))
     assert list(read_table(tmp_path / "images/excluded.csv")["scan_id"]) == ["S01", "S05"]
+
+
+def test_a_phantoms_truth_follows_its_scans_and_real_scans_have_none(tiny_cohort, tmp_path, write_params):
+    cohort = read_cohort(tiny_cohort)
+    cohort.scans.loc[2, "label"] = "swedd"
+    write_cohort(cohort)
+    truth = cohort.scans[["scan_id", "label"]].assign(true_putamen_left=np.arange(6.0), true_putamen_right=1.0)
+    write_truth(tiny_cohort, truth[::-1])
+    preprocess.main(tiny_cohort, tmp_path / "phantom", write_params())
+    known = read_table(tmp_path / "phantom/truth.csv")
+    assert list(known.columns) == ["scan_id", "true_putamen_left", "true_putamen_right"]
+    assert dict(zip(known["scan_id"], known["true_putamen_left"], strict=True)) == {
+        f"S{number:02d}": float(number) for number in (0, 1, 3, 4, 5)
+    }
+    write_cohort(Cohort(tiny_cohort, CohortKind.REAL, cohort.scans))
+    with pytest.raises(CohortError, match=r"truth\.csv: only a phantom has a truth"):
+        preprocess.main(tiny_cohort, tmp_path / "real", write_params())
+    (tiny_cohort / "truth.csv").unlink()
+    preprocess.main(tiny_cohort, tmp_path / "real", write_params())
+    assert list(read_table(tmp_path / "real/truth.csv").columns) == ["scan_id"]
 
 
 def test_other_groups_are_set_aside_without_a_fault(tiny_cohort, tmp_path, write_params, caplog):

@@ -1,6 +1,7 @@
 """Read and write the cohort folder, the one format that the graph knows.
 
-`participants.tsv` has a row a scan, `cohort.json` names the kind of the cohort, and the volumes lie beside them.
+`participants.tsv` has a row a scan, `cohort.json` names the kind of the cohort, and the volumes lie beside them. A
+phantom may have `truth.csv` too: what was simulated, which no scan shows.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from datspect.arrays import IntArray
 from datspect.cohort.kind import CohortKind
 from datspect.errors import CohortError
 from datspect.io.records import read_json, write_json
-from datspect.io.tables import write_table
+from datspect.io.tables import read_table, write_table
 
 CONTROL, PD = LABELS = ("control", "pd")
 """Class names in the order of their numbers; 1, Parkinson's disease, is the positive class."""
@@ -23,6 +24,8 @@ OTHER_LABELS = ("swedd", "prodromal", "gencohort_pd", "gencohort_unaffected", "g
 """Labels that a cohort folder may hold too; their subjects take no part in training or testing."""
 
 COLUMNS = ("scan_id", "subject_id", "label", "sex", "age", "site", "visit", "path", "sha256")
+TRUTH_NAME, TRUE = "truth.csv", "true_"
+"""The file of a phantom's truth, and what the names of its columns begin with."""
 _TEXT_COLUMNS = {column: str for column in COLUMNS if column != "age"}
 
 
@@ -63,6 +66,34 @@ def write_cohort(cohort: Cohort) -> None:
     """Write `participants.tsv` and `cohort.json` of a cohort whose volumes are in place."""
     write_table(cohort.folder / "participants.tsv", cohort.scans[list(COLUMNS)], sep="\t")
     write_json(cohort.folder / "cohort.json", {"kind": cohort.kind})
+
+
+def read_truth(cohort: Cohort) -> pd.DataFrame:
+    """Return scan_id and the true binding ratios (columns `TRUE`...) of a cohort; of real scans nothing is true.
+
+    Raises
+    ------
+    CohortError : real scans come with a truth, or it is not a table with a column scan_id and a row for every scan.
+    """
+    path, scans = cohort.folder / TRUTH_NAME, cohort.scans[["scan_id"]]
+    if not path.is_file():
+        return scans
+    if cohort.kind is not CohortKind.PHANTOM:
+        raise CohortError(f"{path}: only a phantom has a truth, and these scans are real; remove the file")
+    truth = read_table(path, ["scan_id"]).set_index("scan_id")
+    missing = sorted(set(scans["scan_id"]) - set(truth.index))
+    if missing or truth.index.has_duplicates:
+        raise CohortError(
+            f"{path}: not one row a scan (missing: {', '.join(missing) or 'none'}); make the phantom anew"
+        )
+    known = truth[[column for column in truth.columns if column.startswith(TRUE)]]
+    return known.loc[scans["scan_id"]].reset_index()
+
+
+def write_truth(folder: Path, truth: pd.DataFrame) -> None:
+    """Write scan_id and the columns `TRUE`... of a phantom's truth into its cohort folder."""
+    columns = ["scan_id", *(column for column in truth.columns if column.startswith(TRUE))]
+    write_table(folder / TRUTH_NAME, truth[columns])
 
 
 def scans_digest(scans: pd.DataFrame) -> str:

@@ -20,7 +20,7 @@ def tables(
     # Here, so that `datspect --help` does not wait for pandas.
     from datspect.io.records import read_json
     from datspect.io.tables import read_table
-    from datspect.reporting.paper_tables import both_tables
+    from datspect.reporting.printed import both_tables
 
     text = both_tables(
         read_table(reports / "cv" / "table1.csv"),

@@ -25,6 +25,8 @@ Fitted = Callable[[FloatArray], Predictions]
 Fit = Callable[[FloatArray, IntArray], Fitted]
 """From columns, shape (N, F), and labels, shape (N,), 1 for PD, of the training part to a fitted baseline."""
 
+LEAST_BINDING = 0.05
+"""Binding ratios below count as this: they are noise around 0, and have no logarithm."""
 _TOLERANCE, _MAX_ITERATIONS = 1e-6, 10_000
 """scikit-learn's tolerance of 1e-4 leaves errors of several in the log odds of separable classes. The limit of
 iterations is never reached."""
@@ -64,6 +66,23 @@ def held_out_predictions(
         scores=np.concatenate([one.scores for one in said])[order],
         probabilities=np.concatenate(probabilities)[order] if probabilities else None,
     )
+
+
+def ordered_sides(table: pd.DataFrame, prefix: str) -> FloatArray:
+    """Return logarithms of the lower and the higher side's binding ratio of every region, shape (N, 2 x regions).
+
+    Regions are those with columns `<prefix><region>_left` and `_right`, in alphabetical order. Which side is ill tells
+    nothing, but how ill the worse side is: a linear model on left and right cannot say that.
+
+    >>> table = pd.DataFrame({"sbr_putamen_left": [1.0, 2.0], "sbr_putamen_right": [2.0, -0.1]})
+    >>> np.exp(ordered_sides(table, "sbr_"))
+    array([[1.  , 2.  ],
+           [0.05, 2.  ]])
+    """
+    lefts = sorted(name for name in table.columns if name.startswith(prefix) and name.endswith("_left"))
+    pairs = [table[[left, f"{left.removesuffix('left')}right"]].to_numpy(np.float64) for left in lefts]
+    ordered = np.concatenate([np.sort(pair, axis=1) for pair in pairs], axis=1)
+    return np.asarray(np.log(np.maximum(ordered, LEAST_BINDING)))
 
 
 def worse_putamen_sbr(quality: pd.DataFrame) -> FloatArray:

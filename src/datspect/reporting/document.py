@@ -9,6 +9,7 @@ from datspect.reporting.answers import answers_table, checks_table
 from datspect.reporting.choices import choices_table
 from datspect.reporting.inputs import Inputs
 from datspect.reporting.paper_tables import (
+    CEILING,
     baseline_measures,
     heading,
     holdout_differences,
@@ -45,6 +46,7 @@ def report_markdown(inputs: Inputs, contact_sheet: str) -> str:
         summary=summary(inputs),
         tuning_note=tuning_note(inputs.cv_metrics),
         tuned=_tuned(inputs),
+        has_ceiling=CEILING in inputs.baseline_metrics["out_of_fold"],
         remarks=paper.REMARKS,
         tables={name: Markdown(table) for name, table in _tables(inputs).items()},
         contact_sheet=Markdown(contact_sheet),

@@ -9,16 +9,24 @@ from datspect.cohort.kind import CohortKind
 from datspect.evaluation.intervals import wilson_interval, with_bounds
 from datspect.evaluation.metrics import TABLE_1_MEASURES, ConfusionCounts
 from datspect.reporting import paper
-from datspect.reporting.markdown import escape, markdown_table
+from datspect.reporting.markdown import markdown_table
 
+READER, STACK, CEILING = "sbr_regression", "network_and_sbr", "true_binding"
+"""The baseline that the network is held against: the regions as a clinic reads them, worse and better side; the network
+and these together; and on a phantom what nobody who has only the scans can know."""
 BASELINES = {
     "putamen_sbr_threshold": "putamen-SBR threshold",
-    "sbr_logistic_regression": "logistic regression on SBRs",
+    READER: "regression on SBRs",
+    f"{READER}_age_sex": "the same, age and sex",
+    STACK: "network and SBRs together",
     "voxel_svm": "linear SVM on voxels",
-    "feature_logistic_regression": "logistic regression on features",
+    "feature_logistic_regression": "regression on features",
     "age_sex": "age and sex only (control)",
+    CEILING: "ceiling: the true binding",
 }
 """Shown names of the baselines, in the order of the tables."""
+IN_BRIEF = ("putamen_sbr_threshold", READER, STACK, "voxel_svm", CEILING)
+"""Those that README has room for."""
 MEASURES = {
     "accuracy": "accuracy",
     "sensitivity": "sensitivity",
@@ -127,20 +135,16 @@ def measures_table(cv_metrics: Metrics, final_metrics: Metrics) -> str:
 
 
 def baselines_in_brief(cv_metrics: Metrics, baselines: Metrics) -> str:
-    """Return network and baselines out of fold: accuracy, ROC AUC and the difference in accuracy."""
+    """Return network and the baselines `IN_BRIEF` out of fold: accuracy, ROC AUC, loss, and differences."""
     rows = [
-        [
-            "out of fold, pooled",
-            f"accuracy {_INTERVAL}",
-            f"ROC AUC {_INTERVAL}",
-            "accuracy, network minus this",
-        ],
-        ["network", *_accuracy_and_auc(cv_metrics["out_of_fold"]), ""],
+        ["out of fold", "accuracy", "ROC AUC", "loss", "accuracy, network minus this", "loss, network minus this"],
+        ["network", *_in_brief(cv_metrics["out_of_fold"]), "", ""],
     ]
-    for key in ordered_baselines(list(baselines["out_of_fold"])):
+    for key in (key for key in IN_BRIEF if key in baselines["out_of_fold"]):
         metrics = baselines["out_of_fold"][key]
-        difference = with_interval(metrics["network_minus_this"], "accuracy_difference", signed=True)
-        rows.append([baseline_name(key), *_accuracy_and_auc(metrics), difference])
+        names = ("accuracy_difference", "loss_difference")
+        differences = (with_interval(metrics["network_minus_this"], name, signed=True) for name in names)
+        rows.append([baseline_name(key), *_in_brief(metrics), *differences])
     return markdown_table(rows)
 
 
@@ -188,27 +192,8 @@ def p_value(p: float) -> str:
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
-def both_tables(table: pd.DataFrame, cv_metrics: Metrics, final_metrics: Metrics, baselines: Metrics) -> str:
-    """Return Tables 1 and 2 and the baselines in brief, with headings and the paper's inconsistencies."""
-    remarks = "\n".join(f"- {remark}" for remark in paper.REMARKS)
-    return "\n\n".join(
-        [
-            heading(cv_metrics["cohort_kind"]),
-            f"Table 1: {len(table)}-fold cross-validation, last epoch; mean weighted by fold size, sd with ddof 0.",
-            table_1(table, cv_metrics),
-            *([escape(note)] if (note := tuning_note(cv_metrics)) else []),
-            baselines_in_brief(cv_metrics, baselines),
-            "Table 2: the final model on the holdout; intervals: Wilson, for the ROC AUC DeLong, for PR AUC and loss "
-            "bootstrap, given the fitted model.",
-            table_2(final_metrics),
-            "About the paper's figures:",
-            remarks,
-        ]
-    )
-
-
-def _accuracy_and_auc(metrics: Metrics) -> list[str]:
-    return [with_interval(metrics, "accuracy"), with_interval(metrics, "roc_auc")]
+def _in_brief(metrics: Metrics) -> list[str]:
+    return [f"{metrics[name]:.4f}" if name in metrics else "" for name in ("accuracy", "roc_auc", "loss")]
 
 
 def _fold_auc(summary: Metrics) -> str:

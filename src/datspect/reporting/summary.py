@@ -4,16 +4,20 @@ from datspect.cohort.kind import CohortKind
 from datspect.cohort.table import targets
 from datspect.reporting import paper
 from datspect.reporting.inputs import Inputs
-from datspect.reporting.paper_tables import baseline_name, tuning_note, with_interval
-
-NO_RIVALS = ("age_sex",)
-"""Baselines that must fail: they do not compete with the network."""
+from datspect.reporting.paper_tables import tuning_note, with_interval
+from datspect.reporting.verdict import against_reader
 
 
 def summary(inputs: Inputs) -> list[str]:
     """Return sentences: what was done, how well it went, against what, and whether the checks passed."""
     tuned = [note] if (note := tuning_note(inputs.cv_metrics)) else []
-    return [_what_was_done(inputs), _how_well(inputs), *tuned, *_against_baselines(inputs), _checks(inputs)]
+    return [
+        _what_was_done(inputs),
+        _how_well(inputs),
+        *tuned,
+        *against_reader(inputs.baseline_metrics["out_of_fold"]),
+        _checks(inputs),
+    ]
 
 
 def _what_was_done(inputs: Inputs) -> str:
@@ -36,22 +40,6 @@ def _how_well(inputs: Inputs) -> str:
         f"{with_interval(holdout, 'roc_auc')}. The paper states accuracies of "
         f"{paper.TABLE_1_MEAN['validation_accuracy']:.4f} and {paper.TABLE_2['accuracy']:.4f} for patients."
     )
-
-
-def _against_baselines(inputs: Inputs) -> list[str]:
-    """Return a sentence on the best rival by out-of-fold accuracy, if there is any."""
-    rivals = {k: m for k, m in inputs.baseline_metrics["out_of_fold"].items() if k not in NO_RIVALS}
-    if not rivals:
-        return []
-    best = max(rivals, key=lambda key: (rivals[key]["accuracy"], key))
-    difference = rivals[best]["network_minus_this"]
-    low, high = difference["accuracy_difference_low"], difference["accuracy_difference_high"]
-    verdict = "so neither is shown to be better" if low <= 0 <= high else "an interval without 0"
-    return [
-        f"Of {len(rivals)} simpler models on the same folds the {baseline_name(best)} is the most accurate with "
-        f"{with_interval(rivals[best], 'accuracy')}; the network's accuracy less this is "
-        f"{with_interval(difference, 'accuracy_difference', signed=True)}, {verdict}."
-    ]
 
 
 def _checks(inputs: Inputs) -> str:

@@ -11,8 +11,8 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from datspect.arrays import BoolArray, IntArray
-from datspect.cohort.table import label_names, targets
+from datspect.arrays import BoolArray, FloatArray, IntArray
+from datspect.cohort.table import TRUE, label_names, targets
 from datspect.errors import CohortError
 from datspect.evaluation.baselines import (
     Baseline,
@@ -22,6 +22,7 @@ from datspect.evaluation.baselines import (
     held_out_predictions,
     linear_svm,
     logistic_regression,
+    ordered_sides,
     worse_putamen_sbr,
 )
 from datspect.evaluation.comparison import Predictions, compare_holdout, compare_out_of_fold
@@ -31,7 +32,7 @@ from datspect.io.records import write_json
 from datspect.io.tables import read_table, write_table
 from datspect.params.base import PARAMS_PATH, Sections, read_params
 from datspect.params.judging import BaselinesParams
-from datspect.reporting.paper_tables import with_interval
+from datspect.reporting.paper_tables import CEILING, READER, STACK, with_interval
 from datspect.running.launch import launch
 from datspect.running.progress import progress
 from datspect.training.data import TrainingData, TrainingInputs, in_order, read_training_data
@@ -54,6 +55,7 @@ class _Evaluation:
     subjects : the held-out rows of the split table with their `place` (fold or role), in the order of the bank
     parts : pairs of masks of shape (N,), who trains and who is held out
     network : its predictions, in the order of `subjects`
+    logits : log odds of every subject by a network that has not seen it, in the order of the bank, shape (N,)
     """
 
     name: str
@@ -62,6 +64,7 @@ class _Evaluation:
     subjects: pd.DataFrame
     parts: list[Part]
     network: Predictions
+    logits: FloatArray
     compare: Callable[[IntArray, Predictions, Predictions], dict[str, float]]
 
 
@@ -77,67 +80,116 @@ def main(
     """Fit every baseline out of fold and for the test set; write predictions, metrics and the paired comparisons."""
     params = read_params(Read, params_path).baselines
     data = read_training_data(TrainingInputs.within(images_folder, features_folder, splits_path), memory_mapped=True)
-    baselines = _baselines(images_folder, data, params)
+    columns = _columns(images_folder, data)
+    baselines = _baselines(columns, data, params)
     evaluations = [_out_of_fold(data.splits, cv_folder), _holdout(data.splits, final_folder)]
     metrics: dict[str, Any] = {"cohort_kind": data.cohort["kind"]}
-    n_fits = len(baselines) * sum(len(evaluation.parts) for evaluation in evaluations)
+    n_fits = (len(baselines) + 1) * sum(len(evaluation.parts) for evaluation in evaluations)
     bar: tqdm[None] = progress(None, total=n_fits, what="baselines", unit="fits")
     # One thread for the matrix products: they are small, and threads that wait for each other take ten times as long.
     with bar, threadpool_limits(limits=1):
         for evaluation in evaluations:
             said = {
                 baseline.name: held_out_predictions(baseline, data.targets, _counted(evaluation.parts, bar))
-                for baseline in baselines
+                for baseline in (*baselines, _stack(columns, evaluation, params))
             }
             write_table(reports_folder / evaluation.file, _predictions_table(said, evaluation))
             metrics[evaluation.name] = {name: _measures(one, evaluation) for name, one in said.items()}
+            metrics[evaluation.name][STACK]["this_minus_sbr_regression"] = evaluation.compare(
+                evaluation.subjects["target"].to_numpy(np.int64), said[STACK], said[READER]
+            )
     write_json(reports_folder / "metrics.json", metrics)
     for evaluation in evaluations:
         _log_summary(metrics[evaluation.name], evaluation.name, data.kind.caption)
 
 
-def _baselines(images_folder: Path, data: TrainingData, params: BaselinesParams) -> list[Baseline]:
-    """Return all baselines with what they see, rows in the order of the bank."""
+@dataclass(frozen=True)
+class _Columns:
+    """What baselines see of all subjects, rows in the order of the bank.
+
+    worse_putamen : binding ratio, shape (N, 1); ordered_sbr : logs of binding ratios by side, shape (N, 8)
+    true_binding : the same of what was simulated, or None where nothing is true; age_sex : shape (N, F)
+    voxels : of the striatal box, shape (N, F)
+    """
+
+    worse_putamen: FloatArray
+    ordered_sbr: FloatArray
+    true_binding: FloatArray | None
+    age_sex: FloatArray
+    voxels: FloatArray
+
+
+def _columns(images_folder: Path, data: TrainingData) -> _Columns:
     scan_ids = data.splits["scan_id"]
-    quality = in_order(read_table(images_folder / "quality.csv", ["scan_id"]), scan_ids, images_folder / "quality.csv")
-    subjects = read_table(images_folder / "subjects.csv", ["scan_id", "sex", "age"])
+    quality, truth, subjects = (
+        in_order(read_table(images_folder / name, ["scan_id", *columns]), scan_ids, images_folder / name)
+        for name, columns in (("quality.csv", ()), ("truth.csv", ()), ("subjects.csv", ("sex", "age")))
+    )
     voxels = read_array(images_folder / "striatum.npy")
     if len(voxels) != len(scan_ids):
         raise CohortError(
             f"{images_folder / 'striatum.npy'} holds {len(voxels)} scans, the cohort {len(scan_ids)}; run dvc repro"
         )
+    has_truth = any(column.startswith(TRUE) for column in truth.columns)
+    return _Columns(
+        worse_putamen=worse_putamen_sbr(quality)[:, None],
+        ordered_sbr=ordered_sides(quality, "sbr_"),
+        true_binding=ordered_sides(truth, TRUE) if has_truth else None,
+        age_sex=age_sex_columns(subjects),
+        voxels=voxels.reshape(len(voxels), -1),
+    )
+
+
+def _baselines(columns: _Columns, data: TrainingData, params: BaselinesParams) -> list[Baseline]:
+    """Return all baselines that are the same out of fold and for the test set."""
     logistic = logistic_regression(params.logistic_c)
-    regions = quality[[column for column in quality.columns if column.startswith("sbr_")]].to_numpy(np.float64)
-    return [
-        Baseline("putamen_sbr_threshold", worse_putamen_sbr(quality)[:, None], fit_threshold),
-        Baseline("sbr_logistic_regression", regions, logistic),
-        Baseline("voxel_svm", voxels.reshape(len(voxels), -1), linear_svm(params.svm_c)),
+    baselines = [
+        Baseline("putamen_sbr_threshold", columns.worse_putamen, fit_threshold),
+        Baseline(READER, columns.ordered_sbr, logistic),
+        Baseline(f"{READER}_age_sex", np.column_stack([columns.ordered_sbr, columns.age_sex]), logistic),
+        Baseline("voxel_svm", columns.voxels, linear_svm(params.svm_c)),
         Baseline("feature_logistic_regression", data.bank[0].astype(np.float64), logistic),
-        Baseline("age_sex", age_sex_columns(subjects), logistic),
+        Baseline("age_sex", columns.age_sex, logistic),
     ]
+    if columns.true_binding is not None:
+        baselines.append(Baseline(CEILING, columns.true_binding, logistic))
+    return baselines
+
+
+def _stack(columns: _Columns, evaluation: _Evaluation, params: BaselinesParams) -> Baseline:
+    """Return the regression on the network's log odds and the binding ratios together."""
+    both = np.column_stack([evaluation.logits, columns.ordered_sbr])
+    return Baseline(STACK, both, logistic_regression(params.logistic_c))
 
 
 def _out_of_fold(splits: pd.DataFrame, cv_folder: Path) -> _Evaluation:
+    network = _network_predictions(cv_folder / "predictions.csv", splits, "fold")
     return _Evaluation(
         name="out_of_fold",
         place="fold",
         file="predictions.csv",
         subjects=splits,
         parts=fold_parts(splits["fold"].to_numpy()),
-        network=_network_predictions(cv_folder / "predictions.csv", splits, "fold"),
+        network=network,
+        logits=network.scores,
         compare=compare_out_of_fold,
     )
 
 
 def _holdout(splits: pd.DataFrame, final_folder: Path) -> _Evaluation:
     is_test = (splits["role"] == "test").to_numpy()
+    network = _network_predictions(final_folder / "predictions.csv", splits[is_test], "role")
+    development = _network_predictions(final_folder / "dev_predictions.csv", splits[~is_test], "dev_fold")
+    logits = np.empty(len(splits))
+    logits[is_test], logits[~is_test] = network.scores, development.scores
     return _Evaluation(
         name="holdout",
         place="role",
         file="holdout_predictions.csv",
         subjects=splits[is_test],
         parts=[(~is_test, is_test)],
-        network=_network_predictions(final_folder / "predictions.csv", splits[is_test], "role"),
+        network=network,
+        logits=logits,
         compare=compare_holdout,
     )
 

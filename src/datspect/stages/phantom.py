@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from datspect.cohort.table import LABELS, read_cohort
+from datspect.cohort.table import LABELS, read_cohort, write_truth
 from datspect.figures.contact_sheet import contact_sheet
 from datspect.figures.spread import ORDER, spread_by_label
 from datspect.imaging.intensity import image_max
@@ -37,6 +37,7 @@ def main(cohort_folder: Path, truth_path: Path, contact_sheet_path: Path, params
     """Simulate the cohort; write its folder, true and measured binding ratios, and a contact sheet."""
     params = read_params(Read, params_path).phantom
     truth = write_phantom_cohort(cohort_folder, build_laboratory(params))
+    write_truth(cohort_folder, truth)
     write_table(truth_path, truth)
     worse = truth[["measured_putamen_left", "measured_putamen_right"]].min(axis=1)
     shown = truth.assign(worse_putamen=worse).loc[spread_by_label(truth["label"], worse, LABELS)]

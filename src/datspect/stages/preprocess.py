@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from datspect.cohort.repetition import bad_scans
 from datspect.cohort.screening import ScreenedScan, mni_regions, screen_scan
-from datspect.cohort.table import LABELS, OTHER_LABELS, Cohort, read_cohort, scans_digest
+from datspect.cohort.table import LABELS, OTHER_LABELS, Cohort, read_cohort, read_truth, scans_digest
 from datspect.errors import CohortError
 from datspect.figures.contact_sheet import contact_sheet
 from datspect.figures.spread import ORDER, spread_by_label
@@ -42,11 +42,14 @@ def main(cohort_folder: Path, images_folder: Path, params_path: Path = PARAMS_PA
     """Screen every scan of the cohort; write images, striatal voxels and the tables, all sorted by scan_id."""
     params = read_params(Read, params_path).preprocess
     cohort, aside = _set_aside(read_cohort(cohort_folder))
+    truth = read_truth(cohort)
     screened = _screen(cohort, params)
     bad = bad_scans(cohort.scans, screened)
     _refuse(bad, params, len(screened))
     excluded = dict(sorted({**aside, **bad}.items()))
     _write(images_folder, cohort, [scan for scan in screened if scan.scan_id not in bad], excluded, params)
+    known = truth[~truth["scan_id"].isin(excluded)].sort_values("scan_id", ignore_index=True)
+    write_table(images_folder / "truth.csv", known)
     log.info("%d scans made into images, %d excluded", len(screened) - len(bad), len(excluded))
 
 
