@@ -29,6 +29,10 @@ class ImportingError(DatspectError):
     """An import cannot be begun or ended: its tables, key or target folder are not as they must be."""
 
 
+class PrevalenceError(DatspectError):
+    """A prevalence is no share of PD between 0 and 1."""
+
+
 class WeightsError(DatspectError):
     """Backbone weights could not be had, or are not what they claim to be."""
 

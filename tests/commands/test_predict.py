@@ -13,7 +13,7 @@ from tests.prediction.made_up_predictor import write_predictor
 
 from datspect.cohort.table import read_cohort
 from datspect.commands import predict as command
-from datspect.errors import DatspectError, ScanError
+from datspect.errors import DatspectError, PrevalenceError, ScanError
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(*scans: Path, model: Path, form: command.Format = "table", **options: object) -> int:
     try:
-        command.predict(list(scans), str(model), form, **{"figure": None, "resample": False, **options})  # type: ignore[arg-type]
+        command.predict(
+            list(scans), str(model), form, **{"figure": None, "resample": False, "prevalence": None, **options}
+        )  # type: ignore[arg-type]
     except typer.Exit as end:
         return int(end.exit_code)
     return 0
@@ -109,3 +111,34 @@ def test_untypical_scans_are_called_unlike_the_training_cohort(
     run(tiny_cohort / "volumes" / "S00.nii", model=model, form="json")
     (answer,) = json.loads(capsys.readouterr().out)
     assert "features" in answer["unlike"].split()  # the made-up cohort's features are of other numbers
+
+
+def test_an_answer_says_for_which_prevalence_it_is(
+    model: Path, tiny_cohort: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scan = tiny_cohort / "volumes" / "S00.nii"
+    answers = []
+    for prevalence in (None, 0.1):
+        run(scan, model=model, form="json", prevalence=prevalence)
+        answers += json.loads(capsys.readouterr().out)
+    assert [answer["prevalence"] for answer in answers] == [0.5, 0.1]  # the made-up cohort has as many of both
+    assert answers[0]["likelihood_ratio"] == answers[1]["likelihood_ratio"]
+    for answer, odds in zip(answers, (1, 1 / 9), strict=True):
+        stated = answer["probability"] / (1 - answer["probability"])
+        assert stated == pytest.approx(answer["likelihood_ratio"] * odds, rel=1e-3)
+    for prevalence, head, note in (
+        (None, "P(PD) at 50 % PD", "P(PD) and class are for 50 % PD, as in training."),
+        (0.1, "P(PD) at 10 % PD", "were shifted to 10 % PD; the shares above are those at the training's 50 %."),
+    ):
+        run(scan, model=model, prevalence=prevalence)
+        printed = capsys.readouterr().out
+        assert head in printed.splitlines()[0]
+        assert note in printed
+
+
+def test_an_impossible_prevalence_stops_before_anything_is_read(
+    model: Path, tiny_cohort: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "predicted", lambda *_, **__: pytest.fail("it was read"))
+    with pytest.raises(PrevalenceError, match="prevalence 10: expected a share of PD between 0 and 1"):
+        run(tiny_cohort / "volumes", model=model, prevalence=10.0)

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
+from datspect.errors import PrevalenceError
 from datspect.evaluation.calibration import (
     Band,
     Calibration,
@@ -13,8 +14,10 @@ from datspect.evaluation.calibration import (
     decision_measures,
     fit_calibration,
     inconclusive_band,
+    prevalence_shift,
 )
 from datspect.evaluation.intervals import wilson_interval
+from datspect.evaluation.metrics import log_losses
 
 
 def outcomes(rng: np.random.Generator, n: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
@@ -93,3 +96,31 @@ def test_decision_measures_count_the_conclusive():
     assert (found["conclusive_accuracy_low"], found["conclusive_accuracy_high"]) == wilson_interval(2, 3)
     assert found["accuracy"] == 3 / 5
     assert "conclusive_accuracy" not in decision_measures(labels, probabilities, np.ones(5, bool))
+
+
+def test_shifted_to_another_prevalence_answers_are_better_there(rng: np.random.Generator) -> None:
+    """Development predictions at 68 % PD, weighted as where one in ten has the disease."""
+    labels = (np.arange(3000) % 100 < 68).astype(np.int64)
+    scores = 4 * (2 * labels - 1) + rng.normal(size=3000) * 4  # too small by a factor
+    stated = cross_calibrated(labels, scores, np.arange(3000) // 7 % 10)
+    weights = np.where(labels == 1, 0.1 / 0.68, 0.9 / 0.32) / len(labels)
+    log_odds = np.log(stated / (1 - stated))
+    shifted = expit(log_odds + prevalence_shift(0.68, 0.1))
+    accuracies = [float(weights @ ((said >= 0.5) == labels)) for said in (stated, shifted)]
+    losses = [float(weights @ log_losses(labels, said)) for said in (stated, shifted)]
+    assert accuracies[1] > accuracies[0] + 0.04
+    assert losses[1] < 0.6 * losses[0]
+    assert weights @ shifted == pytest.approx(0.1, abs=0.01)  # as many are expected to be PD as there are
+    others = [float(weights @ log_losses(labels, expit(log_odds + shift))) for shift in np.arange(-5, 0, 0.1)]
+    assert losses[1] == pytest.approx(min(others), abs=0.002)
+
+
+def test_a_shift_there_and_back_changes_nothing_and_none_is_none() -> None:
+    assert prevalence_shift(0.68, 0.68) == 0
+    assert prevalence_shift(0.68, 0.1) == -prevalence_shift(0.1, 0.68) < 0
+
+
+@pytest.mark.parametrize("prevalence", [0.0, 1.0, -0.1, 10.0, np.nan, np.inf])
+def test_what_is_no_prevalence_is_refused(prevalence: float) -> None:
+    with pytest.raises(PrevalenceError, match=r"expected a share of PD between 0 and 1, such as 0\.1 for 10 %"):
+        prevalence_shift(0.68, prevalence)

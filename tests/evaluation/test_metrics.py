@@ -29,10 +29,18 @@ COUNTS = {"n", "true_positive", "false_positive", "true_negative", "false_negati
 DECISIONS = {"accuracy", "sensitivity", "specificity", "precision"}
 RANKINGS = {"roc_auc", "pr_auc"}
 CALIBRATIONS = {"loss", "brier", "calibration_error"}
+RECALIBRATIONS = {"calibration_slope", "calibration_intercept"}
 
 
 def with_bounds(names: set[str]) -> set[str]:
     return names | {f"{name}_{bound}" for name in names for bound in ("low", "high")}
+
+
+ALL_OF_BOTH_CLASSES = {
+    *COUNTS,
+    *with_bounds(DECISIONS | RANKINGS | CALIBRATIONS | RECALIBRATIONS),
+    "recalibration_gain",
+}
 
 
 def noisy_set(rng: np.random.Generator, n: int, digits: int = 12) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -77,7 +85,7 @@ def test_measures_agree_with_scikit_learn(rng: np.random.Generator) -> None:
 
 def test_every_measure_has_its_bounds_and_a_file_can_hold_them(rng: np.random.Generator) -> None:
     ours = binary_metrics(*noisy_set(rng, 60))
-    assert set(ours) == COUNTS | with_bounds(DECISIONS | RANKINGS | CALIBRATIONS)
+    assert set(ours) == ALL_OF_BOTH_CLASSES
     assert json.loads(json.dumps(ours, allow_nan=False)) == ours
     assert {type(value) for value in ours.values()} == {int, float}
 
@@ -102,7 +110,7 @@ def test_bounds_stand_in_order_and_proportions_within_0_and_1(rows: list[tuple[b
 
 def test_three_subjects_of_each_class_are_enough() -> None:
     ours = binary_metrics(np.array([1, 1, 1, 0, 0, 0]), np.array([0.9, 0.8, 0.4, 0.6, 0.2, 0.1]))
-    assert set(ours) == COUNTS | with_bounds(DECISIONS | RANKINGS | CALIBRATIONS)
+    assert set(ours) == ALL_OF_BOTH_CLASSES
     assert ours["pr_auc_low"] <= ours["pr_auc"] <= ours["pr_auc_high"]
 
 

@@ -51,7 +51,7 @@ TINY: dict[str, dict[str, Any]] = {
         "min_roc_auc": 0.0,
         "min_sensitivity": 0.0,
         "min_specificity": 0.0,
-        "max_calibration_error": 1.0,
+        "max_recalibration_gain": 99.0,
         "loss_margin": 9.0,
         "roc_auc_margin": 1.0,
         "min_common_subjects": 2,

@@ -36,6 +36,7 @@ def parts(rng: np.random.Generator) -> PredictorParts:
         prediction=PredictionParams(coverage=0.9, min_agreement=0.8, typical_share=0.99, typical_directions=3),
         cohort_kind="phantom",
         n_train=527,
+        n_pd=359,
         calibration=Calibration(0.51, -0.02),
         band=Band(0.18),
         measures={"coverage": 0.9},
@@ -48,7 +49,10 @@ def parts(rng: np.random.Generator) -> PredictorParts:
 def test_what_is_read_is_what_was_written(parts: PredictorParts, tmp_path: Path) -> None:
     write_parts(tmp_path, parts)
     read = read_parts(tmp_path)
-    for name in ("preprocess", "prediction", "cohort_kind", "n_train", "calibration", "band", "measures", "ranges"):
+    for name in (
+        *("preprocess", "prediction", "cohort_kind", "n_train", "n_pd", "prevalence"),
+        *("calibration", "band", "measures", "ranges"),
+    ):
         assert getattr(read, name) == getattr(parts, name)
     features = np.random.default_rng(1).normal(size=(5, 6))
     np.testing.assert_array_equal(read.typicality.distances(features), parts.typicality.distances(features))
@@ -69,7 +73,7 @@ def test_the_same_parts_give_the_same_bytes(parts: PredictorParts, tmp_path: Pat
 def test_a_predictor_of_another_format_is_refused(parts: PredictorParts, tmp_path: Path) -> None:
     write_parts(tmp_path, parts)
     path = tmp_path / PARTS_NAME
-    path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
+    path.write_text(path.read_text().replace('"format": 2', '"format": 1'))
     with pytest.raises(WeightsError, match="not a predictor that this release reads"):
         read_parts(tmp_path)
 

@@ -107,3 +107,31 @@ def test_without_development_heads_the_band_alone_decides(role: TrainingRole, rn
     np.testing.assert_array_equal(found.inconclusive, parts.band.holds(found.probabilities))
     assert found.inconclusive.any()
     assert not found.inconclusive.all()
+
+
+def test_at_another_prevalence_odds_class_and_band_are_shifted_and_the_likelihood_ratio_stays(
+    role: TrainingRole, rng: np.random.Generator
+) -> None:
+    parts = replace(fit_parts(role, [head(1)], "phantom", PREPROCESS, RULES), band=Band(0.2))
+    assert parts.prevalence == pytest.approx(2 / 3, abs=0.01)
+    logits, features = rng.normal(size=40) * 4, rng.random((40, N_FEATURES)) * 3
+    usual, rare = (judged(parts, logits, features, prevalence) for prevalence in (None, 0.1))
+    odds = [found.probabilities / (1 - found.probabilities) for found in (usual, rare)]
+    np.testing.assert_allclose(odds[0], usual.likelihood_ratios * parts.prevalence / (1 - parts.prevalence))
+    np.testing.assert_allclose(odds[1], usual.likelihood_ratios / 9)
+    np.testing.assert_array_equal(usual.likelihood_ratios, rare.likelihood_ratios)
+    np.testing.assert_array_equal(rare.predictions, rare.probabilities >= 0.5)
+    assert (rare.predictions < usual.predictions).any()
+    near = np.abs(rare.probabilities - 0.5) < 0.2
+    np.testing.assert_array_equal(rare.inconclusive, near | (rare.agreement < RULES.min_agreement))
+    same = judged(parts, logits, features, parts.prevalence)
+    np.testing.assert_array_equal(same.probabilities, usual.probabilities)
+
+
+def test_heads_are_asked_at_the_same_prevalence_as_the_model(role: TrainingRole) -> None:
+    parts = fit_parts(role, [head(1)] * 4, "phantom", PREPROCESS, RULES)
+    features = np.full((1, N_FEATURES), 1.5)
+    features[:, 0] = 4.0
+    alike = np.array([2.0])  # what every head says: 4 - 2
+    for prevalence in (0.01, 0.3, 0.99):
+        assert judged(parts, alike, features, prevalence).agreement == [1.0]

@@ -26,7 +26,7 @@ N = 100
 """Subjects of the training role, and as many of the test set; every other one has the disease."""
 OUTPUTS = {"models/predictor": "a" * 32 + ".dir", "data/splits.csv": "b" * 32}
 SALT = "00" * 16
-HOLDOUT = {"roc_auc": 0.95, "sensitivity_low": 0.85, "specificity_low": 0.8, "calibration_error": 0.05}
+HOLDOUT = {"n": 100, "roc_auc_low": 0.95, "sensitivity_low": 0.85, "specificity_low": 0.8, "recalibration_gain": 0.02}
 TAGS = {
     "datspect.cohort_kind": "phantom",
     "datspect.git_commit": "c" * 40,

@@ -72,10 +72,10 @@ def test_a_sound_first_version_passes_every_rule_and_needs_no_comparison(registr
         ({"git_changed": "a.py\nb.py"}, "files changed at training", "refused"),
         ({"data_sha256": "other data"}, "stored predictions reproduced", "refused"),
         ({"shift": 2e-4}, "stored predictions reproduced", "refused"),
-        ({"holdout": {"roc_auc": 0.89}}, "ROC AUC on the test set", "FAILED"),
+        ({"holdout": {"roc_auc_low": 0.84}}, "ROC AUC, lower bound", "FAILED"),
         ({"holdout": {"sensitivity_low": 0.79}}, "sensitivity, lower bound", "FAILED"),
         ({"holdout": {"specificity_low": 0.69}}, "specificity, lower bound", "FAILED"),
-        ({"holdout": {"calibration_error": 0.11}}, "calibration error on the test set", "FAILED"),
+        ({"holdout": {"recalibration_gain": 0.031}}, "calibration on the test set", "FAILED"),
     ],
 )
 def test_one_defect_stops_a_version_by_its_own_rule(
@@ -222,7 +222,7 @@ def test_a_new_lineage_is_not_compared_and_says_why(registry: Registry, project:
     assert decision.passed
     finding = rule(decision, "comparison with the champion").finding
     assert finding == "none: a new lineage begins (another camera)"
-    failing = add_version(registry, project, holdout={"roc_auc": 0.5})
+    failing = add_version(registry, project, holdout={"roc_auc_low": 0.5})
     assert not ask(failing, strong, project, Wish(new_lineage=True, reason="x")).passed  # it must still be good
 
 

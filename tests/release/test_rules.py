@@ -10,7 +10,7 @@ from datspect.release import rules
 from datspect.release.rules import Decision, Rule
 
 LIMITS = PromotionParams(
-    min_roc_auc=0.9, min_sensitivity=0.8, min_specificity=0.7, max_calibration_error=0.1, loss_margin=0.02,
+    min_roc_auc=0.85, min_sensitivity=0.8, min_specificity=0.7, max_recalibration_gain=0.025, loss_margin=0.02,
     roc_auc_margin=0.01, min_common_subjects=100,
 )  # fmt: skip
 LABELS = np.repeat([0, 1], [200, 400])
@@ -29,18 +29,37 @@ def outcomes(rules: list[Rule]) -> list[str]:
 
 def test_the_floors_hold_the_bounds_not_the_estimates() -> None:
     metrics = {
-        "roc_auc": 0.95,
+        "roc_auc": 0.84,
+        "roc_auc_low": 0.85,
         "sensitivity": 0.9,
         "sensitivity_low": 0.79,
         "specificity_low": 0.7,
-        "calibration_error": 0.1,
+        "recalibration_gain": 0.025,
+        "n": 132,
     }
     assert outcomes(rules.floors(metrics, LIMITS)) == ["passed", "FAILED", "passed", "passed"]
 
 
 def test_a_test_set_of_one_class_does_not_pass_for_want_of_an_area() -> None:
     metrics = binary_metrics(np.ones(9, np.int64), np.full(9, 0.9))
-    assert rules.floors(metrics, LIMITS)[0].outcome == "FAILED"
+    assert [rule.outcome for rule in rules.floors(metrics, LIMITS)][::3] == ["FAILED", "FAILED"]
+
+
+@pytest.mark.parametrize(("factor", "outcome"), [(1.0, "passed"), (2.0, "FAILED"), (4.0, "FAILED"), (0.3, "FAILED")])
+def test_log_odds_that_are_too_large_or_too_small_by_a_factor_do_not_pass(factor: float, outcome: str) -> None:
+    rng = np.random.default_rng(8)
+    true = 3.0 * rng.normal(size=len(LABELS)) + 4.5 * (2 * LABELS - 1) + np.log(2)  # these log odds are right
+    rule = rules.floors(binary_metrics(LABELS, 1 / (1 + np.exp(-factor * true))), LIMITS)[3]
+    assert rule.outcome == outcome
+    assert rule.figures["calibration_slope_low"] < 1 / factor < rule.figures["calibration_slope_high"]
+    assert f"slope {rule.figures['calibration_slope']:.2f} (" in rule.finding
+
+
+def test_in_a_small_test_set_what_may_be_chance_does_not_fail_a_version() -> None:
+    metrics = {"roc_auc_low": 0.95, "sensitivity_low": 0.9, "specificity_low": 0.8, "recalibration_gain": 0.1}
+    chance = 5.991 / 2 / 0.1  # 95 % of chi-square with two degrees of freedom
+    for n, outcome in ((np.floor(chance), "passed"), (np.ceil(chance), "FAILED")):
+        assert rules.floors(metrics | {"n": n}, LIMITS)[3].outcome == outcome
 
 
 def test_a_model_is_not_worse_than_itself() -> None:

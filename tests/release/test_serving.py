@@ -52,6 +52,19 @@ def test_a_scan_gets_an_answer_packed_or_not_under_its_own_id(model: ScanModel, 
     assert set(answers) == {column.name for column in signature().outputs.inputs}
 
 
+def test_the_prevalence_is_a_parameter_and_stands_in_the_answer(model: ScanModel, tiny_cohort: Path) -> None:
+    scans = pd.DataFrame({"nifti": [(tiny_cohort / "volumes/S00.nii").read_bytes()]})
+    asked = signature().params.params[0]
+    assert (asked.name, asked.default) == ("prevalence", None)
+    usual, rare = (model.predict(None, scans, {"prevalence": share}).iloc[0] for share in (None, 0.1))
+    assert (usual["prevalence"], rare["prevalence"]) == (0.5, 0.1)
+    assert usual["likelihood_ratio"] == rare["likelihood_ratio"]
+    assert rare["probability"] < usual["probability"]
+    with pytest.raises(MlflowException, match="expected a share of PD between 0 and 1") as refused:
+        model.predict(None, scans, {"prevalence": 10.0})
+    assert refused.value.get_http_status_code() == 400
+
+
 def test_without_ids_there_are_none(model: ScanModel, tiny_cohort: Path) -> None:
     assert ask(model, [(tiny_cohort / "volumes/S00.nii").read_bytes()])["scan_id"].tolist() == [""]
 

@@ -16,7 +16,7 @@ from datspect.reporting.paper_tables import BASELINES, CEILING, STACK
 
 N, N_FOLDS = 24, 3
 MEASURES = ("accuracy", "sensitivity", "specificity", "precision", "roc_auc", "pr_auc")
-PROBABILITY_MEASURES = ("loss", "brier", "calibration_error")
+PROBABILITY_MEASURES = ("loss", "brier", "calibration_error", "calibration_slope", "calibration_intercept")
 
 
 @dataclass(frozen=True)

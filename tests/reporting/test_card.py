@@ -44,6 +44,7 @@ def made_up(kind: str = "phantom", **columns: object) -> CardInputs:
     }  # fmt: skip
     parts = {
         "n_train": 20,
+        "n_pd": 15,
         "preprocess": {"slices": [40, 41, 42]},
         "band": {"half_width": 0.18},
         "prediction": {"min_agreement": 0.8},

@@ -51,9 +51,13 @@ def predict(
     resample: Annotated[
         bool, typer.Option("--resample", help="Bring scans on another MNI grid onto the 2 mm one.")
     ] = False,
+    prevalence: Annotated[
+        float | None, typer.Option(help="Answer for this share of PD among those scanned, such as 0.1.")
+    ] = None,
 ) -> None:
     """Predict scans in MNI space. Research only, no diagnosis. The exit code is 1 if a scan could not be used."""
     # Here, so that `datspect --help` does not wait for TensorFlow.
+    from datspect.evaluation.calibration import prevalence_shift
     from datspect.io.sources import find_sources
 
     sources, unusable = find_sources(scans)
@@ -63,11 +67,13 @@ def predict(
     if not wanted and not unusable:
         raise ScanError("no file that could be a scan; name NIfTI or DICOM files, or folders that hold them")
     predictor = read_predictor(model)
+    if prevalence is not None:
+        prevalence_shift(predictor.parts.prevalence, prevalence)  # an impossible one stops before anything is read
     outcomes = [Outcome(each.name, None, each.reason) for each in unusable]
-    outcomes += predicted(predictor, wanted, resample=resample, figure=figure)
+    outcomes += predicted(predictor, wanted, resample=resample, figure=figure, prevalence=prevalence)
     print(_text(outcomes, form))
     if form == "table":
-        print(f"\n{statement(predictor.parts)}")
+        print(f"\n{statement(predictor.parts, prevalence)}")
     if any(outcome.answer is None for outcome in outcomes):
         raise typer.Exit(1)
 
@@ -86,7 +92,12 @@ def read_predictor(model: str) -> "Predictor":
 
 
 def predicted(
-    predictor: "Predictor", sources: "Sequence[Source]", *, resample: bool, figure: Path | None
+    predictor: "Predictor",
+    sources: "Sequence[Source]",
+    *,
+    resample: bool,
+    figure: Path | None,
+    prevalence: float | None = None,
 ) -> Iterator[Outcome]:
     """Yield the outcome of every scan in order; all cores read, the network takes batches, few scans are in memory."""
     from datspect.prediction.predictor import BATCH_SIZE
@@ -99,7 +110,7 @@ def predicted(
     explainer: Explainer | None = None
     for batch in _batches(steps, BATCH_SIZE):
         usable = [scan for _, scan, _ in batch if scan is not None]
-        answers = iter(predictor.answers(usable))
+        answers = iter(predictor.answers(usable, prevalence))
         for name, scan, error in batch:
             answer = next(answers) if scan is not None else None
             if figure and scan is not None and answer is not None:
@@ -169,8 +180,8 @@ def _file_name(name: str) -> str:
     return "".join(character if character.isalnum() or character in "-_." else "_" for character in stem)
 
 
-def statement(parts: "PredictorParts") -> str:
-    """Return in words what the answers are worth."""
+def statement(parts: "PredictorParts", prevalence: float | None = None) -> str:
+    """Return in words what the answers are worth, and at which prevalence of PD."""
     from datspect.reporting.paper_tables import with_interval
 
     is_phantom = CohortKind.of(parts.cohort_kind) is CohortKind.PHANTOM
@@ -179,8 +190,27 @@ def statement(parts: "PredictorParts") -> str:
     right = with_interval(parts.measures, "conclusive_accuracy")
     return (
         f"The model was trained on {parts.n_train} subjects of {kind}. Out of fold {coverage}"
-        f"{f', {right} of them right' if right else ''}. Research only, no diagnosis."
+        f"{f', {right} of them right' if right else ''}. {_prevalence_note(parts, prevalence)} Research "
+        "only, no diagnosis."
     )
+
+
+def _prevalence_note(parts: "PredictorParts", prevalence: float | None) -> str:
+    """Return for which share of PD probabilities and classes are, and what holds at any."""
+    trained = _percent(parts.prevalence)
+    if prevalence is None:
+        return (
+            f"P(PD) and class are for {trained} PD, as in training. Where PD is rarer or more frequent among those "
+            "scanned, use --prevalence, or LR, the likelihood ratio, which is the same everywhere."
+        )
+    return (
+        f"P(PD), class and what is inconclusive were shifted to {_percent(prevalence)} PD; the shares above are those "
+        f"at the training's {trained}. LR, the likelihood ratio, is the same everywhere."
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
 
 
 def _text(outcomes: Sequence[Outcome], form: Format) -> str:
@@ -205,6 +235,8 @@ def _row(outcome: Outcome) -> dict[str, object]:
     row |= {
         "prediction": answer.prediction,
         "probability": round(answer.probability, 6),
+        "prevalence": round(answer.prevalence, 6),
+        "likelihood_ratio": float(f"{answer.likelihood_ratio:.4g}"),
         "inconclusive": answer.inconclusive,
         "agreement": None if answer.agreement is None else round(answer.agreement, 3),
         "unlike": " ".join(answer.unlike),
@@ -217,11 +249,16 @@ def _row(outcome: Outcome) -> dict[str, object]:
 
 
 def _table(rows: Sequence[dict[str, object]]) -> str:
-    heads = ("scan", "class", "P(PD)", "", "heads", "caudate L R", "putamen L R", "unlike the training cohort; flags")
+    shares = [row["prevalence"] for row in rows if "prevalence" in row]
+    probability = f"P(PD) at {_percent(float(str(shares[0])))} PD" if shares else "P(PD)"
+    heads = (
+        *("scan", "class", probability, "LR", "", "heads", "caudate L R", "putamen L R"),
+        "unlike the training cohort; flags",
+    )
     lines = [heads]
     for row in rows:
         if "prediction" not in row:
-            lines.append((str(row["scan"]), "-", "-", "", "", "", "", f"ERROR: {row['error']}"))
+            lines.append((str(row["scan"]), "-", "-", "", "", "", "", "", f"ERROR: {row['error']}"))
             continue
         remarks = "; ".join(text for text in (str(row["unlike"]), str(row["flags"])) if text)
         lines.append(
@@ -229,6 +266,7 @@ def _table(rows: Sequence[dict[str, object]]) -> str:
                 str(row["scan"]),
                 str(row["prediction"]),
                 f"{row['probability']:.4f}",
+                f"{row['likelihood_ratio']:.2g}",
                 "inconclusive" if row["inconclusive"] else "",
                 "" if row["agreement"] is None else f"{row['agreement']:.0%}",
                 f"{row['sbr_caudate_left']:.2f} {row['sbr_caudate_right']:.2f}",

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
 from datspect.arrays import BoolArray, FloatArray, IntArray
+from datspect.errors import PrevalenceError
 from datspect.evaluation.intervals import wilson_interval, with_bounds
 from datspect.evaluation.metrics import THRESHOLD, predicted_labels
 
@@ -18,9 +19,13 @@ class Calibration:
     slope: float
     intercept: float
 
+    def log_odds(self, logits: FloatArray) -> FloatArray:
+        """Return calibrated log odds of PD, in double precision, of the shape of `logits`."""
+        return np.asarray(self.slope * np.asarray(logits, np.float64) + self.intercept)
+
     def probabilities(self, logits: FloatArray) -> FloatArray:
         """Return calibrated probabilities of PD, in double precision, of the shape of `logits`."""
-        return np.asarray(expit(self.slope * np.asarray(logits, np.float64) + self.intercept))
+        return np.asarray(expit(self.log_odds(logits)))
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,33 @@ class Band:
     def holds(self, probabilities: FloatArray) -> BoolArray:
         """Return whether each is inconclusive, of the shape of `probabilities`."""
         return np.asarray(np.abs(probabilities - THRESHOLD) < self.half_width)
+
+
+def prevalence_shift(trained: float, asked: float) -> float:
+    """Return what to add to log odds that are right at prevalence `trained` so that they are right at `asked`.
+
+    Both are shares of PD, between 0 and 1. It holds if PD and controls look the same at both places, and only their
+    numbers differ.
+
+    >>> odds = 4.0  # at a prevalence of one half the odds are the likelihood ratio
+    >>> float(np.exp(np.log(odds) + prevalence_shift(0.5, 0.2)).round(6))  # 4 times 0.2 / 0.8
+    1.0
+
+    Raises
+    ------
+    PrevalenceError : `asked` does not lie between 0 and 1.
+
+    References
+    ----------
+    Saerens, Latinne, Decaestecker, "Adjusting the outputs of a classifier to new a priori probabilities", Neural
+    Computation 14 (2002), 21-41, doi:10.1162/089976602753284446. What it costs not to: Godau et al., "Navigating
+    prevalence shifts in image analysis algorithm deployment", Medical Image Analysis 102 (2025), 103504,
+    doi:10.1016/j.media.2025.103504. They fit slope and intercept anew with the classes weighted to the prevalence; with
+    right log odds that comes to this shift.
+    """
+    if not 0 < asked < 1:
+        raise PrevalenceError(f"prevalence {asked:g}: expected a share of PD between 0 and 1, such as 0.1 for 10 %")
+    return float(logit(asked) - logit(trained))
 
 
 def log_odds(probabilities: FloatArray) -> FloatArray:

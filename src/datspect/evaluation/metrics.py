@@ -15,6 +15,7 @@ from datspect.evaluation.intervals import (
     wilson_interval,
     with_bounds,
 )
+from datspect.evaluation.recalibration import calibration_measures
 
 THRESHOLD = 0.5
 """At or above this probability a subject is called PD."""
@@ -55,12 +56,13 @@ def confusion_counts(labels: IntArray, predictions: IntArray) -> ConfusionCounts
 
 
 def binary_metrics(labels: IntArray, probabilities: FloatArray) -> dict[str, float]:
-    """Return the measures of Table 2, the Brier score and the calibration error, with their 95 % intervals.
+    """Return the measures of Table 2, the Brier score, and how well calibrated it is, with 95 % intervals.
 
     `labels`, 1 for PD, and `probabilities` have shape (N,). Bounds are `<name>_low` and `<name>_high`: Wilson's for
     proportions, DeLong's for ROC AUC, and for PR AUC, loss, Brier score and calibration error the percentile bootstrap
-    over subjects, stratified by class. All are conditional on the fitted model. PR AUC is average precision. Measures
-    that a one-class set does not have are left out.
+    over subjects, stratified by class. Calibration slope, intercept and the gain by recalibration are those of
+    `calibration_measures`. All are conditional on the fitted model. PR AUC is average precision. Measures that a
+    one-class set does not have are left out.
 
     The bootstrap interval of the calibration error lies too high: a resample adds noise to every bin, and the error
     counts noise of either sign. In small sets, or with a well calibrated model, the estimate may lie below it.
@@ -78,11 +80,12 @@ def binary_metrics(labels: IntArray, probabilities: FloatArray) -> dict[str, flo
     metrics |= with_bounds("brier", float(squares.mean()), percentile_interval(weighted_means(squares, counts)))
     error = float(calibration_errors(labels, probabilities, np.ones((1, len(labels)), np.int64))[0])
     errors = calibration_errors(labels, probabilities, counts)
-    return metrics | with_bounds("calibration_error", error, percentile_interval(errors))
+    metrics |= with_bounds("calibration_error", error, percentile_interval(errors))
+    return metrics | calibration_measures(labels, probabilities)
 
 
 def score_metrics(labels: IntArray, predictions: IntArray, scores: FloatArray) -> dict[str, float]:
-    """Return the measures of `binary_metrics` but loss, Brier score and calibration error, which need probabilities.
+    """Return the measures of `binary_metrics` but those of loss and calibration, which need probabilities.
 
     `predictions`: 1 is PD; `scores`: higher means more like PD, on any scale. All arrays have shape (N,).
     """

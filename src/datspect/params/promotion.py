@@ -8,10 +8,10 @@ from datspect.params.base import Section
 class PromotionParams(Section):
     """What a version must show to become champion; bounds are those of 95 % intervals."""
 
-    min_roc_auc: float = Field(ge=0, le=1, description="on the test set")
+    min_roc_auc: float = Field(ge=0, le=1, description="lower bound on the test set")
     min_sensitivity: float = Field(ge=0, le=1, description="lower bound on the test set")
     min_specificity: float = Field(ge=0, le=1, description="lower bound on the test set")
-    max_calibration_error: float = Field(ge=0, le=1, description="on the test set, once calibrated")
+    max_recalibration_gain: float = Field(ge=0, description="log loss that recalibration on the test set may save")
     loss_margin: float = Field(ge=0, description="by how much the log loss may be worse than the champion's")
     roc_auc_margin: float = Field(ge=0, le=1, description="by how much the ROC AUC may be worse than the champion's")
     min_common_subjects: int = Field(ge=2, description="subjects to compare on when data or split differ")

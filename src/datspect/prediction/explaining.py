@@ -88,7 +88,8 @@ def _in_words(answer: Answer) -> str:
     sure = "INCONCLUSIVE" if answer.inconclusive else "conclusive"
     unlike = f"; unlike the training cohort: {', '.join(answer.unlike)}" if answer.unlike else ""
     heads = "" if answer.agreement is None else f", {answer.agreement:.0%} of heads agree"
-    return f"{answer.prediction}, P(PD) {answer.probability:.3f}, {sure}{heads}{unlike}"
+    probability = f"P(PD) {answer.probability:.3f} at {100 * answer.prevalence:.3g} % PD"
+    return f"{answer.prediction}, {probability}, {sure}{heads}{unlike}"
 
 
 def _striatum(slices: list[int], z_offset_voxels: float) -> BoolArray:

@@ -27,7 +27,7 @@ MODEL_NAME, PARTS_NAME, ARRAYS_NAME = "model.keras", "predictor.json", "predicto
 FILES = (MODEL_NAME, PARTS_NAME, ARRAYS_NAME)
 """All files that a prediction needs, in the order of `predictor_digest`."""
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class PredictorParts:
     preprocess : how a volume becomes an image
     prediction : the rules in force
     cohort_kind : phantom or real
-    n_train : number of subjects that the model learnt from
+    n_train, n_pd : number of subjects that the model learnt from, and of those with PD among them
     calibration, band : fitted on the out-of-fold predictions of the development heads
     measures : coverage and accuracy of these predictions
     ranges : lowest and highest usual value of some measures of a scan
@@ -49,12 +49,18 @@ class PredictorParts:
     prediction: PredictionParams
     cohort_kind: str
     n_train: int
+    n_pd: int
     calibration: Calibration
     band: Band
     measures: dict[str, float]
     ranges: dict[str, tuple[float, float]]
     typicality: Typicality
     heads: list[HeadWeights]
+
+    @property
+    def prevalence(self) -> float:
+        """The share of PD for which the calibrated probabilities are right."""
+        return self.n_pd / self.n_train
 
 
 def copy_model(model: Path, folder: Path) -> None:
@@ -72,6 +78,7 @@ def write_parts(folder: Path, parts: PredictorParts) -> None:
         "prediction": parts.prediction.model_dump(mode="json"),
         "cohort_kind": parts.cohort_kind,
         "n_train": parts.n_train,
+        "n_pd": parts.n_pd,
         "n_heads": len(parts.heads),
         "calibration": asdict(parts.calibration),
         "band": asdict(parts.band),
@@ -135,6 +142,7 @@ def _parts(record: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Predictor
         prediction=PredictionParams.model_validate(record["prediction"]),
         cohort_kind=record["cohort_kind"],
         n_train=record["n_train"],
+        n_pd=record["n_pd"],
         calibration=Calibration(**record["calibration"]),
         band=Band(**record["band"]),
         measures=record["measures"],

@@ -8,9 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit, logit
 
 from datspect.arrays import BoolArray, FloatArray, IntArray
-from datspect.evaluation.calibration import cross_calibrated, decision_measures, fit_calibration, inconclusive_band
+from datspect.evaluation.calibration import (
+    cross_calibrated,
+    decision_measures,
+    fit_calibration,
+    inconclusive_band,
+    prevalence_shift,
+)
 from datspect.evaluation.metrics import predicted_labels
 from datspect.evaluation.typicality import fit_typicality
 from datspect.modeling.heads import HeadWeights, logits
@@ -45,8 +52,9 @@ class TrainingRole:
 class Judgements:
     """What the answers to N scans are worth; every array has shape (N,).
 
-    probabilities : of PD, calibrated
-    predictions : 1 for PD if the calibrated probability is at least 0.5, else 0
+    probabilities : of PD, calibrated, at the prevalence that was asked for
+    likelihood_ratios : how many times as probable the scan is in PD as in a control; the same at every prevalence
+    predictions : 1 for PD if the probability is at least 0.5, else 0
     agreement : share of the development heads that predict the same; NaN without heads
     inconclusive : whether the probability lies within the band, or too few heads agree
     distances : of the features from the training role's, as `Typicality` measures them
@@ -54,6 +62,7 @@ class Judgements:
     """
 
     probabilities: FloatArray
+    likelihood_ratios: FloatArray
     predictions: IntArray
     agreement: FloatArray
     inconclusive: BoolArray
@@ -77,6 +86,7 @@ def fit_parts(
         prediction=prediction,
         cohort_kind=cohort_kind,
         n_train=len(role.labels),
+        n_pd=int(role.labels.sum()),
         calibration=fit_calibration(role.labels, role.dev_logits),
         band=band,
         measures=decision_measures(role.labels, out_of_fold, band.holds(out_of_fold)),
@@ -92,8 +102,13 @@ def fit_parts(
     )
 
 
-def judged(parts: PredictorParts, model_logits: FloatArray, features: FloatArray) -> Judgements:
+def judged(
+    parts: PredictorParts, model_logits: FloatArray, features: FloatArray, prevalence: float | None = None
+) -> Judgements:
     """Judge the final model's log odds of N scans, shape (N,), given the scans' features, shape (N, F).
+
+    At another `prevalence` than the training role's, a share of PD, probabilities, classes and what is inconclusive
+    follow the shifted log odds. None is the training role's.
 
     The log odds are calibrated first; an answer near 0.5 is inconclusive, and features far from those of the training
     role are not typical:
@@ -108,6 +123,7 @@ def judged(parts: PredictorParts, model_logits: FloatArray, features: FloatArray
     ...     prediction=PredictionParams(coverage=0.9, min_agreement=0.8, typical_share=0.99, typical_directions=1),
     ...     cohort_kind="phantom",
     ...     n_train=500,
+    ...     n_pd=250,
     ...     calibration=Calibration(slope=0.5, intercept=0.0),
     ...     band=Band(half_width=0.2),
     ...     measures={},
@@ -120,16 +136,23 @@ def judged(parts: PredictorParts, model_logits: FloatArray, features: FloatArray
     array([0.119, 0.622, 0.881])
     >>> found.predictions, found.inconclusive, found.typical
     (array([0, 1, 1]), array([False,  True, False]), array([ True,  True, False]))
+
+    Raises
+    ------
+    PrevalenceError : the prevalence does not lie between 0 and 1.
     """
-    probabilities = parts.calibration.probabilities(model_logits)
+    shift = 0.0 if prevalence is None else prevalence_shift(parts.prevalence, prevalence)
+    calibrated = parts.calibration.log_odds(model_logits)
+    probabilities = expit(calibrated + shift)
     predictions = predicted_labels(probabilities)
     agreement = np.full(len(predictions), np.nan)
     if parts.heads:
-        of_heads = np.stack([parts.calibration.probabilities(logits(head, features)) for head in parts.heads])
-        agreement = (predicted_labels(of_heads) == predictions).mean(axis=0)
+        of_heads = np.stack([parts.calibration.log_odds(logits(head, features)) for head in parts.heads])
+        agreement = (predicted_labels(expit(of_heads + shift)) == predictions).mean(axis=0)
     distances = parts.typicality.distances(features)
     return Judgements(
         probabilities=probabilities,
+        likelihood_ratios=np.exp(calibrated - logit(parts.prevalence)),
         predictions=predictions,
         agreement=agreement,
         inconclusive=parts.band.holds(probabilities) | (agreement < parts.prediction.min_agreement),

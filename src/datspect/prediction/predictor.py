@@ -47,7 +47,8 @@ class PreparedScan:
 class Answer:
     """What the model says of one scan.
 
-    probability : of PD, calibrated; `prediction` is "pd" if it is at least 0.5
+    probability : of PD, calibrated, where the share of PD is `prevalence`; `prediction` is "pd" if it is at least 0.5
+    likelihood_ratio : how many times as probable the scan is in PD as in a control, at any prevalence
     model_probability : of PD, as the network gives it; the pipeline's tables hold this one
     inconclusive : the probability is too near to 0.5 or the development heads disagree: do not rely on the class
     agreement : share of the development heads that predict the same class; None without heads
@@ -57,6 +58,8 @@ class Answer:
     """
 
     probability: float
+    prevalence: float
+    likelihood_ratio: float
     model_probability: float
     prediction: str
     inconclusive: bool
@@ -119,17 +122,24 @@ class Predictor:
         measures["image_mean"] = image_mean(image)
         return PreparedScan(volume, image, measures, tuple(str(quality["flags"]).split()))
 
-    def answers(self, scans: Sequence[PreparedScan]) -> list[Answer]:
-        """Return what the model says of prepared scans, in their order."""
+    def answers(self, scans: Sequence[PreparedScan], prevalence: float | None = None) -> list[Answer]:
+        """Return what the model says of prepared scans, in their order, at a prevalence: None is that of training.
+
+        Raises
+        ------
+        PrevalenceError : the prevalence does not lie between 0 and 1.
+        """
         if not scans:
             return []
         features, probabilities = self._outputs(np.stack([scan.image for scan in scans]))
         # Threads of NumPy's matrix products would wait for those of the network: a third of the time of a batch.
         with threadpool_limits(limits=1, user_api="blas"):
-            found = judged(self.parts, log_odds(probabilities), features)
+            found = judged(self.parts, log_odds(probabilities), features, prevalence)
         return [
             Answer(
                 probability=float(found.probabilities[row]),
+                prevalence=self.parts.prevalence if prevalence is None else prevalence,
+                likelihood_ratio=float(found.likelihood_ratios[row]),
                 model_probability=float(probabilities[row]),
                 prediction=LABELS[found.predictions[row]],
                 inconclusive=bool(found.inconclusive[row]),

@@ -39,7 +39,16 @@ OUTPUTS = (
 SALT_TAG, LOOKS_TAG = "datspect.subject_salt", "datspect.looks."
 LINEAGE_ARTIFACT, METRICS_ARTIFACT, CARD_ARTIFACT = "lineage", "metrics", "card"
 
-_MEASURES = ("accuracy", "sensitivity", "specificity", "roc_auc", "loss", "brier", "calibration_error")
+_MEASURES = (
+    "accuracy",
+    "sensitivity",
+    "specificity",
+    "roc_auc",
+    "loss",
+    "brier",
+    "calibration_slope",
+    "calibration_intercept",
+)
 _MAX_TAG = 4900
 """Characters that a tag may have; MLflow keeps 5000."""
 

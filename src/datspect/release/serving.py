@@ -11,9 +11,9 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
-from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
-from datspect.errors import ScanError
+from datspect.errors import PrevalenceError, ScanError
 from datspect.io.scan_reading import read_nifti_bytes
 from datspect.prediction.files import FOLDER_NAME
 from datspect.prediction.predictor import Answer, Predictor, PreparedScan
@@ -43,11 +43,12 @@ class ScanModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         self.predictor.warm_up()  # now, not at the first request
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
-        """Return one row per scan.
+        """Return one row per scan; `params` may hold the `prevalence` of PD for which to answer.
 
         Raises
         ------
-        MlflowException : a scan, named by `scan_id` or place, cannot be used; then no scan is answered.
+        MlflowException : a scan, named by `scan_id` or place, cannot be used, or there is no such prevalence; then no
+            scan is answered.
         """
         if len(model_input) > MAX_SCANS:
             raise _refusal(f"{len(model_input)} scans in one request; send at most {MAX_SCANS}")
@@ -56,7 +57,10 @@ class ScanModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
             self._prepared(content, name or f"number {place}")
             for place, (content, name) in enumerate(zip(model_input["nifti"], names, strict=True), start=1)
         ]
-        answers = self.predictor.answers(scans)
+        try:
+            answers = self.predictor.answers(scans, (params or {}).get("prevalence"))
+        except PrevalenceError as error:
+            raise _refusal(str(error)) from None
         return pd.DataFrame([_row(name, answer) for name, answer in zip(names, answers, strict=True)])
 
     def _prepared(self, content: bytes, name: str) -> PreparedScan:
@@ -89,15 +93,19 @@ def write_served_model(
 
 
 def signature() -> ModelSignature:
-    """Return the columns that go in and come out."""
+    """Return the columns that go in and come out, and the parameter; without it the prevalence is that of training."""
     inputs = [ColSpec(DataType.binary, "nifti"), ColSpec(DataType.string, "scan_id", required=False)]
-    texts, numbers = ("scan_id", "prediction", "unlike", "flags"), ("probability", "model_probability", "agreement")
+    texts, numbers = (
+        ("scan_id", "prediction", "unlike", "flags"),
+        ("probability", "prevalence", "likelihood_ratio", "model_probability", "agreement"),
+    )
     outputs = [
         *(ColSpec(DataType.string, name) for name in texts),
         *(ColSpec(DataType.double, name) for name in (*numbers, *MEASURES)),
         ColSpec(DataType.boolean, "inconclusive"),
     ]
-    return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
+    params = ParamSchema([ParamSpec("prevalence", DataType.double, default=None)])
+    return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs), params=params)
 
 
 def requirements() -> list[str]:
@@ -110,6 +118,8 @@ def _row(name: str, answer: Answer) -> dict[str, object]:
         "scan_id": name,
         "prediction": answer.prediction,
         "probability": answer.probability,
+        "prevalence": answer.prevalence,
+        "likelihood_ratio": answer.likelihood_ratio,
         "inconclusive": answer.inconclusive,
         "model_probability": answer.model_probability,
         "agreement": answer.agreement,

@@ -60,6 +60,7 @@ def card_markdown(inputs: CardInputs) -> str:
         title=card_title(inputs),
         is_phantom=inputs.kind is CohortKind.PHANTOM,
         n_train=inputs.parts["n_train"],
+        prevalence=f"{inputs.parts['n_pd'] / inputs.parts['n_train']:.0%}",
         n_test=inputs.metrics["holdout"]["n"],
         slices=", ".join(map(str, inputs.parts["preprocess"]["slices"])),
         half_width=f"{inputs.parts['band']['half_width']:.3f}",

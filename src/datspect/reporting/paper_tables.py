@@ -37,7 +37,13 @@ MEASURES = {
     "loss": "loss",
 }
 """Shown names of the measures of Table 2."""
-ALL_MEASURES = MEASURES | {"brier": "Brier score", "calibration_error": "calibration error"}
+CALIBRATION = {"calibration_slope": "calibration slope", "calibration_intercept": "calibration intercept"}
+ALL_MEASURES = (
+    MEASURES
+    | {"brier": "Brier score"}
+    | CALIBRATION
+    | {"recalibration_gain": "loss that recalibration saves", "calibration_error": "calibration error"}
+)
 
 _COUNTS = {
     "true_positive": "true positive",
@@ -149,9 +155,9 @@ def baselines_in_brief(cv_metrics: Metrics, baselines: Metrics) -> str:
 
 
 def baseline_measures(network: Metrics, baselines: Mapping[str, Metrics]) -> str:
-    """Return network and baselines on the same subjects: proportions and the area under the ROC curve."""
-    measures = ("accuracy", "sensitivity", "specificity", "roc_auc")
-    rows = [["model", *(MEASURES[name] for name in measures)]]
+    """Return network and baselines on the same subjects: proportions, area under the ROC curve, and calibration."""
+    measures = ("accuracy", "sensitivity", "specificity", "roc_auc", *CALIBRATION)
+    rows = [["model", *(ALL_MEASURES[name] for name in measures)]]
     models = [("network", network), *((baseline_name(key), baselines[key]) for key in ordered_baselines([*baselines]))]
     for name, metrics in models:
         rows.append([name, *(with_interval(metrics, measure) for measure in measures)])
