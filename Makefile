@@ -40,7 +40,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed-$(GROUP) requirements/dev.txt
 	@PYTHON="$(PYTHON)" sh scripts/install "$(VENV)" requirements/$(GROUP).txt requirements/dev.txt
 	@touch $@
 
-repro: setup ## rebuild everything: phantom cohort, features, both tables
+repro: setup ## rebuild everything: phantom cohort, features, models, report
 	@sh scripts/prepare-dvc
 	dvc repro
 	@echo
@@ -53,8 +53,8 @@ repro: setup ## rebuild everything: phantom cohort, features, both tables
 	@echo
 	@datspect reproduced || [ $$? -eq 3 ]
 
-tables: setup ## print Table 1 and Table 2 beside the paper's
-	@datspect tables
+tables: setup ## print Table 1 and Table 2 beside the paper's: one more look at the test set
+	@datspect tables --holdout
 
 ui: setup ## open MLflow on the runs (PORT=5000)
 	@sh scripts/mlflow-ui $(PORT)
@@ -127,7 +127,7 @@ format: setup-dev ## format the code
 	ruff format .
 
 readme: setup ## renew the tables in README.md from reports/
-	datspect tables --into README.md
+	datspect tables --holdout --into README.md
 
 lock: setup-dev ## renew requirements/*.txt (hashes, all platforms, no index address)
 	sh scripts/lock

@@ -7,6 +7,7 @@ from tests.reporting.results import write_results
 
 from datspect.commands.tables import BEGIN, END, _replaced, tables
 from datspect.errors import CohortError
+from datspect.io.records import read_json
 
 
 def test_only_the_marked_part_of_a_document_changes() -> None:
@@ -20,8 +21,13 @@ def test_a_document_without_marks_is_left_alone_with_a_word(tmp_path: Path) -> N
 
 
 def test_the_written_results_and_baselines_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tables(reports=write_results(tmp_path).reports)
+    reports = write_results(tmp_path).reports
+    accuracy = f"{read_json(reports / 'final/metrics.json')['holdout']['accuracy']:.4f}"
+    tables(reports=reports)
+    assert accuracy not in capsys.readouterr().out
+    tables(reports=reports, holdout=True)
     printed = capsys.readouterr().out
+    assert accuracy in printed
     assert printed.startswith("**PHANTOM")
     assert "| linear SVM on voxels " in printed
     assert "| ROC AUC " in printed

@@ -21,7 +21,7 @@ from datspect.reporting.paper_tables import (
     table_2,
     with_interval,
 )
-from datspect.reporting.printed import both_tables
+from datspect.reporting.printed import HOLDOUT_ASIDE, printed_tables
 
 MEASURES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 POOLED = binary_metrics(np.array([1, 1, 0, 0]), np.array([0.9, 0.4, 0.2, 0.1]))
@@ -112,15 +112,15 @@ def test_counts_of_the_holdout_are_whole_numbers_and_p_values_never_zero() -> No
 @pytest.mark.parametrize(("kind", "said"), [("phantom", True), ("real", False)])
 def test_a_phantom_is_called_a_phantom(kind: str, said: bool) -> None:
     assert ("PHANTOM" in heading(kind)) is said
-    text = both_tables(folds(10), metrics(kind), metrics(kind), baselines())
+    text = printed_tables(folds(10), metrics(kind), metrics(kind), baselines(), holdout=True)
     assert ("PHANTOM" in text) is said
     assert text.startswith("**PHANTOM") is said
 
 
 def test_parameters_of_a_study_are_said_below_table_1_and_only_then() -> None:
     origin = {"study": "a_b", "trial": 7, "same_split": True, "note": "80 % took part in the tuning (study a_b)."}
-    plain = both_tables(folds(10), metrics(), metrics(), baselines())
-    tuned = both_tables(folds(10), metrics() | {"parameters_from": origin}, metrics(), baselines())
+    plain = printed_tables(folds(10), metrics(), metrics(), baselines(), holdout=True)
+    tuned = printed_tables(folds(10), metrics() | {"parameters_from": origin}, metrics(), baselines(), holdout=True)
     assert "took part in the tuning" not in plain
     before, note, after = tuned.partition("80 % took part in the tuning (study a\\_b).\n\n")
     assert before + after == plain
@@ -129,4 +129,13 @@ def test_parameters_of_a_study_are_said_below_table_1_and_only_then() -> None:
 
 
 def test_the_tables_leave_room_in_the_readme() -> None:
-    assert len(both_tables(folds(10), metrics(), metrics(), baselines()).splitlines()) <= 50
+    assert len(printed_tables(folds(10), metrics(), metrics(), baselines(), holdout=True).splitlines()) <= 50
+
+
+def test_the_holdout_is_shown_only_where_it_is_asked_for() -> None:
+    aside = printed_tables(folds(10), metrics(), metrics(), baselines(), holdout=False)
+    assert HOLDOUT_ASIDE in aside
+    assert "0.7500 (0.3006 to 0.9544)" not in aside  # the accuracy on the holdout
+    shown = printed_tables(folds(10), metrics(), metrics(), baselines(), holdout=True)
+    assert "0.7500 (0.3006 to 0.9544)" in shown
+    assert shown.startswith(aside.partition(HOLDOUT_ASIDE)[0])

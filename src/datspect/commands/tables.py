@@ -1,4 +1,4 @@
-"""Command `tables`: print this working tree's two tables beside the paper's, and the baselines."""
+"""Command `tables`: print this working tree's tables beside the paper's, and the baselines."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,18 +15,22 @@ def tables(
     into: Annotated[
         Path | None, typer.Option(help="Replace the marked part of this Markdown file instead of printing.")
     ] = None,
+    holdout: Annotated[
+        bool, typer.Option("--holdout", help="Show Table 2 too: one more look at the test set.")
+    ] = False,
 ) -> None:
-    """Print Table 1 and Table 2 beside the paper's, and the baselines."""
+    """Print Table 1 beside the paper's, and the baselines; with --holdout Table 2 too."""
     # Here, so that `datspect --help` does not wait for pandas.
     from datspect.io.records import read_json
     from datspect.io.tables import read_table
-    from datspect.reporting.printed import both_tables
+    from datspect.reporting.printed import printed_tables
 
-    text = both_tables(
+    text = printed_tables(
         read_table(reports / "cv" / "table1.csv"),
         read_json(reports / "cv" / "metrics.json"),
         read_json(reports / "final" / "metrics.json"),
         read_json(reports / "baselines" / "metrics.json"),
+        holdout=holdout,
     )
     if into is None:
         print(text)

@@ -99,8 +99,7 @@ def main(
                 evaluation.subjects["target"].to_numpy(np.int64), said[STACK], said[READER]
             )
     write_json(reports_folder / "metrics.json", metrics)
-    for evaluation in evaluations:
-        _log_summary(metrics[evaluation.name], evaluation.name, data.kind.caption)
+    _log_summary(metrics["out_of_fold"], data.kind.caption)
 
 
 @dataclass(frozen=True)
@@ -246,8 +245,8 @@ def _measures(said: Predictions, evaluation: _Evaluation) -> dict[str, Any]:
     return measures
 
 
-def _log_summary(measures: dict[str, dict[str, Any]], name: str, title: str) -> None:
-    log.info("%s, %s, with 95 %% intervals", name.replace("_", " "), title)
+def _log_summary(measures: dict[str, dict[str, Any]], title: str) -> None:
+    log.info("out of fold, %s, with 95 %% intervals", title)
     for baseline, values in measures.items():
         log.info(
             "  %-28s accuracy %s   ROC AUC %s   network minus this: accuracy %s",
