@@ -17,7 +17,7 @@ and these together; and on a phantom what nobody who has only the scans can know
 BASELINES = {
     "putamen_sbr_threshold": "putamen-SBR threshold",
     READER: "regression on SBRs",
-    f"{READER}_age_sex": "the same, age and sex",
+    f"{READER}_age_sex": "regression on SBRs, age, sex",
     STACK: "network and SBRs together",
     "voxel_svm": "linear SVM on voxels",
     "feature_logistic_regression": "regression on features",
