@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +91,41 @@ def is_cached(root: Path, md5: str) -> bool:
     return (root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).exists()
 
 
+def cached_file(root: Path, md5: str) -> Path | None:
+    """Return the path of a file in DVC's cache, in its default place or where DVC has been told; None if absent."""
+    if is_cached(root, md5):
+        return root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+    told = _answer([sys.executable, "-m", "dvc", "cache", "dir"], root)
+    path = Path(told.strip()) / "files/md5" / md5[:2] / md5[2:] if told else None
+    return path if path is not None and path.is_file() else None
+
+
+def commit_named(root: Path, name: str) -> str | None:
+    """Return the commit that a branch, tag or other revision names; None if git knows no such name."""
+    found = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    return found.strip() if found else None
+
+
+def experiments_named(root: Path, name: str) -> dict[str, str]:
+    """Return the commit of each DVC experiment of this name, by the commit that the experiment began from."""
+    listed = _git(root, "for-each-ref", "--format=%(refname) %(objectname)", "refs/exps") or ""
+    refs = (re.fullmatch(r"refs/exps/(\w{2})/(\w{38})/(\S+) (\w+)", line) for line in listed.splitlines())
+    return {ref[1] + ref[2]: ref[4] for ref in refs if ref and ref[3] == name}
+
+
+def committed_text(root: Path, commit: str, path: str) -> str | None:
+    """Return a tracked text file as a commit has it; None if it has none. `path` is relative to `root`."""
+    return _git(root, "show", f"{commit}:./{path}")
+
+
 def _git(root: Path, *arguments: str) -> str | None:
     """Return what git prints in `root`, or None if there is no git or it fails."""
-    command = ["git", "-C", str(root), *arguments]
+    return _answer(["git", "-C", str(root), *arguments], root)
+
+
+def _answer(command: list[str], folder: Path) -> str | None:
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  (the user's git)
+        answer = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
     except OSError:
         return None
     return answer.stdout if answer.returncode == 0 else None
