@@ -1,5 +1,6 @@
 """Command `compare`: show how two experiments differ in parameters and results, with paired intervals."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,17 +34,20 @@ def compare(
     from datspect.params.whole import load_params
     from datspect.release import comparing, comparison_files
     from datspect.release.contenders import Named, read_contender
+    from datspect.release.stage_results import HOLDOUT
     from datspect.reporting.comparison import as_text
     from datspect.running.addresses import repository_root
 
     root = repository_root()
     first, second = (read_contender(Named.parse(name), root) for name in (a, b))
-    remarks = _looks((first, second)) if holdout else []
-    comparison, pairs = comparing.compare(first, second, holdout=holdout, remarks=remarks)
+    comparison, pairs = comparing.compare(first, second, holdout=holdout)
+    if any(compared.name == HOLDOUT.name for compared in comparison.sets):  # counted before anybody sees it
+        comparison = replace(comparison, remarks=(*comparison.remarks, *_looks(first, second)))
     typer.echo(as_text(comparison))
     folder = into or comparison_files.default_folder(root, a, b)
     files = comparison_files.write_comparison(folder, (a, b), comparison, pairs)
-    typer.echo(f"\nwritten to {folder}: {', '.join(file.name for file in files)}")
+    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    typer.echo(f"\nwritten to {shown}: {', '.join(file.name for file in files)}")
     if log:
         experiment = load_params(root / "params.yaml").tracking.experiment
         run_id = comparison_files.log_comparison(experiment, (first, second), comparison, files)
@@ -52,7 +56,7 @@ def compare(
         raise typer.Exit(1)
 
 
-def _looks(contenders: "tuple[Contender, Contender]") -> list[str]:
+def _looks(*contenders: "Contender") -> list[str]:
     """Count a look at the test set of each version, and say it."""
     from datspect.release import looks, registry
 

@@ -33,10 +33,10 @@ class PairedSet:
 
 def difference_figure(sets: Sequence[PairedSet], names: tuple[str, str], caption: str) -> Figure:
     """Draw the differences above, the log loss on an axis of its own, and the ROC curves of each set below."""
-    figure = Figure(figsize=(max(9.0, 4.2 * len(sets)), 8.2), layout="constrained")
+    figure = Figure(figsize=(max(9.0, 4.4 * len(sets)), 8.6), layout="constrained")
     figure.suptitle(f"{caption}\nA: {names[0]}    B: {names[1]}", fontsize=11)
     above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, 1.35))[:, 0]
-    proportions, loss = above.subplots(1, 2, width_ratios=(2, 1))
+    proportions, loss = above.subplots(1, 2, width_ratios=(3, 2))
     _draw_differences(proportions, sets, _PROPORTIONS, "A minus B (right of 0: A is better)")
     _draw_differences(loss, sets, {"loss": "log loss"}, "A minus B (left of 0: A is better)")
     above.legend(*proportions.get_legend_handles_labels(), loc="outside lower center", ncols=len(sets), fontsize=8)
@@ -59,13 +59,18 @@ def _draw_differences(axes: Axes, sets: Sequence[PairedSet], measures: Mapping[s
             label = ""  # one line in the legend
     axes.set(xlabel=xlabel, yticks=range(len(measures)), yticklabels=list(measures.values()))
     axes.set_ylim(len(measures) - 0.5, -0.5)
+    axes.locator_params(axis="x", nbins=4)
     axes.set_title("paired differences, 95 % intervals", fontsize=10)
 
 
 def _draw_roc(axes: Axes, paired: PairedSet) -> None:
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=1)
+    corner = axes.inset_axes((0.35, 0.25, 0.6, 0.6), xlim=(-0.005, 0.25), ylim=(0.75, 1.005))
+    corner.tick_params(labelsize=7)
     for name, points, (colour, dashes) in zip("AB", paired.roc, _STYLES, strict=True):
-        axes.plot(points["false_positive_rate"], points["true_positive_rate"], dashes, color=colour, label=name)
+        for one in (axes, corner):
+            one.plot(points["false_positive_rate"], points["true_positive_rate"], dashes, color=colour, label=name)
     axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     axes.set_title(f"ROC, {paired.title}, n = {paired.n}", fontsize=10)
-    axes.legend(loc="lower right", fontsize=8)
+    axes.indicate_inset_zoom(corner, edgecolor="0.7")
+    axes.legend(loc="lower right", ncols=2, fontsize=8)

@@ -55,9 +55,7 @@ class UnpairedError(ComparisonError):
     """The subjects of two results are no fair pairs."""
 
 
-def compare(
-    first: Contender, second: Contender, *, holdout: bool, remarks: Sequence[str] = ()
-) -> tuple[Comparison, dict[JudgedSet, Pairs]]:
+def compare(first: Contender, second: Contender, *, holdout: bool) -> tuple[Comparison, dict[JudgedSet, Pairs]]:
     """Return the comparison of A, `first`, with B, and the pairs of each set where pairing is right.
 
     The holdout takes part only if `holdout`: each use is one more look at it.
@@ -89,7 +87,7 @@ def compare(
         only=only,
         also_differing=_also_differing(shared, first, second),
         sets=tuple(sets),
-        remarks=(*_remarks(first, second, shared, holdout), *remarks),
+        remarks=tuple(_remarks(first, second, shared, holdout)),
     )
     return comparison, pairs
 

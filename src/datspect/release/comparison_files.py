@@ -61,6 +61,7 @@ def log_comparison(
         "datspect.compared_a": first.title,
         "datspect.compared_b": second.title,
         "datspect.cohort_kind": str(comparison.kind),
+        "mlflow.note.content": "\n\n".join([comparison.kind.caption, f"A: {first.title}", f"B: {second.title}"]),
     }
     params = {"a": first.name, "b": second.name}
     with (

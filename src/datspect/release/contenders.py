@@ -2,16 +2,16 @@
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from datspect.release.comparing import Contender
 from datspect.release.contenders_in_git import of_commit, of_workspace
 from datspect.release.registry import CHALLENGER, CHAMPION, NAME, PREVIOUS, Registry, Version, opened
-from datspect.release.stage_results import STAGES, ComparisonError, Find, JudgedSet, Metrics, read_stage
+from datspect.release.stage_results import STAGES, ComparisonError, JudgedSet, Metrics, read_stage
 
 WORKSPACE = "workspace"
 
@@ -85,37 +85,38 @@ def _of_version(named: Named, registry: Registry) -> Contender:
 def _of_run(
     named: Named, run_id: str, registry: Registry, title: str | None = None, version: Version | None = None
 ) -> Contender:
-    data = _run(registry, run_id)
-    stage = _stage(run_id, data.tags)
-    measures = data.metrics
-
-    def recorded(judged_set: JudgedSet) -> Metrics:
-        head = f"{judged_set.name}/"
-        return {key.removeprefix(head): value for key, value in measures.items() if key.startswith(head)}
-
-    with _downloads(registry, run_id) as find:
-        judged = read_stage(stage, find, recorded)
+    run = registry.run(run_id)
+    if run is None:
+        raise ComparisonError(f"this MLflow has no run {run_id}; check MLFLOW_TRACKING_URI and the id")
+    stage = _stage(run_id, run.data.tags)
+    # For as long as the block only, since the files may hold rows of single subjects.
+    with tempfile.TemporaryDirectory() as folder:
+        find = partial(_report, registry, run_id, Path(folder))
+        judged = read_stage(stage, find, partial(_recorded, run.data.metrics))
     return Contender(
         name=named.text,
         title=title or f"run {run_id} of stage {stage}",
-        params=dict(data.params),
+        params=dict(run.data.params),
         judged=judged,
         absent={},
         test_set=version.tags.get("datspect.test_set") if version else None,
     )
 
 
-def _run(registry: Registry, run_id: str) -> Any:
-    from mlflow.exceptions import MlflowException
+def _report(registry: Registry, run_id: str, folder: Path, name: str) -> Path:
+    path = registry.copied_report(run_id, name, folder)
+    if path is None:
+        raise ComparisonError(
+            f"run {run_id} has no {name} in MLflow. If the run ended early or its files are gone, run datspect relog; "
+            "rows of single real subjects go to a server beyond this machine with tracking.share_subject_level: true "
+            "only"
+        )
+    return path
 
-    with registry.connection.protected():
-        try:
-            return registry.connection.client.get_run(run_id).data
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            raise ComparisonError(f"this MLflow has no run {run_id}; check MLFLOW_TRACKING_URI and the id") from error
-    raise AssertionError  # a required connection has raised
+
+def _recorded(metrics: Mapping[str, float], judged_set: JudgedSet) -> Metrics:
+    head = f"{judged_set.name}/"
+    return {key.removeprefix(head): value for key, value in metrics.items() if key.startswith(head)}
 
 
 def _stage(run_id: str, tags: Mapping[str, str]) -> str:
@@ -125,25 +126,3 @@ def _stage(run_id: str, tags: Mapping[str, str]) -> str:
     if stage not in STAGES:
         raise ComparisonError(f"run {run_id} is of stage {stage}; only runs of {' and '.join(STAGES)} can be compared")
     return stage
-
-
-@contextmanager
-def _downloads(registry: Registry, run_id: str) -> Iterator[Find]:
-    """Give reports of a run as files, which are gone after the block: they may hold rows of single subjects."""
-    from mlflow.exceptions import MlflowException
-
-    with tempfile.TemporaryDirectory() as folder:
-
-        def find(name: str) -> Path:
-            with registry.connection.protected():
-                try:
-                    return Path(registry.connection.client.download_artifacts(run_id, f"reports/{name}", folder))
-                except (OSError, MlflowException) as error:
-                    raise ComparisonError(
-                        f"run {run_id} has no {name} in MLflow. If the run ended early or its files are gone, run "
-                        "datspect relog; rows of single real subjects go to a server beyond this machine with "
-                        "tracking.share_subject_level: true only"
-                    ) from error
-            raise AssertionError  # a required connection has raised
-
-        yield find

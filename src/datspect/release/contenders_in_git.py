@@ -18,11 +18,13 @@ from datspect.release.dvc_lock import (
     outputs_in,
 )
 from datspect.release.parameters import same_value
-from datspect.release.stage_results import STAGES, ComparisonError, Judged, JudgedSet, read_stage
+from datspect.release.stage_results import JUDGED_SETS, STAGES, ComparisonError, Judged, JudgedSet, read_stage
 from datspect.tracking.labels import flat_params
 
 _PARAMS_NAME = "params.yaml"
 _PHANTOM_LOCK = "data/phantom/dvc.lock"
+_MAKERS = ("phantom", "preprocess", "split", "backbone", "features", "final", "cv")
+"""Stages that make the results, in an order in which the last has the last word on a parameter that several use."""
 _SHORT = 9  # characters of a commit in a title
 
 
@@ -61,15 +63,26 @@ def of_commit(name: str, value: str, root: Path) -> Contender:
             raise ComparisonError(f"{LOCK_NAME} of {value} has no {path}: the stage was not run there")
         found = cached_file(root, outputs[path])
         if found is None:
-            raise ComparisonError(
-                f"{path} is not in DVC's cache ({outputs[path]}). From a DVC remote: git checkout {commit[:_SHORT]} && "
-                f"dvc fetch {path}, or dvc exp pull for an experiment; without one make it again there with dvc repro"
-            )
+            wanted = [path for path in _files_of(stage) if path in outputs and not cached_file(root, outputs[path])]
+            raise ComparisonError(_to_fetch(commit, wanted))
         return found
 
     judged, absent = _stages(find)
     params, remarks = _params(name, texts)
     return Contender(name, f"{what}, commit {commit[:_SHORT]}", params, judged, absent, remarks)
+
+
+def _files_of(stage: str) -> list[str]:
+    files = ["run.json", *(each.file for each in JUDGED_SETS if each.stage == stage)]
+    return [f"reports/{stage}/{file}" for file in files]
+
+
+def _to_fetch(commit: str, paths: list[str]) -> str:
+    listed = " ".join(paths)
+    return (
+        f"not in DVC's cache: {listed}. Check commit {commit[:_SHORT]} out, and dvc fetch them from a DVC remote (an "
+        "experiment: dvc exp pull) or make them again with dvc repro"
+    )
 
 
 def _commit(name: str, root: Path) -> tuple[str, str]:
@@ -108,16 +121,28 @@ def _stages(find: Callable[[str, str], Path]) -> tuple[dict[JudgedSet, Judged], 
 def _params(name: str, texts: Mapping[str, str | None]) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return params.yaml as the results were made with it, and a remark where dvc.lock holds another value."""
     written = flat_params(_yaml(texts[_PARAMS_NAME], f"{_PARAMS_NAME} of {name}"))
-    used: dict[str, str] = {}
-    for lock in (texts[LOCK_NAME], texts[_PHANTOM_LOCK]):
-        for stage in _yaml(lock, f"{LOCK_NAME} of {name}").get("stages", {}).values():
-            for file, params in stage.get("params", {}).items():
-                used |= flat_params(params) if file.endswith(_PARAMS_NAME) else {}
-    changed = sorted(key for key in written.keys() & used.keys() if not same_value(written[key], used[key]))
-    if not changed:
-        return written | used, ()
-    remark = f"{name}: {_PARAMS_NAME} was changed after its results were made; shown is what they were made with"
-    return written | used, (f"{remark} ({', '.join(changed)}).",)
+    locks = [_yaml(texts[path], f"{path} of {name}").get("stages", {}) for path in (_PHANTOM_LOCK, LOCK_NAME)]
+    by_stage = {stage: _locked_params(lock[stage]) for lock in locks for stage in _MAKERS if stage in lock}
+    used = {key: value for stage in _MAKERS for key, value in by_stage.get(stage, {}).items()}
+    changed = _differing(written, used)
+    unlike = _differing(by_stage.get("cv", {}), by_stage.get("final", {}))
+    remarks = []
+    if changed:
+        said = f"{name}: {_PARAMS_NAME} was changed after its results were made; shown is what they were made with"
+        remarks.append(f"{said} ({', '.join(changed)}).")
+    if unlike:
+        said = f"{name}: stages cv and final were made with different values; shown are those of cv"
+        remarks.append(f"{said} ({', '.join(unlike)}).")
+    return written | used, tuple(remarks)
+
+
+def _locked_params(stage: Mapping[str, Any]) -> dict[str, str]:
+    files: Mapping[str, Any] = stage.get("params", {})
+    return {key: value for params in files.values() for key, value in flat_params(params).items()}
+
+
+def _differing(first: Mapping[str, str], second: Mapping[str, str]) -> list[str]:
+    return sorted(key for key in first.keys() & second.keys() if not same_value(first[key], second[key]))
 
 
 def _outputs(lock: str, name: str) -> dict[str, str]:

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Mapping
 
-_NOT_OF_RESULTS = ("executor", "promotion", "tracking", "tune")
-"""Sections of params.yaml that no result depends on; some hold addresses."""
+_NOT_OF_RESULTS = ("baselines", "checks", "executor", "prediction", "promotion", "tracking", "tune")
+"""Sections of params.yaml that no result of cv or final depends on; some hold addresses."""
 
 
 def parameter_differences(

@@ -208,6 +208,23 @@ class Registry:
                 ) from error
         raise AssertionError  # a required connection has raised
 
+    def run(self, run_id: str) -> Any:
+        """Return the run of this id; None if there is none."""
+        with self.connection.protected(), _passing(*_ABSENT):
+            return self.connection.client.get_run(run_id)
+        return None
+
+    def copied_report(self, run_id: str, name: str, folder: Path) -> Path | None:
+        """Copy a report of a run into `folder`, and return its path; None if the run has no such file."""
+        from mlflow.exceptions import MlflowException
+
+        with self.connection.protected(), _without_bars():
+            try:
+                return Path(self.connection.client.download_artifacts(run_id, f"reports/{name}", str(folder)))
+            except (OSError, MlflowException):
+                return None
+        raise AssertionError  # a required connection has raised
+
     def run_tags(self, version: Version) -> dict[str, str]:
         """Return the tags of the run that a version comes from; none if there is no such run here."""
         with self.connection.protected(), _passing(*_ABSENT):

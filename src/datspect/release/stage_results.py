@@ -51,11 +51,11 @@ class JudgedSet:
         return self.place != "role"
 
 
-OUT_OF_FOLD = JudgedSet("out_of_fold", "Out of fold, all subjects", "cv", "predictions.csv", "", "fold")
+OUT_OF_FOLD = JudgedSet("out_of_fold", "out of fold, all subjects", "cv", "predictions.csv", "", "fold")
 DEVELOPMENT = JudgedSet(
-    "dev_out_of_fold", "Out of fold, training role", "final", "dev_predictions.csv", "dev", "dev_fold"
+    "dev_out_of_fold", "out of fold, training role", "final", "dev_predictions.csv", "dev", "dev_fold"
 )
-HOLDOUT = JudgedSet("holdout", "Holdout", "final", "predictions.csv", "final", "role")
+HOLDOUT = JudgedSet("holdout", "holdout", "final", "predictions.csv", "final", "role")
 JUDGED_SETS = (OUT_OF_FOLD, DEVELOPMENT, HOLDOUT)
 
 

@@ -59,7 +59,7 @@ def as_markdown(comparison: Comparison, picture: str | None) -> str:
         if isinstance(block, _Heading):
             parts.append(f"## {escape(block)}")
         else:
-            parts.append(markdown_table(block) if isinstance(block, list) else escape(block))
+            parts.append(_table(block) if isinstance(block, list) else escape(block))
     return "\n\n".join([*parts, *([f"![differences and ROC curves]({picture})"] if picture else [])]) + "\n"
 
 
@@ -85,7 +85,7 @@ def _blocks(comparison: Comparison) -> list[str | Rows]:
     blocks += [[["", "experiment"], *([name, title] for name, title in zip("AB", comparison.titles, strict=True))]]
     blocks += [_Heading("Parameters"), *_parameters(comparison)]
     for compared in comparison.sets:
-        blocks += [_Heading(compared.title), _measures(compared), *_findings(compared)]
+        blocks += [_Heading(compared.title[:1].upper() + compared.title[1:]), _measures(compared), *_findings(compared)]
     return [*blocks, *comparison.remarks]
 
 
@@ -125,8 +125,12 @@ def _findings(compared: ComparedSet) -> list[str]:
             f"{p_value(differences['delong_p'])}."
         )
     if differences is not None and (left := [n - compared.n_paired for n in compared.n]) != [0, 0]:
-        findings.append(f"Left out of the pairs: {left[0]} subjects that only A judged, {left[1]} that only B judged.")
+        findings.append(f"Left out of the pairs: {left[0]} whom only A judged, {left[1]} whom only B judged.")
     return [*findings, *compared.notes]
+
+
+def _table(rows: Rows) -> str:
+    return markdown_table(rows, n_text_columns=1 if rows[0][0].startswith("measure") else len(rows[0]))
 
 
 def _aligned(rows: Rows) -> str:
