@@ -95,6 +95,10 @@ def test_on_request_it_is_a_run_of_its_own_with_what_was_compared(
     assert (run.info.status, run.info.run_name) == ("FINISHED", f"{run_id} vs workspace")
     assert run.data.tags["datspect.compared_a"] == f"run {run_id} of stage cv"
     assert run.data.tags["datspect.compared_b"] == "the results on disk"
+    assert (
+        run.data.tags["datspect.results_a"] == f"cv {recorded.client.get_run(run_id).data.tags['datspect.result_id']}"
+    )
+    assert run.data.tags["datspect.results_b"] == "cv another result"
     assert run.data.tags["datspect.cohort_kind"] == "phantom"
     assert run.data.tags["mlflow.note.content"].startswith("PHANTOM cohort, simulated\n")
     assert {Path(file.path).name for file in recorded.client.list_artifacts(run.info.run_id, "comparison")} == {

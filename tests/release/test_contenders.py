@@ -1,5 +1,6 @@
 """Every way to name an experiment leads to its results and the parameters that they were made with."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -179,6 +180,21 @@ def test_what_is_not_in_the_cache_is_named_with_what_to_do(project: Path) -> Non
     forget(project, commit_name, "reports/final/run.json")
     with pytest.raises(ComparisonError, match=r"main \(revision main, commit \w{9}\): none of its results can be read"):
         found("main", project)
+
+
+def test_stages_made_with_different_values_are_said(project: Path) -> None:
+    write_results(project, "cv", "final")
+    stages = {stage: {"params": {"params.yaml": {"training.epochs": n}}} for stage, n in (("cv", 500), ("final", 60))}
+    (project / "dvc.lock").write_text(json.dumps({"stages": stages}), encoding="utf-8")
+    one = found("workspace", project)
+    assert one.params["training.epochs"] == "500"
+    assert one.remarks == (
+        "workspace: stages cv and final were made with different values; shown are those of cv (training.epochs).",
+    )
+    for text, problem in (("[", "not valid YAML"), ("- a", "no keys in it, but list")):
+        (project / "dvc.lock").write_text(text, encoding="utf-8")
+        with pytest.raises(ComparisonError, match=f"dvc.lock of workspace: {problem}"):
+            found("workspace", project)
 
 
 def test_names_and_commits_without_results_are_refused(project: Path) -> None:

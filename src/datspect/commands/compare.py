@@ -18,7 +18,8 @@ def compare(
     a: Annotated[str, typer.Argument(help=_WHAT)],
     b: Annotated[str, typer.Argument(help="What A is compared with; the same forms.")] = "workspace",
     into: Annotated[
-        Path | None, typer.Option(help="Write page, picture and record here; default reports/comparisons/A-vs-B.")
+        Path | None,
+        typer.Option(file_okay=False, help="Write page, picture and record here; default reports/comparisons/A-vs-B."),
     ] = None,
     holdout: Annotated[
         bool, typer.Option("--holdout", help="Show the holdout too: one more look at the test set.")

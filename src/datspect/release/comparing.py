@@ -41,6 +41,11 @@ class Contender:
     remarks: tuple[str, ...] = ()
     test_set: str | None = None
 
+    @property
+    def result_ids(self) -> str:
+        """The stages and their results, as in `cv 1a2b, final 3c4d`."""
+        return ", ".join(sorted({f"{each.stage} {judged.result_id}" for each, judged in self.judged.items()}))
+
 
 class Pairs(NamedTuple):
     """The N subjects that both have judged: labels (1 is PD), predictions of A and of B, and notes."""

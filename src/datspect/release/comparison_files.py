@@ -60,6 +60,8 @@ def log_comparison(
     tags = {
         "datspect.compared_a": first.title,
         "datspect.compared_b": second.title,
+        "datspect.results_a": first.result_ids,
+        "datspect.results_b": second.result_ids,
         "datspect.cohort_kind": str(comparison.kind),
         "mlflow.note.content": "\n\n".join([comparison.kind.caption, f"A: {first.title}", f"B: {second.title}"]),
     }

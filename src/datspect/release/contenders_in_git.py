@@ -154,9 +154,12 @@ def _outputs(lock: str, name: str) -> dict[str, str]:
 
 def _yaml(text: str | None, what: str) -> dict[str, Any]:
     try:
-        return YAML(typ="safe", pure=True).load(text) or {} if text else {}
+        content = YAML(typ="safe", pure=True).load(text or "") or {}
     except YAMLError as error:
         raise ComparisonError(f"{what}: not valid YAML") from error
+    if not isinstance(content, dict):
+        raise ComparisonError(f"{what}: no keys in it, but {type(content).__name__}")
+    return content
 
 
 def _text_on_disk(path: Path) -> str | None:
