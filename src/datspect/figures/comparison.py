@@ -59,7 +59,7 @@ def _draw_differences(axes: Axes, sets: Sequence[PairedSet], measures: Mapping[s
             label = ""  # one line in the legend
     axes.set(xlabel=xlabel, yticks=range(len(measures)), yticklabels=list(measures.values()))
     axes.set_ylim(len(measures) - 0.5, -0.5)
-    axes.locator_params(axis="x", nbins=4)
+    axes.locator_params(axis="x", nbins=6 if len(measures) > 1 else 4)
     axes.set_title("paired differences, 95 % intervals", fontsize=10)
 
 
