@@ -50,6 +50,8 @@ repro: setup ## rebuild everything: phantom cohort, features, both tables
 	@echo
 	@echo "One page to show: reports/report.html"
 	@echo "Runs, curves and models: make ui"
+	@echo
+	@datspect reproduced || [ $$? -eq 3 ]
 
 tables: setup ## print Table 1 and Table 2 beside the paper's
 	@datspect tables

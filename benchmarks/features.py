@@ -21,7 +21,7 @@ import numpy as np
 from datspect.imaging.augmentation import draw_augmentations
 from datspect.modeling.backbone import build_backbone, set_random_weights
 from datspect.modeling.features import BATCH_SIZE, bank_blocks, build_extractor
-from datspect.modeling.precision import Precision, choose_precision, computing_in
+from datspect.modeling.precision import Precision, computing_in
 from datspect.params.network import AugmentParams
 from datspect.reporting.markdown import markdown_table
 from datspect.training.bank import write_bank
@@ -48,7 +48,6 @@ def main() -> None:
         "n_images": n_images,
         "n_rounds": n_rounds,
         "matrix_size": MATRIX_SIZE,
-        "chosen_precision": choose_precision("auto"),
         "speed": {precision: speed(precision, n_images, n_rounds) for precision in PRECISIONS},
         "memory_mb": {str(d): peak_memory_of(__file__, "--memory-of", str(d)) for d in memory_draws},
     }
@@ -172,8 +171,7 @@ def parts(result: dict[str, Any]) -> list[str]:
     return [
         "The bank (augmentation and writing included) against `predict` on clean images in memory and against a "
         f"matrix product of {MATRIX_SIZE} x {MATRIX_SIZE}: {result['n_images']} images, median of "
-        f"{result['n_rounds']} rounds. An image takes {gflop:.2f} GFLOP (counted over the convolutions). `auto` "
-        f"chooses {result['chosen_precision']} here.",
+        f"{result['n_rounds']} rounds. An image takes {gflop:.2f} GFLOP (counted over the convolutions).",
         markdown_table(rows),
         f"Peak memory by draws, 32 subjects, float32: {memory}.",
         goals_part(goals),

@@ -30,7 +30,7 @@ from datspect.modeling.backbone import build_backbone
 from datspect.modeling.features import BATCH_SIZE, bank_blocks, build_extractor
 from datspect.modeling.heads import Head
 from datspect.modeling.model_files import read_weights
-from datspect.modeling.precision import Precision, choose_precision, computing_in
+from datspect.modeling.precision import Precision, computing_in
 from datspect.modeling.stack import fit_heads
 from datspect.params.whole import Params, load_params
 from datspect.reporting.markdown import markdown_table
@@ -49,8 +49,8 @@ SLICE_DRAWS = 3
 PARTS = ("recipe", "features", *(f"heads-{draws}" for draws in DRAWS))
 """What is run in a process of its own to see its memory."""
 
-RATIO_GOALS = {(16, None): 100.0, (500, "bfloat16"): 20.0, (500, "float32"): 13.0}
-"""Goals by draws and precision; None is the precision that the pipeline chooses on the machine at hand."""
+RATIO_GOALS = {(16, "float32"): 100.0, (500, "bfloat16"): 20.0, (500, "float32"): 13.0}
+"""Goals by draws and precision."""
 
 ACCURACY_MARGIN = 0.02
 """Ours counts as not inferior when the lower bound of the difference is above minus this: 13 of 659 subjects."""
@@ -109,7 +109,6 @@ def race(params: Params, data: TrainingData, sizes: Sizes, folder: Path) -> dict
                 stack.measure()
     return {
         "cohort": data.kind.caption,
-        "auto_precision": choose_precision("auto"),
         "n_subjects": len(images),
         **timings(Race(params.split.n_folds, params.training.epochs, len(images)), fitted, banks, stacks),
         "accuracy": accuracy(params, data, sizes, heads, fitted),
@@ -255,7 +254,7 @@ def parts(result: dict[str, Any]) -> list[str]:
         f"{result['n_subjects']} images once, then all heads as one stack. With 16 draws the augmented images come "
         "again every 16 epochs; with 500 each epoch has its own, as in the recipe. First epochs and first batches, "
         "with tracing and compilation, are counted on both sides; the start of the programs, the writing of the PNGs "
-        f"and the record in MLflow on neither. `auto` chooses {result['auto_precision']} here.",
+        f"and the record in MLflow on neither.",
         _seconds_table(result["rows"]),
         _samples_table(samples),
         _memory_table(result["memory_mb"]),
@@ -274,11 +273,10 @@ def goals(result: dict[str, Any]) -> list[Goal]:
     speeds = " and ".join(f"{value:.0f} images/s in {name}" for name, value in speed.items())
     found = []
     for (draws, precision), wanted in RATIO_GOALS.items():
-        chosen = precision or result["auto_precision"]
-        (row,) = (row for row in result["rows"] if (row["draws"], row["precision"]) == (draws, chosen))
+        (row,) = (row for row in result["rows"] if (row["draws"], row["precision"]) == (draws, precision))
         found.append(
             Goal(
-                name=f"the recipe's time over ours, {draws} draws, {chosen}",
+                name=f"the recipe's time over ours, {draws} draws, {precision}",
                 wanted=f"{wanted:.0f}",
                 found=f"{row['ratio']:.1f}",
                 met=row["ratio"] >= wanted,

@@ -114,11 +114,11 @@ def features_rate(wanted: Any) -> float:
     from datspect.modeling.backbone import build_backbone
     from datspect.modeling.features import bank_blocks, build_extractor
     from datspect.modeling.model_files import read_weights
-    from datspect.modeling.precision import choose_precision, computing_in
+    from datspect.modeling.precision import computing_in
 
     params = load_params()
     images = np.load("data/images/images.npy", mmap_mode="r")[:256]
-    with computing_in(choose_precision(wanted)):
+    with computing_in(wanted):
         backbone = build_backbone(params.backbone.architecture, images.shape[1:3])
     read_weights(Path("models/backbone/backbone.weights.h5"), backbone)
     extractor = build_extractor(backbone)
@@ -158,7 +158,7 @@ def parts(one: dict[str, Any], many: dict[str, Any]) -> list[str]:
         "One scan, median of the rounds: "
         + ", ".join(f"{name} {value:.1f} s" for name, value in took.items())
         + ". The least is TensorFlow's import, the same `.keras` read and one forward pass. All scans: "
-        f"{scans_per_second}; stage `features` {rate:.0f} images/s in the precision chosen here, {in_float32:.0f} in "
+        f"{scans_per_second}; stage `features` {rate:.0f} images/s in params.yaml's precision, {in_float32:.0f} in "
         "float32.",
         goals_part(goals),
     ]

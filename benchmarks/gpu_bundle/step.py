@@ -82,7 +82,7 @@ def main() -> None:
 
 
 class Step:
-    """One step of the first fold in the precision that training chooses here, on batches of its own images."""
+    """One step of the first fold in bfloat16 on a GPU, else float32, on batches of its own images."""
 
     def __init__(self, bench: Bench, batch: int, n_steps: int, n_times: int) -> None:
         self._bench, self._batch = bench, batch

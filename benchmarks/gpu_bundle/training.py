@@ -16,6 +16,7 @@ from typing import Any
 
 from mlflow import MlflowClient
 
+from datspect.modeling.compilation import on_accelerator
 from datspect.params.whole import load_params
 from datspect.stages import cv, features, split
 
@@ -64,6 +65,7 @@ def write_params(n_epochs: int) -> None:
     params = load_params().model_dump(mode="json")
     params["split"] |= {"n_folds": 2, "n_dev_folds": 2}
     params["backbone"] |= {"trainable": "all", "precision": "float32"}
+    params["finetuning"]["precision"] = "bfloat16" if on_accelerator() else "float32"
     params["training"]["epochs"] = n_epochs
     params["training"]["learning_rate"]["initial"] = INITIAL_RATE
     params["executor"] |= {"kind": "local", "workers": 1}

@@ -14,6 +14,7 @@ from datspect.commands.predict import predict
 from datspect.commands.promote import promote, rollback
 from datspect.commands.register import register
 from datspect.commands.relog import relog
+from datspect.commands.reproduced import reproduced
 from datspect.commands.tables import tables
 from datspect.commands.trace import trace
 from datspect.commands.tune import tune
@@ -54,6 +55,7 @@ app.command()(predict)
 app.command()(promote)
 app.command()(register)
 app.command()(relog)
+app.command()(reproduced)
 app.command()(rollback)
 app.command()(tables)
 app.command()(trace)

@@ -17,6 +17,7 @@ from datspect.release.dvc_lock import (
     differing_outputs,
     experiments_named,
     locked_outputs,
+    recipe_digest,
 )
 
 STAGES = """
@@ -116,3 +117,27 @@ def test_a_file_is_found_in_the_cache_wherever_that_is(project: Path, tmp_path: 
     assert cached_file(copied, md5) is None
     run(copied, sys.executable, "-m", "dvc", "cache", "dir", "--local", str(tmp_path / "shared"))
     assert cached_file(copied, md5) == tmp_path / "shared/files/md5" / md5[:2] / md5[2:]
+
+
+LOCK = """
+stages:
+  first: {cmd: one, deps: [{path: src/a.py, md5: "1"}], params: {params.yaml: {x: 1}}, outs: [{path: data, md5: "2"}]}
+  second: {cmd: two, deps: [{path: data, md5: "2"}, {path: src/b.py, md5: "3"}], outs: [{path: model, md5: "4"}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ('{path: model, md5: "4"}', '{path: model, md5: "5"}', True),
+        ('{path: data, md5: "2"}', '{path: data, md5: "6"}', True),  # made by one stage and read by the other
+        ('md5: "1"', 'md5: "7"', False),
+        ('md5: "3"', 'md5: "7"', False),
+        ("x: 1", "x: 2", False),
+        ("cmd: two", "cmd: three", False),
+        ("second:", "third:", False),
+    ],
+)
+def test_a_recipe_is_all_but_what_the_stages_made(old: str, new: str, same: bool) -> None:
+    assert old in LOCK
+    assert (recipe_digest(LOCK.replace(old, new)) == recipe_digest(LOCK)) is same

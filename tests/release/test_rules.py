@@ -80,6 +80,8 @@ def test_a_phantom_never_replaces_real_scans(challenger: str, champion: str | No
 def test_what_cannot_be_traced_is_refused_by_the_missing_link() -> None:
     assert outcomes(rules.traceable("c", [], "l")) == ["passed", "passed", "passed"]
     assert outcomes(rules.traceable(None, [], None)) == ["refused", "passed", "refused"]
+    assert outcomes(rules.traceable("c", [], None, "those of d, but for last digits"))[2] == "passed"
+    assert outcomes(rules.traceable(None, ["a"], None, "those of d"))[:2] == ["refused", "refused"]
     changed = rules.traceable("c", [f"file{k}" for k in range(7)], "l")[1]
     assert changed.outcome == "refused"
     assert "file0" in changed.finding

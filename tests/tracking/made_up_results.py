@@ -41,7 +41,13 @@ def training_data(kind: str, rng: np.random.Generator) -> TrainingData:
             "target": (numbers % 3 > 0).astype(np.int64),
         }
     )
-    features = {"backbone_source": "random", "backbone_tensor_digest": "e" * 64, "precision": "float32", "draws": 2}
+    features = {
+        "backbone_source": "random",
+        "backbone_tensor_digest": "e" * 64,
+        "precision": "float32",
+        "draws": 2,
+        "sha256_by_draw": ["f" * 64] * 3,
+    }
     bank = rng.random((3, N, N_FEATURES)).astype(np.float16)
     return TrainingData(splits, bank, {"kind": kind, "n": N, "digest": "d" * 64}, features)
 
@@ -70,7 +76,7 @@ def write_cv(root: Path, kind: str = "phantom", run_id: str | None = None) -> No
     begun = _record("cv", root, data)
     cv.write_reports(cv.evaluate(heads, fitted, data), fitted, data.kind, reports)
     saved = [_saved(models / f"{head.name}.keras", head, [N_FEATURES]) for head in heads]
-    record.write_run_record(reports, begun, run_id, heads, saved, to_mlflow.FILES["cv"])
+    record.write_run_record(reports, begun, run_id, heads, fitted, saved, to_mlflow.FILES["cv"])
 
 
 def write_final(root: Path, kind: str = "phantom") -> None:
@@ -85,7 +91,7 @@ def write_final(root: Path, kind: str = "phantom") -> None:
     evaluation = final.evaluate(heads, fitted, data, is_test, rng.random(is_test.sum()).astype(np.float32))
     final.write_reports(evaluation, fitted, rng.random((is_test.sum(), 20, 16, 3)), reports)
     saved = [_saved(models / "model.keras", heads[0], [20, 16, 3])]
-    record.write_run_record(reports, begun, None, heads, saved, to_mlflow.FILES["final"])
+    record.write_run_record(reports, begun, None, heads, fitted, saved, to_mlflow.FILES["final"])
 
 
 def _record(stage: str, root: Path, data: TrainingData) -> dict[str, Any]:

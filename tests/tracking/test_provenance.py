@@ -11,7 +11,8 @@ import pytest
 
 import datspect
 from datspect.params.network import ClassifierParams
-from datspect.tracking.provenance import GitState, git_state, provenance, releases
+from datspect.tracking import provenance as provenance_module
+from datspect.tracking.provenance import GitState, git_state, machine, provenance, releases
 
 SECTIONS = {"classifier": ClassifierParams(width=8, dropout=0.5)}
 
@@ -155,3 +156,21 @@ def test_releases_are_those_installed() -> None:
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
     assert found["numpy"] == version("numpy")
     assert found["keras"] == version("keras")
+
+
+def test_the_machine_is_told_by_its_first_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    core = "processor\t: {}\nvendor_id\t: {}\nmodel name\t: {}\nflags\t\t: fpu avx2 amx_bf16 fma sse2\n\n"
+    path = tmp_path / "cpuinfo"
+    path.write_text(core.format(0, "GenuineIntel", "Xeon: 8481C") + core.format(1, "other", "other"), encoding="utf-8")
+    monkeypatch.setattr(provenance_module, "_CPU_INFO", path)
+    found = machine()
+    assert (found["processor"], found["instructions"]) == ("Xeon: 8481C", ["amx_bf16", "avx2", "fma"])
+
+
+def test_a_machine_without_a_list_of_its_processor_is_told_as_far_as_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provenance_module, "_CPU_INFO", tmp_path / "none")
+    found = machine()
+    assert found["instructions"] == []
+    assert found["processor"]

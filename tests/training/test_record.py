@@ -36,6 +36,9 @@ def test_the_record_names_what_the_result_was_made_from(project: Path) -> None:
     assert record["git"] == {"commit": None, "dirty": False, "changed": []}  # a folder without git
     assert record["requirements"] == made_up_results.REQUIREMENTS
     assert {"python", "keras", "numpy", "mlflow"} < set(record["releases"])
+    assert {"processor", "instructions", "cores"} < set(record["machine"])
+    digests = {head["weights_sha256"] for head in record["heads"]}
+    assert len(digests) == len(record["heads"])  # every head was drawn for itself
     started, written = (pd.Timestamp(record[moment]) for moment in ("started", "written"))
     assert started.tzinfo is not None
     assert started <= written

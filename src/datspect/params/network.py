@@ -27,7 +27,7 @@ class BackboneParams(Section):
     weights: str | None
     trainable: str = Field(min_length=1, description="none, all, or the layer from which upwards it is trained")
     seed: Seed
-    precision: Literal["auto", "float32", "bfloat16"]
+    precision: Literal["float32", "bfloat16"]
     download_seconds: float = Field(gt=0)
 
     @property
@@ -41,7 +41,7 @@ class FinetuningParams(Section):
 
     batch_norm: Literal["frozen", "trained"] = Field(description="its statistics; scale and shift are weights")
     warmup_epochs: int = Field(ge=0, description="first epochs, in which the head alone is trained")
-    precision: Literal["auto", "float32", "bfloat16", "float16"]
+    precision: Literal["float32", "bfloat16", "float16"]
 
 
 class AugmentParams(Section):

@@ -39,6 +39,29 @@ def outputs_in(lock: str) -> dict[str, str]:
     return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
 
 
+def recipe_digest(lock: str) -> str:
+    """Return the SHA-256 of what the text of a lock file says but for what the stages made.
+
+    That is every stage's command and parameters, and the files that it reads and no stage makes.
+    """
+    stages: dict[str, Any] = YAML(typ="safe", pure=True).load(lock)["stages"]
+    made = {out["path"] for stage in stages.values() for out in stage.get("outs", [])}
+    recipe = {
+        name: {
+            "cmd": stage["cmd"],
+            "params": stage.get("params", {}),
+            "read": {dep["path"]: dep["md5"] for dep in stage.get("deps", []) if dep["path"] not in made},
+        }
+        for name, stage in stages.items()
+    }
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+
+
+def committed_text(root: Path, commit: str, path: str) -> str | None:
+    """Return the text of a file as a commit holds it; None without git, or if the commit has no such file."""
+    return _git(root, "show", f"{commit}:{path}")
+
+
 def content_md5(path: Path) -> str:
     """Return the MD5 of a file or folder as DVC computes it; a folder's is that of a JSON list of its files.
 
@@ -111,11 +134,6 @@ def experiments_named(root: Path, name: str) -> dict[str, str]:
     listed = _git(root, "for-each-ref", "--format=%(refname) %(objectname)", "refs/exps") or ""
     refs = (re.fullmatch(r"refs/exps/(\w{2})/(\w{38})/(\S+) (\w+)", line) for line in listed.splitlines())
     return {ref[1] + ref[2]: ref[4] for ref in refs if ref and ref[3] == name}
-
-
-def committed_text(root: Path, commit: str, path: str) -> str | None:
-    """Return a tracked text file as a commit has it; None if it has none. `path` is relative to `root`."""
-    return _git(root, "show", f"{commit}:./{path}")
 
 
 def _git(root: Path, *arguments: str) -> str | None:

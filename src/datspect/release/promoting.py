@@ -30,6 +30,7 @@ from datspect.release.dvc_lock import commit_of
 from datspect.release.looks import count_look
 from datspect.release.registering import LINEAGE_ARTIFACT, METRICS_ARTIFACT, SALT_TAG
 from datspect.release.registry import CHAMPION, PREVIOUS, Registry, Version
+from datspect.release.reproduction import HEADLINE_TAG, reproduced_commit
 from datspect.release.rules import Decision, Rule
 from datspect.running.progress import progress
 
@@ -94,11 +95,9 @@ def decide(
     registry: Registry, challenger: Side, champion: Side | None, root: Path, params: Params, wish: Wish
 ) -> Decision:
     """Ask every rule, and count one more look at the challenger's test set, whatever is moved afterwards."""
-    changed = [path for path in challenger.tag("git_changed").split("\n") if path]
-    commit = challenger.tag("git_commit")
     asked = [
         rules.of_one_kind(challenger.tag("cohort_kind"), champion.tag("cohort_kind") if champion else None),
-        *rules.traceable(commit if commit != "none" else None, changed, commit_of(root, challenger.version.outputs)),
+        *_traceable(challenger, root),
         _reproduced(challenger, root),
         *rules.floors(challenger.metrics["holdout"], params.promotion),
         *_compared(registry, challenger, champion, root, params, wish),
@@ -158,6 +157,15 @@ def write_protocol(root: Path, decision: Decision, moved: bool, wish: Wish, numb
     path = root / PROMOTIONS / f"{stamp}-version-{numbers['challenger']}.json"
     write_json(path, record)
     return path
+
+
+def _traceable(challenger: Side, root: Path) -> list[Rule]:
+    version = challenger.version
+    changed = [path for path in challenger.tag("git_changed").split("\n") if path]
+    commit, lock_commit = challenger.tag("git_commit"), commit_of(root, version.outputs)
+    reproduces = reproduced_commit(root, version.tags)
+    said = f"not to the last digit; those of {reproduces} are {version.tags[HEADLINE_TAG]}" if reproduces else None
+    return rules.traceable(commit if commit != "none" else None, changed, lock_commit, said)
 
 
 def _reproduced(challenger: Side, root: Path) -> Rule:

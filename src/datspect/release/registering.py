@@ -14,8 +14,9 @@ from datspect.io.records import read_json, write_json
 from datspect.io.tables import read_table
 from datspect.prediction.files import PARTS_NAME, predictor_digest
 from datspect.release import membership
-from datspect.release.dvc_lock import differing_outputs, locked_outputs
+from datspect.release.dvc_lock import commit_of, differing_outputs, locked_outputs
 from datspect.release.registry import CHALLENGER, DIGEST_TAG, OUTPUT_TAG, Registry, Version
+from datspect.release.reproduction import reproduction_tags
 from datspect.reporting.card import CardInputs, card_page
 from datspect.reporting.paper_tables import with_interval
 from datspect.tracking import earlier_runs
@@ -117,6 +118,8 @@ def _create(registry: Registry, results: Registrable) -> Version:
         raise PromotionError("the run of stage final is not whole in this MLflow; run datspect relog, then register")
     test_set = membership.set_digest(membership.subject_digests(results.subjects("test"), salt))
     tags = version_tags(results) | {"datspect.test_set": test_set}
+    if commit_of(results.root, dict(results.outputs)) is None:
+        tags |= reproduction_tags(results.root, results.run["git"]["commit"])
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         who = {role: membership.subject_digests(results.subjects(role), salt) for role in ("train", "test")}

@@ -118,12 +118,19 @@ def of_one_kind(challenger: str, champion: str | None) -> Rule:
     return Rule(name, "passed", f"challenger {challenger}, champion {champion or 'none yet'}")
 
 
-def traceable(commit: str | None, changed: Sequence[str], lock_commit: str | None) -> list[Rule]:
-    """Ask for a commit at training, no changed tracked file then, and a commit whose dvc.lock holds the results."""
+def traceable(
+    commit: str | None, changed: Sequence[str], lock_commit: str | None, reproduction: str | None = None
+) -> list[Rule]:
+    """Ask for a commit at training, no changed tracked file then, and a commit whose dvc.lock holds the results.
+
+    In place of the last, `reproduction` may say which commit's results these are but for last digits.
+    """
     rules = [_link("git commit at training", commit is not None, commit or "none: no git repository, or no commit")]
     listed = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
     finding = f"changed and not committed: {listed}; commit, then dvc repro -f final" if changed else "none"
     rules.append(_link("files changed at training", not changed, finding, {"changed": list(changed)}))
+    if lock_commit is None and reproduction:
+        return [*rules, _link("results in a committed dvc.lock", True, reproduction)]
     finding = lock_commit or "no commit's dvc.lock has these results; git commit dvc.lock, then promote again"
     return [*rules, _link("results in a committed dvc.lock", lock_commit is not None, finding)]
 

@@ -9,6 +9,7 @@ from datspect.errors import PromotionError, WeightsError
 from datspect.prediction.files import FOLDER_NAME, predictor_digest
 from datspect.release.dvc_lock import commit_of, content_md5, has_commit, is_cached
 from datspect.release.registry import DIGEST_TAG, Registry, Version
+from datspect.release.reproduction import COMMIT_TAG, HEADLINE_TAG, reproduced_commit
 
 _FACTS = {
     "model digest": DIGEST_TAG,
@@ -22,6 +23,8 @@ _FACTS = {
     "weights from": "datspect.weights_source",
     "weights": "datspect.weights_sha256",
     "result": "datspect.result_id",
+    "reproduces": COMMIT_TAG,
+    "how well": HEADLINE_TAG,
     "promoted": "datspect.promoted",
 }
 """What is printed of a version, with the tag that holds it."""
@@ -29,13 +32,17 @@ _FACTS = {
 
 @dataclass(frozen=True)
 class Trace:
-    """The way back from a version: facts by name, hashes of outputs by path, and the commands that rebuild it."""
+    """The way back from a version: facts by name, hashes of outputs by path, and the commands that rebuild it.
+
+    `lock_commit` has its outputs in dvc.lock; where no commit has, `reproduces` has them but for last digits.
+    """
 
     number: str
     kind: CohortKind
     facts: Mapping[str, str]
     outputs: Mapping[str, str]
     lock_commit: str | None
+    reproduces: str | None
     commands: tuple[str, ...]
     version: Version
 
@@ -53,6 +60,7 @@ def traced(version: Version, root: Path) -> Trace:
     """Return what the version's tags say, and the commit whose dvc.lock has its outputs."""
     tags, outputs = version.tags, version.outputs
     lock_commit = commit_of(root, outputs)
+    reproduces = None if lock_commit else reproduced_commit(root, tags)
     facts = {name: tags[tag].replace("\n", ", ") or "none" for name, tag in _FACTS.items() if tag in tags}
     facts = {"MLflow run": version.run_id or "none", "commit of dvc.lock": lock_commit or "not found", **facts}
     return Trace(
@@ -61,7 +69,8 @@ def traced(version: Version, root: Path) -> Trace:
         facts=facts,
         outputs=outputs,
         lock_commit=lock_commit,
-        commands=_commands(lock_commit),
+        reproduces=reproduces,
+        commands=_commands(lock_commit or reproduces),
         version=version,
     )
 
@@ -72,9 +81,15 @@ def links(registry: Registry, trace: Trace, root: Path) -> list[Link]:
         _model(registry, trace),
         _run(registry, trace),
         _commit(trace, root),
-        Link("outputs in git", trace.lock_commit is not None, trace.lock_commit or "in no commit's dvc.lock"),
+        _in_git(trace),
         *(_output(path, md5, root) for path, md5 in trace.outputs.items()),
     ]
+
+
+def _in_git(trace: Trace) -> Link:
+    if trace.reproduces:
+        return Link("outputs in git", True, f"those of {trace.reproduces}, but for last digits")
+    return Link("outputs in git", trace.lock_commit is not None, trace.lock_commit or "in no commit's dvc.lock")
 
 
 def _commands(lock_commit: str | None) -> tuple[str, ...]:

@@ -57,7 +57,7 @@ def main(
         write_reports(evaluation, fitted, data.kind, reports_folder)
         models = _write_models(fitted, stage.sources, params, models_folder)
         _say(evaluation.metrics)
-        stage.finish(heads, models)
+        stage.finish(heads, fitted, models)
 
 
 def evaluate(

@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
 
 import keras
 import numpy as np
@@ -18,12 +17,12 @@ from datspect.io.records import read_json, write_json
 from datspect.modeling.backbone import build_backbone, model_digest
 from datspect.modeling.features import bank_blocks, build_extractor, n_bank_images, precision_error
 from datspect.modeling.model_files import read_weights
-from datspect.modeling.precision import MOST_ERROR, Precision, choose_precision, computing_in
+from datspect.modeling.precision import MOST_ERROR, Precision, computing_in
 from datspect.params.base import PARAMS_PATH, Sections, read_params
 from datspect.params.network import AugmentParams, BackboneParams
 from datspect.running.launch import launch
 from datspect.running.progress import progress
-from datspect.training.bank import write_bank
+from datspect.training.bank import draw_digests, read_bank, write_bank
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +39,8 @@ def main(images_path: Path, backbone_folder: Path, features_folder: Path, params
     params = read_params(Read, params_path)
     images = read_array(images_path, memory_mapped=True)
     origin = read_json(backbone_folder / "backbone.json")
-    precision, extractor = _extractor(backbone_folder, images, params.backbone.precision)
+    precision = params.backbone.precision
+    extractor = _extractor(backbone_folder, images, precision)
     # A network that is fine-tuned makes its own features of draws; the clean ones serve checks and baselines.
     n_draws = params.augment.draws if params.backbone.frozen else 0
     ranges = params.augment.model_copy(update={"draws": n_draws})
@@ -60,33 +60,30 @@ def main(images_path: Path, backbone_folder: Path, features_folder: Path, params
         "draws": n_draws,
         "n_subjects": len(images),
         "n_features": shape[2],
+        "sha256_by_draw": draw_digests(read_bank(features_folder / "bank.npy", memory_mapped=True)),
     }
     write_json(features_folder / "features.json", record)
 
 
-def _extractor(
-    backbone_folder: Path, images: NDArray[np.float32], wanted: Literal["auto", "float32", "bfloat16"]
-) -> tuple[Precision, keras.Model]:
-    """Return the precision to compute in and the network, whose features are those of float32.
+def _extractor(backbone_folder: Path, images: NDArray[np.float32], precision: Precision) -> keras.Model:
+    """Return the network that computes in `precision`.
 
     Raises
     ------
     WeightsError : the weights are not those of backbone.json.
-    ParamsError : bfloat16 was asked for, and its features are others.
+    ParamsError : its features are others than those in float32.
     """
-    exact = _in_precision("float32", backbone_folder, images.shape[1:3])
-    precision = choose_precision(wanted)
-    if precision == "float32":
-        return precision, exact
     extractor = _in_precision(precision, backbone_folder, images.shape[1:3])
+    if precision == "float32":
+        return extractor
+    exact = _in_precision("float32", backbone_folder, images.shape[1:3])
     error = precision_error(extractor, exact, images)
-    if error <= MOST_ERROR:
-        return precision, extractor
-    found = f"this processor's {precision} gives other features than float32: off by {error:.2g}, at most {MOST_ERROR}"
-    if wanted != "auto":
-        raise ParamsError(f"backbone.precision = {wanted}: {found}; choose float32 or auto")
-    log.warning("precision: float32 after all, since %s", found)
-    return "float32", exact
+    if not error <= MOST_ERROR:  # NaN is caught as well
+        raise ParamsError(
+            f"backbone.precision = {precision}: this processor's {precision} gives other features than float32: off by "
+            f"{error:.2g}, at most {MOST_ERROR}; choose float32"
+        )
+    return extractor
 
 
 def _in_precision(precision: Precision, backbone_folder: Path, image_shape: tuple[int, int]) -> keras.Model:

@@ -65,7 +65,7 @@ def main(
         evaluation = evaluate(heads, fitted, data, is_test, probabilities, stage.record["parameters_from"])
         write_reports(evaluation, fitted, test_images, reports_folder)
         _say(evaluation.metrics)
-        stage.finish(heads, models)
+        stage.finish(heads, fitted, models)
 
 
 def evaluate(

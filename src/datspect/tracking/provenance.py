@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +24,9 @@ PACKAGES = (
 
 # DVC rewrites these before and after a stage; they say nothing of the code.
 _WRITTEN_BY_DVC = (":(top,exclude,glob)**/dvc.lock", ":(top,exclude)reports")
+
+
+_CPU_INFO = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,24 @@ def releases() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def machine() -> dict[str, Any]:
+    """Return what of this machine last digits may depend on; nothing that names it.
+
+    `instructions` are those of its wide and matrix instruction sets that Linux lists.
+    """
+    about: dict[str, Any] = {"system": platform.system(), "architecture": platform.machine(), "cores": os.cpu_count()}
+    try:
+        lines = _CPU_INFO.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return about | {"processor": platform.processor() or "unknown", "instructions": []}
+    facts = dict(reversed([(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in lines)]))
+    flags = facts.get("flags", facts.get("Features", "")).split()
+    return about | {
+        "processor": facts.get("model name", "unknown"),
+        "instructions": sorted(flag for flag in flags if flag.startswith(("avx", "amx", "fma", "sve"))),
+    }
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -1,5 +1,6 @@
 """The bank of features as one .npy file, (draws + 1, subjects, features) in float16; draw 0 is the clean image."""
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -44,3 +45,8 @@ def read_bank(path: Path, *, memory_mapped: bool = False) -> NDArray[np.float16]
     if bank.ndim != 3 or bank.dtype != np.float16:
         raise WeightsError(f"{path}: expected a float16 array of 3 axes, got {bank.dtype} of shape {bank.shape}")
     return bank
+
+
+def draw_digests(bank: NDArray[np.float16]) -> list[str]:
+    """Return the SHA-256 of each draw of a bank, shape (draws + 1, N, F), to tell where two machines part."""
+    return [hashlib.sha256(np.ascontiguousarray(draw, "<f2").tobytes()).hexdigest() for draw in bank]

@@ -46,10 +46,10 @@ class Execution:
         """Fit all heads, each as if alone."""
         return fit_folds(self.stage, heads, self.data, self.sources, self.params, self.kept)
 
-    def finish(self, heads: Sequence[Head], models: Sequence[Mapping[str, Any]]) -> None:
+    def finish(self, heads: Sequence[Head], fitted: Sequence[FittedHead], models: Sequence[Mapping[str, Any]]) -> None:
         """Write run.json, when all other files are in place, and send the result to MLflow."""
         reports, files = self.places.reports, to_mlflow.FILES[self.stage]
-        write_run_record(reports, self.record, self.run.run_id, heads, models, files)
+        write_run_record(reports, self.record, self.run.run_id, heads, fitted, models, files)
         share = self.params.tracking.share_subject_level
         to_mlflow.LOGGERS[self.stage](self.run, reports, self.places.models, share_subject_level=share)
 

@@ -14,12 +14,10 @@ from tqdm import tqdm
 from datspect.io.arrays import read_array
 from datspect.modeling.backbone import build_backbone, layer_arrays, set_layer_arrays
 from datspect.modeling.classifier import build_classifier
-from datspect.modeling.compilation import on_accelerator
 from datspect.modeling.finetuning import Material, fit_fold
 from datspect.modeling.heads import FittedHead, Head
 from datspect.modeling.model_files import read_weights
 from datspect.modeling.network import NetworkPlan, trained_layers
-from datspect.modeling.precision import choose_training_precision
 from datspect.params.fitting import FittingParams
 from datspect.params.running import ExecutorParams
 from datspect.running.executors import completed, share_gpus
@@ -167,10 +165,10 @@ def material_of(data: TrainingData, sources: Sources, params: FittingParams) -> 
     backbone = build_backbone(params.backbone.architecture, images.shape[1:3])
     read_weights(sources.backbone_folder / "backbone.weights.h5", backbone)
     n_layers = len(trained_layers(backbone, params.backbone.trainable))
-    precision, why = choose_training_precision(params.finetuning.precision, has_gpu=on_accelerator())
+    precision = params.finetuning.precision
     log.info(
-        "fine-tuning %d layers of %s (trainable: %s) in %s, since %s",
-        n_layers, backbone.name, params.backbone.trainable, precision, why,
+        "fine-tuning %d layers of %s (trainable: %s) in %s",
+        n_layers, backbone.name, params.backbone.trainable, precision,
     )  # fmt: skip
     return Material(
         images=images,

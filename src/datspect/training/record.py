@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel
 
 from datspect.io.digests import file_digest
 from datspect.io.records import write_json
-from datspect.modeling.compilation import on_accelerator
-from datspect.modeling.heads import Head
-from datspect.modeling.precision import choose_training_precision
+from datspect.modeling.backbone import tensor_digest
+from datspect.modeling.heads import FittedHead, Head
 from datspect.params.fitting import FittingParams
 from datspect.params.network import ParametersFrom
-from datspect.tracking.provenance import git_state, provenance, releases
+from datspect.tracking.provenance import git_state, machine, provenance, releases
 from datspect.training.data import TrainingData
 
 
@@ -53,6 +53,7 @@ def run_record(
         "parameters_from": parameters_from,
         "git": git_state().as_dict(),
         "releases": releases(),
+        "machine": machine(),
         "requirements": list(requirements),
         "tags": tags,
         "mlflow": {"run_id": None, "experiment": params.tracking.experiment},
@@ -65,22 +66,35 @@ def write_run_record(
     record: Mapping[str, Any],
     run_id: str | None,
     heads: Sequence[Head],
+    fitted: Sequence[FittedHead],
     models: Sequence[Mapping[str, Any]],
     files: Sequence[str],
 ) -> None:
     """Write run.json after everything else that belongs to the result; it never changes afterwards.
 
     `record` is what `run_record` gave; `run_id` names the MLflow run that is open now, None if none could be opened;
-    `models` come from `saved_model`; `files` lie in `folder`.
+    `fitted` holds the trained `heads`, `models` come from `saved_model`, and `files` lie in `folder`.
     """
     of_the_end = {
         "mlflow": {**record["mlflow"], "run_id": run_id},
-        "heads": [{"name": head.name, "seed": head.seed, "n_train": len(head.train_rows)} for head in heads],
+        "heads": [_head_entry(head, result) for head, result in zip(heads, fitted, strict=True)],
         "models": list(models),
         "files": {name: file_digest(folder / name) for name in files},
         "written": _now(),
     }
     write_json(folder / "run.json", {**record, **of_the_end})
+
+
+def _head_entry(head: Head, fitted: FittedHead) -> dict[str, Any]:
+    """Return how run.json names a head; the digest tells where two machines part."""
+    weights = fitted.weights
+    arrays = [weights.kernel, weights.bias, weights.output_kernel, np.array([weights.output_bias])]
+    return {
+        "name": head.name,
+        "seed": head.seed,
+        "n_train": len(head.train_rows),
+        "weights_sha256": tensor_digest(arrays),
+    }
 
 
 def saved_model(path: Path, head: str, input_shape: Sequence[int]) -> dict[str, Any]:
@@ -150,10 +164,7 @@ def data_tags(data: TrainingData, splits_sha256: str) -> dict[str, str]:
 def _training_tags(params: FittingParams) -> dict[str, str]:
     """Return what was trained and on which backend; for a fine-tuning also its own precision."""
     tags = {"datspect.trainable": params.backbone.trainable, "datspect.backend": keras.backend.backend()}
-    if params.backbone.frozen:
-        return tags
-    precision, _ = choose_training_precision(params.finetuning.precision, has_gpu=on_accelerator())
-    return tags | {"datspect.precision": precision}
+    return tags if params.backbone.frozen else tags | {"datspect.precision": params.finetuning.precision}
 
 
 def _origin_tags(stage: str, parameters_from: Mapping[str, Any] | None) -> dict[str, str]:

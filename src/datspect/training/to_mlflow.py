@@ -171,7 +171,9 @@ def _problem(file: Path, digest: str) -> str | None:
 
 
 def _params(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {**record["params"], "features": record["features"]}
+    # Without the digests, one for each draw: MLflow cuts a parameter at 6,000 characters.
+    features = {name: value for name, value in record["features"].items() if name != "sha256_by_draw"}
+    return {**record["params"], "features": features}
 
 
 def _git(record: Mapping[str, Any]) -> GitState:
