@@ -141,7 +141,7 @@ def test_a_commit_gives_the_results_that_its_lock_names(project: Path) -> None:
     write_results(project, "cv", worse=True)
     commit_results(project, "cv", "final")
     run(project, "git", "tag", "worse")
-    for name in (first, first[:8], "main~1", "rev:worse~1"):
+    for name in (first, f"rev:{first[:8]}", "main~1", "rev:worse~1"):
         one = found(name, project)
         assert set(one.judged) == {OUT_OF_FOLD, DEVELOPMENT, HOLDOUT}
         assert one.title.endswith(f", commit {first[:9]}")

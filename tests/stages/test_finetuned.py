@@ -43,7 +43,7 @@ def runs_of(stage: str) -> list[Any]:
     return [
         run
         for run in client.search_runs([experiment.experiment_id], f"tags.`datspect.stage` = '{stage}'")
-        if run.info.run_name == stage
+        if "mlflow.parentRunId" not in run.data.tags
     ]
 
 
