@@ -1,6 +1,7 @@
 """Connect to the tracking store; a broken connection stays broken, warns once, and costs nothing but the record."""
 
 import logging
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import wraps
@@ -61,6 +62,11 @@ class Connection:
         if not self.alive:
             return
         self.alive = False
+        if isinstance(error, store.UnusableStoreError):
+            if self.required:
+                raise TrackingError(str(error)) from error
+            log.warning("%s; this run is not recorded. %s. %s", error.problem, self.remedy, error.remedy)
+            return
         uri = store.tracking_uri(repository_root())
         failure = without_password(f"MLflow at {uri} failed ({_first_line(error)})")
         if self.required:
@@ -105,7 +111,10 @@ def while_connected(method: Callable[Concatenate[C, P], T]) -> Callable[Concaten
 
 
 def _is_of_the_store(error: Exception) -> bool:
-    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _STORE_PACKAGES
+    return (
+        isinstance(error, OSError | sqlite3.Error | store.UnusableStoreError)
+        or type(error).__module__.partition(".")[0] in _STORE_PACKAGES
+    )
 
 
 def _first_line(error: Exception) -> str:
