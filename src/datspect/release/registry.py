@@ -16,6 +16,7 @@ from datspect.prediction.files import FOLDER_NAME
 from datspect.running.addresses import repository_root
 from datspect.tracking import required_connection
 from datspect.tracking.connection import Connection
+from datspect.tracking.earlier import SUPERSEDED
 from datspect.tracking.environment import without_progress_bars
 
 NAME = "datspect"
@@ -200,13 +201,18 @@ class Registry:
             )
         with self.connection.protected(), without_progress_bars():
             try:
-                return Path(self.connection.client.download_artifacts(version.run_id, f"reports/{name}"))
+                run_id = self._run_with_files(version.run_id)
+                return Path(self.connection.client.download_artifacts(run_id, f"reports/{name}"))
             except (OSError, MlflowException) as error:
                 raise PromotionError(
                     f"version {version.number}: its run {version.run_id} has no {name}; rows of single real subjects "
                     "go to a server beyond this machine with tracking.share_subject_level: true only"
                 ) from error
         raise AssertionError  # a required connection has raised
+
+    def _run_with_files(self, run_id: str) -> str:
+        """Return the run that replaced this one, by `datspect relog` after its files were lost; else this one."""
+        return str(self.connection.client.get_run(run_id).data.tags.get(SUPERSEDED, run_id))
 
     def run_tags(self, version: Version) -> dict[str, str]:
         """Return the tags of the run that a version comes from; none if there is no such run here."""

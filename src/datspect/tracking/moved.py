@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from datspect.tracking.remedies import UnusableStoreError
+
 log = logging.getLogger(__name__)
 
 ADDRESSES = (
@@ -62,7 +64,7 @@ def follow_repository(database: Path, root: Path) -> None:
 
     Raises
     ------
-    PermissionError : the addresses are wrong, and the database cannot be written to.
+    UnusableStoreError : the addresses are wrong, and the database cannot be written to.
     """
     home, own = root / FOLDER, database.resolve().is_relative_to(root.resolve())
     with closing(sqlite3.connect(database, timeout=_WAIT_SECONDS, isolation_level=None)) as connection:
@@ -78,9 +80,9 @@ def follow_repository(database: Path, root: Path) -> None:
         except sqlite3.OperationalError as error:
             if not (outdated := _outdated(connection, home, own)):
                 return  # nothing but the mark was to be written
-            raise PermissionError(
-                f"{database} still names {outdated[0].home} for its files and cannot be written to ({error}); "
-                "make it writable once, so that it follows the repository"
+            raise UnusableStoreError(
+                f"{database} still names {outdated[0].home} for its files and cannot be written to ({error})",
+                "Make it writable once, so that it follows the repository",
             ) from error
     if any(address.table != "experiments" for address in outdated):
         _say(outdated, home)
