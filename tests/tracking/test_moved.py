@@ -243,7 +243,7 @@ def test_a_database_that_cannot_be_written_is_an_error_only_when_it_must_be(
     with pytest.raises(UnusableStoreError, match=r"still names .*/a project/mlruns for its files and cannot be"):
         follow_repository(copy / "mlflow.db", copy)
     monkeypatch.chdir(copy)
-    with pytest.raises(TrackingError, match="make it writable once"), tracking.required_connection("datspect"):
+    with pytest.raises(TrackingError, match="Make it writable once"), tracking.required_connection("datspect"):
         pass
 
 
