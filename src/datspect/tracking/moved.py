@@ -57,10 +57,10 @@ class Address:
 def follow_repository(database: Path, root: Path) -> None:
     """Make the database lead to `<root>/mlruns` where it still leads to where the repository was; say so in one line.
 
-    Of a database inside the repository, all addresses are rewritten below the place where it was last opened, and
-    below any other `mlruns` whose files have come along, be the old place still there or not: a copy never reads or
+    Of a database inside the repository, all addresses are rewritten below the `mlruns` of where it was last opened, and
+    below any other `mlruns` whose files have come along, be the old folder still there or not: a copy never reads or
     writes what it was copied from. A database elsewhere may serve several repositories: its addresses are rewritten
-    only if the old place is gone and the files are here. Artifacts that were put elsewhere on purpose stay there.
+    only if the old folder is gone and the files are here. Artifacts that were put elsewhere on purpose stay there.
 
     Raises
     ------
@@ -89,11 +89,11 @@ def follow_repository(database: Path, root: Path) -> None:
 
 
 def _outdated(connection: sqlite3.Connection, home: Path, own: bool) -> list[Address]:
-    """Return what is to be rewritten: the addresses below every old place of this repository."""
+    """Return what is to be rewritten: the addresses below every old home of this repository."""
     addresses = [address for address in _addresses(connection) if address.home != home]
     if not addresses:
         return []
-    was = _last_place(connection) if own else None
+    was = _last_home(connection) if own else None
     came_along = {a.home for a in addresses if a.table in _WITH_FILES and a.below(home).path.exists()}
     gone = {old for old in {a.home for a in addresses} if not old.exists()}
     moved = {old for old in came_along if own or old in gone} | ({was} if was else set())
@@ -120,7 +120,7 @@ def _rewrite(connection: sqlite3.Connection, addresses: list[Address], home: Pat
         connection.execute(update, (address.below(home).text, address.row))
 
 
-def _last_place(connection: sqlite3.Connection) -> Path | None:
+def _last_home(connection: sqlite3.Connection) -> Path | None:
     """Return the `mlruns` of the repository that last opened the database.
 
     Without a mark, of an earlier release, it is where MLflow put the experiment that it creates by itself.
@@ -164,8 +164,8 @@ def _written_like(text: str, path: Path) -> str:
 
 
 def _say(outdated: list[Address], home: Path) -> None:
-    places = ", ".join(sorted({str(address.home) for address in outdated}))
-    what = f"this repository was moved or copied: its MLflow now reads and writes {home}, no more {places}"
+    homes = ", ".join(sorted({str(address.home) for address in outdated}))
+    what = f"this repository was moved or copied: its MLflow now reads and writes {home}, no more {homes}"
     missing = [a for a in outdated if a.table in _WITH_FILES and _stayed_behind(a, home)]
     if missing:
         log.warning("%s; the files of %d runs and models are not here: copy that folder as well", what, len(missing))
