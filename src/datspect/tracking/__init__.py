@@ -1,5 +1,6 @@
 """Keep a run in MLflow per stage execution, with children for folds; no error here costs a finished training."""
 
+from datspect.tracking.arrived import missing_files
 from datspect.tracking.connection import TrackingError
 from datspect.tracking.earlier import alone, earlier_runs, mark_superseded, required_connection
 from datspect.tracking.joining import open_joined_run
@@ -13,6 +14,7 @@ __all__ = [
     "alone",
     "earlier_runs",
     "mark_superseded",
+    "missing_files",
     "open_joined_run",
     "open_late_run",
     "open_run",
