@@ -1,10 +1,12 @@
 """Open the database of studies: SQLite beside the project, or a server that several machines share."""
 
 import os
+import re
 import shlex
 import time
 from typing import Any
 
+import optuna
 from filelock import FileLock
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
@@ -102,9 +104,10 @@ def _server_options(address: str) -> dict[str, Any]:
 def _of_another_release(address: str, error: Exception) -> TuningError:
     shown = address_for_a_shell(address) or "ADDRESS"
     backup = f"copy {path} first, then upgrade it" if (path := sqlite_path(address)) else "back it up, then upgrade it"
+    maker = re.search(r"set up by optuna ([\w.]+)", str(error))
     return TuningError(
-        f"the database of studies {without_password(address)} was made by an earlier release of Optuna ("
-        f"{without_password(str(error).strip().splitlines()[0].split('. ')[0])}). No study was changed; {backup}:\n"
+        f"the database of studies {without_password(address)} has the tables of an earlier release of Optuna "
+        f"({maker[1] if maker else 'unknown'}; {optuna.__version__} is installed). No study was changed; {backup}:\n"
         f"  optuna storage upgrade --storage {shown}"
     )
 
