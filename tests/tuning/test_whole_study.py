@@ -351,6 +351,11 @@ def running(folder: Path, address: str | None = None) -> list[int]:
         return []
 
 
+def in_training(folder: Path) -> list[int]:
+    """Running trials that have drawn all their values and trained some epochs."""
+    return [number for number in running(folder) if trials(folder)[number].intermediate_values]
+
+
 @pytest.mark.slow
 def test_a_study_killed_in_a_trial_tries_it_again_and_counts_it_once(
     project: Path, monkeypatch: pytest.MonkeyPatch
@@ -360,7 +365,7 @@ def test_a_study_killed_in_a_trial_tries_it_again_and_counts_it_once(
     write_project(project, pruner="none", trials=3)
     _make_trials_long(project)
     killed = start(project)
-    wait_for(lambda: running(project) == [1], killed)
+    wait_for(lambda: in_training(project) == [1], killed)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     _goes_on_to_the_end(project, lost=1)
@@ -371,7 +376,7 @@ def test_ctrl_c_in_a_trial_ends_at_once_and_leaves_the_trial_to_the_next_start(p
     write_project(project, pruner="none", trials=3)
     _make_trials_long(project)
     stopped = start(project)
-    wait_for(lambda: running(project) == [1], stopped)
+    wait_for(lambda: in_training(project) == [1], stopped)
     stopped.send_signal(signal.SIGINT)
     output, _ = stopped.communicate(timeout=60)
     assert stopped.returncode != 0
