@@ -40,6 +40,7 @@ LONGEST = (
     "tuning/test_whole_study.py",
     "pipeline/test_finetuned_graph.py",
     "pipeline/test_clean_clone.py",
+    "pipeline/test_experiments.py",
     "pipeline/test_release.py",
     "modeling/test_finetuning.py",
     "stages/test_finetuned.py",

@@ -273,3 +273,13 @@ def test_a_failed_check_is_said_in_the_summary_and_leads_its_table(phantom: tupl
     assert "Of 2 leakage and chance checks 1 did not pass: site predicts label." in markdown
     table = markdown.partition("## Leakage and chance")[2].strip().splitlines()
     assert table[2].split("|")[1:3] == [" site predicts label ", " NO     "]
+
+
+def test_the_measures_that_dvc_compares_are_one_small_flat_file(phantom: tuple[Results, str, str]) -> None:
+    results, _, _ = phantom
+    measures = read_json(results.reports / "metrics.json")
+    assert len(measures) <= 25
+    assert measures["cohort"] == "phantom"
+    cv = read_json(results.reports / "cv/metrics.json")
+    assert measures["cv.accuracy"] == cv["out_of_fold"]["accuracy"]
+    assert not [name for name, value in measures.items() if isinstance(value, dict)]

@@ -300,3 +300,18 @@ def test_two_processes_that_send_at_once_send_each_trial_once(recorded, folder):
     assert answers == [("", ""), ("", "")]
     assert finished_trials(recorded) == ["trial-0000", "trial-0001", "trial-0002"]
     assert len(recorded.runs()) == 4
+
+
+def test_the_link_to_the_pictures_moves_to_the_best_trial_and_leaves_what_somebody_wrote(recorded, folder):
+    note = "mlflow.note.content"
+    with open_study() as run:
+        to_mlflow.log_missing(run, [trial(0), trial(1)], folder, "log_loss")
+        first, second = sorted(recorded.children(run.run_id), key=lambda child: child.data.tags["datspect.trial"])
+        recorded.client.set_tag(first.info.run_id, note, "Looks odd")
+        to_mlflow.point_to_pictures(run, trial(0), ["history"])
+        written = recorded.client.get_run(first.info.run_id).data.tags[note]
+        assert written.startswith("Looks odd\n\nBest trial of the [study](#/experiments/")
+        assert f"/runs/{run.run_id}/artifacts/study/history.png)" in written
+        to_mlflow.point_to_pictures(run, trial(1), ["history"])
+        assert recorded.client.get_run(first.info.run_id).data.tags[note] == "Looks odd"
+        assert recorded.client.get_run(second.info.run_id).data.tags[note].startswith("Best trial of the [study]")

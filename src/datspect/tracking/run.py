@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _METRICS_PER_BATCH, _PARAMS_PER_BATCH = 1000, 100  # MLflow's limits
 _SYSTEM_METRICS_SECONDS = 5.0
 _DIGEST_LENGTH = 36  # MLflow's limit
+_DESCRIPTION = "mlflow.note.content"
 
 
 Array = npt.NDArray[Any]
@@ -136,6 +137,22 @@ class Run:
                 self.connection.client.set_tag(run.info.run_id, "datspect.superseded_by", by.run_id)
                 if run.info.status == "RUNNING":
                     self.connection.client.set_terminated(run.info.run_id, "KILLED")
+
+    @while_connected
+    def mark_child(self, tag: str, value: str, text: str) -> None:
+        """End the description of the child with `tag` = `value` with `text`, and of no other child."""
+        for run in self._children(tag, None):
+            description = run.data.tags.get(_DESCRIPTION, "")
+            wanted = description.replace(text, "").rstrip()
+            if run.data.tags.get(tag) == value:
+                wanted = f"{wanted}\n\n{text}".lstrip()
+            if wanted != description:
+                self.connection.client.set_tag(run.info.run_id, _DESCRIPTION, wanted)
+
+    @property
+    def address(self) -> str:
+        """Where the UI shows the run, from its root."""
+        return f"#/experiments/{self.connection.experiment_id}/runs/{self.run_id}"
 
     def hand_over(self) -> None:
         """Leave the run RUNNING at the end, however this process ends: another goes on with it."""

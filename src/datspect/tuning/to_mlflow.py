@@ -69,6 +69,12 @@ def log_summary(run: tracking.Run, metrics: Mapping[str, float], files: Sequence
     run.log_files(files, "study")
 
 
+def point_to_pictures(run: tracking.Run, best: Trial, pictures: Sequence[str]) -> None:
+    """End the description of the best trial's run with links to the study's pictures, which its parent holds."""
+    links = ", ".join(f"[{name}]({run.address}/artifacts/study/{name}.png)" for name in pictures)
+    run.mark_child(_TRIAL, str(best.number), f"Best trial of the [study]({run.address}). Its pictures: {links}")
+
+
 @contextmanager
 def _alone(folder: Path, trial: Trial) -> Iterator[bool]:
     """Wait until no other process of this machine sends a trial of this study; give False if that takes too long."""

@@ -32,9 +32,16 @@ from datspect.tuning.quiet import quiet_optuna
 from datspect.tuning.sampling import build_pruner, build_sampler
 from datspect.tuning.search import Search, run_trials
 from datspect.tuning.space import NAMES, SearchSpace, search_space
-from datspect.tuning.storage import open_storage, storage_address
-from datspect.tuning.study import Identity, Study, finished, open_study
-from datspect.tuning.summary import study_summary, summary_metrics, summary_text, trials_table, values_text
+from datspect.tuning.storage import dashboard_commands, open_storage, storage_address
+from datspect.tuning.study import Identity, Study, added, finished, open_study
+from datspect.tuning.summary import (
+    added_note,
+    study_summary,
+    summary_metrics,
+    summary_text,
+    trials_table,
+    values_text,
+)
 from datspect.tuning.trials import Trial
 
 log = logging.getLogger("datspect.tune")
@@ -99,7 +106,10 @@ def search(chosen: Chosen) -> str:
     with _opened(chosen) as study:
         summary = _searched(chosen, study, development(chosen.data), chosen.params.tune.trials)
     text = summary_text(summary, chosen.cohort)
-    return f"{text}\n\nFiles: {chosen.folder}. `datspect tune --apply` writes the best into params.yaml."
+    return (
+        f"{text}\n\nFiles: {chosen.folder}. `datspect tune --apply` writes the best into params.yaml.\n"
+        f"In a browser: {dashboard_commands(chosen.params.tune.storage)}"
+    )
 
 
 def nested_search(chosen: Chosen) -> str:
@@ -140,12 +150,15 @@ def apply_winner(chosen: Chosen, params_path: Path) -> str:
 
     Raises
     ------
-    TuningError : the study has no complete trial.
+    TuningError : a search has completed no trial of the study; one that somebody added is never written.
     """
     with _opened(chosen) as study:
-        best = study.best()
+        best, aside = study.best(), added_note(added(study.trials()))
     if best is None:
-        raise TuningError(f"study {study.name}: no complete trial yet, so nothing to apply; run `datspect tune`")
+        raise TuningError(
+            f"study {study.name}: no complete trial yet, so nothing to apply{f' ({aside})' if aside else ''}; "
+            "run `datspect tune`"
+        )
     before = params_path.read_bytes().decode("utf-8")  # as bytes: line ends of another system stay
     values = chosen.space.base.changed(best.values).values
     origin = ParametersFrom(study=study.name, trial=best.number, split=chosen.identity.split[:12])
@@ -158,6 +171,7 @@ def apply_winner(chosen: Chosen, params_path: Path) -> str:
     lines = [
         difference(before, after, str(params_path)),
         f"Written: study {study.name}, trial {best.number} ({values_text(best.values)}).",
+        *([aside] if aside else []),
         "`dvc repro` now trains cv and final again; Table 1 will say that its subjects took part in the tuning.",
     ]
     return "\n".join(lines)
@@ -187,6 +201,9 @@ def _searched(chosen: Chosen, study: Study, data: Development, n_trials: int) ->
         summary = _write_summary(chosen, study)
         files = [chosen.folder / name for name in ("study.json", "trials.csv")] + sorted(chosen.folder.glob("*.png"))
         to_mlflow.log_summary(run, summary_metrics(summary), files, finished(study.trials()))
+        pictures = [path.stem for path in files if path.suffix == ".png"]
+        if (best := study.best()) and pictures:
+            to_mlflow.point_to_pictures(run, best, pictures)
         if any(trial.state == "running" for trial in study.trials()):
             run.hand_over()
     return summary
