@@ -69,7 +69,9 @@ def test_a_fold_holds_its_row_of_table_1_its_curves_and_its_head(project: Path, 
     assert sorted(run.info.run_name for run in children) == [head["name"] for head in heads]
     for run in children:
         row = [head["name"] for head in heads].index(run.info.run_name)
-        assert run.data.params == {key: str(heads[row][key]) for key in ("seed", "n_train")}
+        of_the_head = {key: str(heads[row][key]) for key in ("seed", "n_train")}
+        assert run.data.params == {"fold": str(row + 1), **of_the_head}
+        assert run.data.tags["datspect.fold"] == str(row + 1)
         assert run.data.metrics["fold/validation_loss"] == table_1["validation_loss"][row]
         curves = history[history["head"] == run.info.run_name]
         for name in ("train_loss", "validation_accuracy", "learning_rate"):
@@ -145,6 +147,38 @@ def test_a_record_that_knows_nothing_of_studies_is_sent_as_it_is(project: Path, 
         to_mlflow.log_final(run, path.parent, project / "models/final", share_subject_level=False)
     sent = recorded.client.get_run(str(run.run_id))
     assert (sent.info.status, "datspect.parameters_from" in sent.data.tags) == ("FINISHED", False)
+
+
+def test_a_run_tells_all_that_its_result_depends_on(project: Path, recorded: Recorded) -> None:
+    params = recorded.client.get_run(record(project, "cv")).data.params
+    assert params["preprocess.slices"] == "[40, 41, 42]"
+    assert params["augment.brightness"] == "0.1"
+    assert params["split.seed"] == params["phantom.seed"] == "2019"
+    assert params["cohort.path"] == "data/phantom/cohort"
+    assert not [key for key in params if key.startswith(("tune.", "executor.", "tracking."))]
+
+
+def test_a_run_bears_the_name_of_its_record_late_too(project: Path, recorded: Recorded) -> None:
+    first_part = made_up_results.write_result(project, "final") | {"name": "final · dropout=0.3"}
+    with to_mlflow.open_stage_run(first_part):
+        pass
+    with (
+        tracking.required_connection(first_part["mlflow"]["experiment"]) as connection,
+        to_mlflow.open_relogged_run(first_part, connection),
+    ):
+        pass
+    assert [run.info.run_name for run in recorded.runs()] == ["final · dropout=0.3"] * 2
+
+
+def test_a_record_without_settings_is_sent_with_what_it_has(project: Path, recorded: Recorded) -> None:
+    earlier = made_up_results.write_result(project, "final")
+    del earlier["settings"], earlier["name"]
+    with to_mlflow.open_stage_run(earlier):
+        pass
+    (run,) = recorded.runs()
+    assert run.info.run_name == "final"
+    assert run.data.params["classifier.dropout"] == "0.5"
+    assert {key.partition(".")[0] for key in run.data.params} == {"classifier", "training", "features"}
 
 
 def test_a_model_asks_for_the_releases_it_was_made_with(project: Path) -> None:

@@ -110,6 +110,9 @@ def test_a_study_leaves_its_result_on_disk_and_in_one_run_that_grows(project: Pa
     assert "PHANTOM" in text
     assert "optimistic" in text
     (parent,) = parents(project, "tune")
+    assert parent.data.params["preprocess.intensity"] == "image_max"
+    assert parent.data.params["classifier.width"] == str(load_params(project / "params.yaml").classifier.width)
+    assert "optuna.db" not in str(parent.data.params)
     assert len(children(project, parent)) == 4
     summary = json.loads((project / "reports/tune/tune/study.json").read_text("utf-8"))
     complete = [trial.value for trial in trials(project)]

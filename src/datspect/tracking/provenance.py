@@ -109,6 +109,11 @@ def git_state(folder: Path = Path()) -> GitState:
     return GitState(commit, ("unknown",) if status is None else _changed(status))
 
 
+def committed_text(path: Path) -> str | None:
+    """Return a file as the commit that is checked out has it; None without git, a commit, or the file in it."""
+    return _git(path.absolute().parent, "show", f"HEAD:./{path.name}")
+
+
 def _changed(status: str) -> tuple[str, ...]:
     """Return the paths that `git status --porcelain -z` lists; for a renamed file the new one, then the old one."""
     entries = iter(status.split("\0"))

@@ -24,7 +24,7 @@ from datspect.tracking.signals import Stopped, stopping_signals_raised
 if TYPE_CHECKING:
     import pandas as pd
 
-_METRICS_PER_BATCH = 1000  # MLflow's limit
+_METRICS_PER_BATCH, _PARAMS_PER_BATCH = 1000, 100  # MLflow's limits
 _SYSTEM_METRICS_SECONDS = 5.0
 _DIGEST_LENGTH = 36  # MLflow's limit
 
@@ -236,7 +236,9 @@ class Run:
         started = self._times.started_ms if self._times else None
         all_tags = {**self._common_tags, **{key: str(value) for key, value in (tags or {}).items()}}
         self.adopt(client.create_run(self.connection.experiment_id, started, all_tags, self.name).info)
-        client.log_batch(self._run_id, params=[Param(key, text) for key, text in flat_params(params or {}).items()])
+        flat = [Param(key, text) for key, text in flat_params(params or {}).items()]
+        for start in range(0, len(flat), _PARAMS_PER_BATCH):
+            client.log_batch(self._run_id, params=flat[start : start + _PARAMS_PER_BATCH])
 
     def adopt(self, info: Any) -> None:
         """Become the run that exists in MLflow as `info`."""

@@ -14,6 +14,7 @@ from datspect.training import to_mlflow
 from datspect.training.data import TrainingData, TrainingInputs, read_training_data
 from datspect.training.fitting import Kept, Sources, fit_folds
 from datspect.training.record import run_record, write_run_record
+from datspect.training.settings import read_settings
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ def execution(stage: str, places: Places) -> Iterator[Execution]:
     data = read_training_data(inputs)
     sources = Sources(places.images / "images.npy", places.backbone)
     made_from = [*inputs.paths(), sources.images]
-    record = run_record(stage, data, params, made_from, places.splits, tracking.pip_requirements())
+    settings = read_settings(places.params, data.kind)
+    record = run_record(stage, data, params, made_from, places.splits, tracking.pip_requirements(), settings)
     kept = Kept.beside(places.models, record["result_id"])
     with to_mlflow.open_stage_run(record) as run:
         yield Execution(stage, places, params, data, sources, record, run, kept)

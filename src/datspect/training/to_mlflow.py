@@ -17,6 +17,7 @@ from datspect.io.digests import file_digest
 from datspect.io.records import read_json
 from datspect.io.tables import read_table
 from datspect.tracking.provenance import GitState
+from datspect.training.settings import without_places
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def open_stage_run(record: Mapping[str, Any]) -> Iterator[tracking.Run]:
     """Open the run of a stage that starts; `record` is the first part of its run.json."""
     stage, experiment = record["stage"], record["mlflow"]["experiment"]
     with tracking.open_run(
-        stage, stage=stage, experiment=experiment, params=_params(record), tags=record["tags"], git=_git(record)
+        _name(record), stage=stage, experiment=experiment, params=_params(record), tags=record["tags"], git=_git(record)
     ) as run:
         yield run
 
@@ -58,7 +59,13 @@ def open_relogged_run(record: Mapping[str, Any], connection: Any) -> Iterator[tr
     tags = {**record["tags"], "datspect.relogged": "true"}
     times = tracking.Times(_milliseconds(record["started"]), _milliseconds(record["written"]))
     with tracking.open_late_run(
-        stage, connection=connection, stage=stage, params=_params(record), tags=tags, git=_git(record), times=times
+        _name(record),
+        connection=connection,
+        stage=stage,
+        params=_params(record),
+        tags=tags,
+        git=_git(record),
+        times=times,
     ) as run:
         yield run
 
@@ -70,7 +77,7 @@ def log_cv(run: tracking.Run, reports_folder: Path, models_folder: Path, *, shar
     history = read_table(reports_folder / "history.csv", ["head", "epoch"])
     last_epochs = read_table(reports_folder / "table1.csv", _ASIDE).drop(columns=list(_ASIDE)).to_dict("records")
     for head, model, measures in zip(record["heads"], record["models"], last_epochs, strict=True):
-        with run.child(head["name"], params={"seed": head["seed"], "n_train": head["n_train"]}) as child:
+        with run.child(head["name"], **fold_labels(head["name"], head["seed"], head["n_train"])) as child:
             child.log_metrics({f"fold/{name}": value for name, value in measures.items()})
             child.log_history(_curves(history, head["name"]))
             _log_model(child, record, model, models_folder, "head")
@@ -170,8 +177,23 @@ def _problem(file: Path, digest: str) -> str | None:
     return None if file_digest(file) == digest else f"{file}: not the file that was written with run.json"
 
 
+def fold_labels(name: str, seed: int, n_train: int) -> dict[str, Any]:
+    """Return the parameters and tags of a fold's run.
+
+    >>> fold_labels("fold-03", 7, 593)
+    {'params': {'fold': 3, 'seed': 7, 'n_train': 593}, 'tags': {'datspect.fold': 3}}
+    """
+    fold = int(name.rpartition("-")[2])
+    return {"params": {"fold": fold, "seed": seed, "n_train": n_train}, "tags": {"datspect.fold": fold}}
+
+
+def _name(record: Mapping[str, Any]) -> str:
+    return str(record.get("name", record["stage"]))  # earlier releases called a run after its stage
+
+
 def _params(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {**record["params"], "features": record["features"]}
+    identity = {name: without_places(name, section) for name, section in record["params"].items()}
+    return {**record.get("settings", {}), **identity, "features": record["features"]}
 
 
 def _git(record: Mapping[str, Any]) -> GitState:
