@@ -43,7 +43,7 @@ def runs_of(stage: str) -> list[Any]:
     return [
         run
         for run in client.search_runs([experiment.experiment_id], f"tags.`datspect.stage` = '{stage}'")
-        if run.info.run_name == stage
+        if "mlflow.parentRunId" not in run.data.tags
     ]
 
 
@@ -99,11 +99,11 @@ def cut_after(n: int, counted: list[str]) -> Callable[..., Any]:
     """`fit_fold`, which ends for good after `n` folds."""
     real = fitting.fit_fold
 
-    def fit(head: Any, *arguments: Any) -> Any:
+    def fit(head: Any, *arguments: Any, **options: Any) -> Any:
         if len(counted) == n:
             raise _PowerCut
         counted.append(head.name)
-        return real(head, *arguments)
+        return real(head, *arguments, **options)
 
     return fit
 

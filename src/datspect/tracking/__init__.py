@@ -3,6 +3,7 @@
 from datspect.tracking.connection import TrackingError
 from datspect.tracking.earlier import alone, earlier_runs, mark_superseded, required_connection
 from datspect.tracking.joining import open_joined_run
+from datspect.tracking.live import sent_while_growing
 from datspect.tracking.models import pip_requirements
 from datspect.tracking.run import Run, Times, open_late_run, open_run
 
@@ -18,4 +19,5 @@ __all__ = [
     "open_run",
     "pip_requirements",
     "required_connection",
+    "sent_while_growing",
 ]

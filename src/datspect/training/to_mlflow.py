@@ -1,18 +1,19 @@
 """Sends what a training stage left on disk to its run in MLflow, for the stage and for `datspect relog` alike."""
 
 import logging
-import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from datspect import tracking
 from datspect.cohort.kind import CohortKind
 from datspect.errors import DatspectError
+from datspect.evaluation.curves import mean_curves
 from datspect.io.digests import file_digest
 from datspect.io.records import read_json
 from datspect.io.tables import read_table
@@ -71,15 +72,15 @@ def open_relogged_run(record: Mapping[str, Any], connection: Any) -> Iterator[tr
 
 
 def log_cv(run: tracking.Run, reports_folder: Path, models_folder: Path, *, share_subject_level: bool) -> None:
-    """Send what stage `cv` left: the whole on `run`, each fold's curves and head on a child of its own."""
+    """Send what stage `cv` left: the whole and means on `run`, each fold's curves and head on a child of its own."""
     record = read_json(reports_folder / "run.json")
     _log_whole(run, record, reports_folder, "predictions.csv", "cross-validation", share=share_subject_level)
-    history = read_table(reports_folder / "history.csv", ["head", "epoch"])
+    history = _log_curves(run, record, reports_folder, None)
     last_epochs = read_table(reports_folder / "table1.csv", _ASIDE).drop(columns=list(_ASIDE)).to_dict("records")
     for head, model, measures in zip(record["heads"], record["models"], last_epochs, strict=True):
         with run.child(head["name"], **fold_labels(head["name"], head["seed"], head["n_train"])) as child:
             child.log_metrics({f"fold/{name}": value for name, value in measures.items()})
-            child.log_history(_curves(history, head["name"]))
+            child.log_history(head_curves(history, head["name"]))
             _log_model(child, record, model, models_folder, "head")
 
 
@@ -88,7 +89,7 @@ def log_final(run: tracking.Run, reports_folder: Path, models_folder: Path, *, s
     record = read_json(reports_folder / "run.json")
     _log_whole(run, record, reports_folder, "dev_predictions.csv", "training", share=share_subject_level)
     (model,) = record["models"]
-    run.log_history(_curves(read_table(reports_folder / "history.csv", ["head", "epoch"]), model["head"]))
+    _log_curves(run, record, reports_folder, model["head"])
     _log_model(run, record, model, models_folder, "model")
 
 
@@ -165,10 +166,37 @@ def _log_model(run: tracking.Run, record: Mapping[str, Any], model: Mapping[str,
     )
 
 
-def _curves(history: pd.DataFrame, head: str) -> dict[str, Any]:
-    """Return the curves of one head without those that it does not have, such as validation on nobody."""
-    columns = history[history["head"] == head].sort_values("epoch").drop(columns=["head", "epoch"])
-    return {f"epoch/{name}": columns[name].to_numpy() for name in columns if columns[name].map(math.isfinite).all()}
+def head_curves(history: pd.DataFrame, head: str) -> dict[str, Any]:
+    """Return the curves of one head, shape (epochs,) each; `history` is what history.csv holds."""
+    return _curves(history[history["head"] == head].sort_values("epoch").drop(columns=["head", "epoch"]), "epoch")
+
+
+def stage_curves(history: pd.DataFrame, n_heads: int, own_head: str | None) -> dict[str, Any]:
+    """Return what the run of a stage shows: means over its heads, for the epochs that all of them have done.
+
+    Stage `final` shows its own head, and the means of the other, development heads beside it.
+    """
+    if own_head is None:
+        return _mean_curves(history, n_heads, "epoch")
+    others = history[history["head"] != own_head]
+    return head_curves(history, own_head) | _mean_curves(others, n_heads - 1, "dev_epoch")
+
+
+def _mean_curves(history: pd.DataFrame, n_heads: int, prefix: str) -> dict[str, Any]:
+    done_by_all = history[history.groupby("epoch")["head"].transform("size") == n_heads]
+    return _curves(mean_curves(done_by_all).drop(columns="epoch"), prefix)
+
+
+def _curves(columns: pd.DataFrame, prefix: str) -> dict[str, Any]:
+    """Return the columns without those that hold nothing, such as validation on nobody."""
+    return {f"{prefix}/{name}": columns[name].to_numpy() for name in columns if np.isfinite(columns[name]).any()}
+
+
+def _log_curves(run: tracking.Run, record: Mapping[str, Any], folder: Path, own_head: str | None) -> pd.DataFrame:
+    """Send what is missing of the stage's own curves, and return those of all heads."""
+    history = read_table(folder / "history.csv", ["head", "epoch"])
+    run.log_history(stage_curves(history, len(record["heads"]), own_head))
+    return history
 
 
 def _problem(file: Path, digest: str) -> str | None:
