@@ -34,6 +34,8 @@ def relog(
     with tracking.alone():
         for stage in stages:
             _relog_stage(stage, reports / stage, models / stage, share)
+        if "final" in stages:
+            _relog_report(reports, share)
 
 
 def _relog_stage(stage: str, reports_folder: Path, models_folder: Path, share: bool) -> None:
@@ -56,3 +58,15 @@ def _relog_stage(stage: str, reports_folder: Path, models_folder: Path, share: b
             to_mlflow.LOGGERS[stage](run, reports_folder, models_folder, share_subject_level=share)
             tracking.mark_superseded(connection, earlier.incomplete, str(run.run_id))
     log.info("%s: sent, as run %s", stage, run.run_id)
+
+
+def _relog_report(reports: Path, share: bool) -> None:
+    from datspect import tracking
+    from datspect.io.records import read_json
+    from datspect.training import to_mlflow
+
+    record = read_json(reports / "final/run.json")
+    with tracking.required_connection(record["mlflow"]["experiment"]) as connection:
+        run_id = tracking.earlier_runs(connection, "final", record["result_id"]).complete
+        if run_id is not None:
+            to_mlflow.log_report(connection, run_id, reports, share_subject_level=share)

@@ -5,7 +5,7 @@ from datspect.tracking.earlier import alone, earlier_runs, mark_superseded, requ
 from datspect.tracking.joining import open_joined_run
 from datspect.tracking.live import sent_while_growing
 from datspect.tracking.models import pip_requirements
-from datspect.tracking.run import Run, Times, open_late_run, open_run
+from datspect.tracking.run import Run, Times, existing_run, open_late_run, open_run
 
 __all__ = [
     "Run",
@@ -13,6 +13,7 @@ __all__ = [
     "TrackingError",
     "alone",
     "earlier_runs",
+    "existing_run",
     "mark_superseded",
     "open_joined_run",
     "open_late_run",

@@ -85,6 +85,14 @@ def open_late_run(
         yield run
 
 
+def existing_run(connection: Connection, run_id: str) -> "Run":
+    """Return a run that has ended, to add to it; it stays ended."""
+    run = Run(connection, "", {})
+    with connection.protected():
+        run.adopt(connection.client.get_run(run_id).info)
+    return run
+
+
 class Run:
     """A run in MLflow; once the store cannot be reached, its methods may still be called and do nothing."""
 
@@ -140,6 +148,19 @@ class Run:
             self._begun[name] = run = Run(self.connection, name, self._tags_of_children())
             run.create(params, tags)
         return self._begun[name]
+
+    def artifact_page(self, path: str) -> str:
+        """Return the address, within MLflow's pages, of the page that shows an artifact of this run."""
+        return f"#/experiments/{self.connection.experiment_id}/runs/{self.run_id}/artifacts/{path}"
+
+    def tags(self) -> dict[str, str]:
+        """Return the tags that the run has in MLflow; none when not connected."""
+        found = self._read()
+        return {} if found is None else dict(found.data.tags)
+
+    def steps(self, key: str) -> set[int]:
+        """Return the steps at which the run has a value of a metric; none when not connected."""
+        return {point.step for point in self._points(key) or ()}
 
     def finished_children(self, tag: str, value: str | None = None) -> set[str]:
         """Return the values of `tag` over the FINISHED children, or those with `value`; empty when not connected."""
@@ -289,6 +310,14 @@ class Run:
         if value is not None:
             condition += f" and tags.`{tag}` = '{value}'"
         return self._search(condition) or []  # None when not connected
+
+    @while_connected
+    def _read(self) -> Any:
+        return self.connection.client.get_run(self.run_id)
+
+    @while_connected
+    def _points(self, key: str) -> Any:
+        return self.connection.client.get_metric_history(self.run_id, key)
 
     @while_connected
     def _search(self, condition: str) -> list[Any]:
