@@ -99,11 +99,11 @@ def cut_after(n: int, counted: list[str]) -> Callable[..., Any]:
     """`fit_fold`, which ends for good after `n` folds."""
     real = fitting.fit_fold
 
-    def fit(head: Any, *arguments: Any) -> Any:
+    def fit(head: Any, *arguments: Any, **options: Any) -> Any:
         if len(counted) == n:
             raise _PowerCut
         counted.append(head.name)
-        return real(head, *arguments)
+        return real(head, *arguments, **options)
 
     return fit
 

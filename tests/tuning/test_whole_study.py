@@ -121,6 +121,9 @@ def test_a_study_leaves_its_result_on_disk_and_in_one_run_that_grows(project: Pa
     whole_study.search(chosen(project, pruner="none", trials=6))
     (same,) = parents(project, "tune")
     assert same.info.run_id == parent.info.run_id
+    so_far = Recorded(project).history(same.info.run_id, "score")
+    assert [step for step, _ in so_far] == [1, 2, 3, 4, 5, 6]
+    assert [best for _, best in so_far] == list(np.minimum.accumulate([trial.value for trial in trials(project)]))
     assert same.info.status == "FINISHED"
     assert sorted(run.data.tags["datspect.trial"] for run in children(project, same)) == list("012345")
     for name in ("history", "parallel", "importances", "slices"):

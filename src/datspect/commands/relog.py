@@ -39,6 +39,8 @@ def relog(
     with tracking.alone():
         for stage in stages:
             _relog_stage(stage, reports / stage, models / stage, settings)
+        if "final" in stages:
+            _relog_report(reports, settings)
 
 
 def _relog_stage(stage: str, reports_folder: Path, models_folder: Path, settings: "TrackingParams") -> None:
@@ -82,3 +84,15 @@ def _is_whole(connection: "Connection", run_id: str, brief: dict[str, Any]) -> b
     else:
         log.info("%s: MLflow has all of it, as run %s; nothing sent", brief["stage"], run_id)
     return not missing
+
+
+def _relog_report(reports: Path, settings: "TrackingParams") -> None:
+    from datspect import tracking
+    from datspect.io.records import read_json
+    from datspect.training import to_mlflow
+
+    record = read_json(reports / "final/run.json")
+    with tracking.required_connection(settings.experiment) as connection:
+        run_id = tracking.earlier_runs(connection, "final", record["result_id"]).complete
+        if run_id is not None:
+            to_mlflow.log_report(connection, run_id, reports, share_subject_level=settings.share_subject_level)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,13 @@ def main(images_folder: Path, splits_path: Path, reports_folder: Path, params_pa
     write_text(reports_folder / "report.md", markdown)
     write_text(reports_folder / "report.html", html_page(markdown, images, report_title(inputs), banner))
     log.info("%s (%s)", reports_folder / "report.html", inputs.kind.caption)
+    _send(reports_folder, params_path)
+
+
+def _send(reports_folder: Path, params_path: Path) -> None:
+    # Named, not imported: what MLflow gets is no output, so the stage depends neither on how it is sent nor on Keras.
+    share = import_module("datspect.params.whole").load_params(params_path).tracking.share_subject_level
+    import_module("datspect.training.to_mlflow").send_report(reports_folder, share_subject_level=share)
 
 
 def read_inputs(images: Path, splits: Path, reports: Path, params: ReportParams) -> Inputs:

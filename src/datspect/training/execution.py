@@ -10,7 +10,8 @@ from datspect import tracking
 from datspect.modeling.heads import FittedHead, Head
 from datspect.params.base import read_params
 from datspect.params.fitting import FittingParams
-from datspect.training import to_mlflow
+from datspect.training import live, to_mlflow
+from datspect.training.crossval import FINAL_HEAD
 from datspect.training.data import TrainingData, TrainingInputs, read_training_data
 from datspect.training.fitting import Kept, Sources, fit_folds
 from datspect.training.record import run_record, write_run_record
@@ -44,8 +45,11 @@ class Execution:
     kept: Kept
 
     def fit(self, heads: Sequence[Head]) -> list[FittedHead]:
-        """Fit all heads, each as if alone."""
-        return fit_folds(self.stage, heads, self.data, self.sources, self.params, self.kept)
+        """Fit all heads, each as if alone; MLflow shows them while they are trained."""
+        own_head = FINAL_HEAD if self.stage == "final" else None
+        by_fold = own_head is None and not self.params.backbone.frozen
+        with live.shown(self.run, heads, own_head=own_head, by_fold=by_fold) as curves:
+            return fit_folds(self.stage, heads, self.data, self.sources, self.params, self.kept, curves)
 
     def finish(self, heads: Sequence[Head], fitted: Sequence[FittedHead], models: Sequence[Mapping[str, Any]]) -> None:
         """Write run.json, when all other files are in place, and send the result to MLflow."""

@@ -19,6 +19,7 @@ from datspect.params.fitting import FittingParams
 from datspect.params.network import ParametersFrom
 from datspect.tracking.provenance import git_state, machine, provenance, releases
 from datspect.training.data import TrainingData
+from datspect.training.description import NOTE_TAG
 from datspect.training.naming import run_name
 from datspect.training.settings import Settings, without_places
 
@@ -180,7 +181,7 @@ def _origin_tags(stage: str, parameters_from: Mapping[str, Any] | None) -> dict[
         return {"datspect.parameters_from": "params.yaml"}
     tags = {"datspect.parameters_from": f"study {parameters_from['study']}, trial {parameters_from['trial']}"}
     suffers = stage == "cv" or not parameters_from["same_split"]
-    return tags | ({"mlflow.note.content": parameters_from["note"]} if suffers else {})
+    return tags | ({NOTE_TAG: parameters_from["note"]} if suffers else {})
 
 
 def _now() -> str:

@@ -30,6 +30,7 @@ from datspect.tuning.nested import nested_metrics, nested_result, nested_text, o
 from datspect.tuning.pictures import study_figures
 from datspect.tuning.quiet import quiet_optuna
 from datspect.tuning.sampling import build_pruner, build_sampler
+from datspect.tuning.scoring import lower_is_better
 from datspect.tuning.search import Search, run_trials
 from datspect.tuning.space import NAMES, SearchSpace, search_space
 from datspect.tuning.storage import dashboard_commands, open_storage, storage_address
@@ -123,7 +124,7 @@ def nested_search(chosen: Chosen) -> str:
     write_json(path, result)
     # A run of its own, beside those of the three studies.
     with _run(chosen, f"{chosen.name}-nested", "-".join(study_ids)) as run:
-        to_mlflow.log_summary(run, nested_metrics(result), [path], 0)
+        to_mlflow.log_summary(run, nested_metrics(result), [path], tune.nested_trials)
     return f"{nested_text(result, chosen.cohort)}\n\nFiles: {chosen.folder}"
 
 
@@ -189,15 +190,16 @@ def _searched(chosen: Chosen, study: Study, data: Development, n_trials: int) ->
     with _run(chosen, study.name, study.id) as run:
         run.log_dataset(data.scans, name=cohort["kind"], digest=cohort["digest"], context="tuning")
         to_mlflow.log_missing(run, study.trials(), folder, objective)
+        _send_progress(run, study, folder)
         if (n_places := places(chosen.params.executor)) > 1:
             _shared_out(chosen, study, data, n_trials, folder, n_places, run)
         else:
-            run_trials(
-                Search(study, chosen.space, data, tune.check_epochs, folder),
-                n_trials,
-                tune.minutes,
-                lambda trial: to_mlflow.log_trial(run, trial, folder, objective),
-            )
+
+            def ended(trial: Trial) -> None:
+                to_mlflow.log_trial(run, trial, folder, objective)
+                _send_progress(run, study, folder)
+
+            run_trials(Search(study, chosen.space, data, tune.check_epochs, folder), n_trials, tune.minutes, ended)
         summary = _write_summary(chosen, study)
         files = [chosen.folder / name for name in ("study.json", "trials.csv")] + sorted(chosen.folder.glob("*.png"))
         to_mlflow.log_summary(run, summary_metrics(summary), files, finished(study.trials()))
@@ -207,6 +209,10 @@ def _searched(chosen: Chosen, study: Study, data: Development, n_trials: int) ->
         if any(trial.state == "running" for trial in study.trials()):
             run.hand_over()
     return summary
+
+
+def _send_progress(run: tracking.Run, study: Study, folder: Path) -> None:
+    to_mlflow.log_progress(run, study.trials(), folder, lower_is_better=lower_is_better(study.objective))
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,6 +233,7 @@ def _shared_out(
 
     def report(_place: int, _n: int) -> None:
         to_mlflow.log_missing(run, study.trials(), folder, study.objective, everywhere=True)
+        _send_progress(run, study, folder)
 
     for _ in completed(_work_on, share, range(n_places), chosen.params.executor, report):
         report(0, 0)
