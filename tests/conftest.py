@@ -1,5 +1,8 @@
 """Fixtures that several test packages share."""
 
+import datspect  # noqa: F401  (before NumPy: it holds the instruction set)
+
+# isort: split
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict

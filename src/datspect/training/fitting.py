@@ -21,6 +21,7 @@ from datspect.modeling.model_files import read_weights
 from datspect.modeling.network import NetworkPlan, trained_layers
 from datspect.params.fitting import FittingParams
 from datspect.params.running import ExecutorParams
+from datspect.running.arithmetic import release_convolutions
 from datspect.running.executors import completed, share_gpus
 from datspect.running.progress import progress
 from datspect.training import crossval
@@ -59,6 +60,7 @@ def fit_folds(
         return crossval.train(
             heads, data.bank, data.targets, params.training.batch_size, stage, curves.add_epoch_of_stack
         )
+    release_convolutions()
     share_gpus(params.executor)
     kept.forget_others()
     fitted = kept.finished(heads)
