@@ -28,10 +28,9 @@ def test_the_kind_of_cohort_comes_first(kind: str, first: str) -> None:
 
 def test_the_headline_figures_have_their_intervals() -> None:
     text = description("cv", METRICS | {"cohort_kind": "phantom"}, None, [])
-    assert "| out of fold, 659 subjects | | 95 % interval |" in text
-    assert "| accuracy | 0.941 | 0.931 to 0.951 |" in text
-    assert "| ROC AUC | 0.977 | 0.967 to 0.987 |" in text
-    assert "| on the holdout, 132 subjects |" in description("final", METRICS | {"cohort_kind": "real"}, None, [])
+    assert "Out of fold, 659 subjects (95 % intervals): accuracy 0.941 (0.931 to 0.951), " in text
+    assert "ROC AUC 0.977 (0.967 to 0.987)" in text
+    assert "On the holdout, 132 subjects" in description("final", METRICS | {"cohort_kind": "real"}, None, [])
 
 
 def test_a_note_and_links_follow() -> None:
@@ -41,5 +40,5 @@ def test_a_note_and_links_follow() -> None:
 
 def test_a_link_is_added_once() -> None:
     once = with_link("A run.", "[report](#/a)")
-    assert once == with_link(once, "[report](#/a)") == "A run.\n\n[report](#/a)"
+    assert once == with_link(once, "[report](#/a)") == "A run. · [report](#/a)"
     assert with_link("", "[report](#/a)") == "[report](#/a)"

@@ -145,7 +145,7 @@ def test_a_run_with_parameters_of_no_study_says_so_and_its_description_nothing_o
     assert "study" not in tags["mlflow.note.content"]
 
 
-@pytest.mark.parametrize(("stage", "where"), [("cv", "out of fold"), ("final", "on the holdout")])
+@pytest.mark.parametrize(("stage", "where"), [("cv", "Out of fold"), ("final", "On the holdout")])
 def test_a_run_is_described_by_its_cohort_its_figures_and_its_files(
     project: Path, recorded: Recorded, stage: str, where: str
 ) -> None:

@@ -15,23 +15,31 @@ _MEASURES = {
     "roc_auc": "ROC AUC",
     "loss": "log loss",
 }
-_HEADLINE = {"cv": ("out_of_fold", "out of fold"), "final": ("holdout", "on the holdout")}
+_PARAGRAPH, _BESIDE = "\n\n", " · "
+_HEADLINE = {"cv": ("out_of_fold", "Out of fold"), "final": ("holdout", "On the holdout")}
 """By stage: what of its metrics says most, and in words."""
 
 
 def description(stage: str, metrics: Mapping[str, Any], note: str | None, links: Sequence[str]) -> str:
-    """Return the cohort's kind, the headline figures with 95 % intervals, a note of the record, and links."""
+    """Return the cohort's kind, the headline figures with 95 % intervals, a note of the record, and links.
+
+    The page shows about four lines of a description at first, so the figures stand in one.
+    """
     key, where = _HEADLINE[stage]
     kind, figures = CohortKind.of(metrics["cohort_kind"]), metrics[key]
-    rows = [
-        f"| {title} | {figures[name]:.3f} | {figures[f'{name}_low']:.3f} to {figures[f'{name}_high']:.3f} |"
+    shown = ", ".join(
+        f"{title} {figures[name]:.3f} ({figures[f'{name}_low']:.3f} to {figures[f'{name}_high']:.3f})"
         for name, title in _MEASURES.items()
-    ]
-    table = "\n".join([f"| {where}, {figures['n']} subjects | | 95 % interval |", "|---|---|---|", *rows])
+    )
+    headline = f"{where}, {figures['n']} subjects (95 % intervals): {shown}"
     cohort = f"**{kind.banner or kind.caption}**"
-    return "\n\n".join([cohort, table, *([note] if note else []), " · ".join(links)])
+    return _PARAGRAPH.join([cohort, headline, *([note] if note else []), _BESIDE.join(links)])
 
 
 def with_link(text: str, link: str) -> str:
-    """Return a description with a link at its end, which it holds at most once."""
-    return text if link in text else "\n\n".join([*([text] if text else []), link])
+    """Return a description with a link beside those at its end, which it holds at most once.
+
+    >>> with_link("A run. [roc.png](#/b)", "[report](#/a)")
+    'A run. [roc.png](#/b) · [report](#/a)'
+    """
+    return text if link in text else _BESIDE.join([*([text] if text else []), link])
