@@ -24,8 +24,8 @@ READ = tuple(f"reports/{stage}/{name}" for stage in _STAGES.values() for name in
 _COLUMNS = ("where", "scan_id", "label", "probability")
 _NO_CAUSE = ("backbone.download_seconds", "cohort.path", "backbone.precision")
 """Parameters that no answer depends on, and the precision, which is named among the causes."""
-_NO_RELEASE = ("datspect", "dvc", "mlflow")
-"""Packages that compute no number; the code of the stages has digests."""
+_COMPUTING = ("python", "numpy", "scipy", "pandas", "scikit-learn", "keras")
+"""Packages that compute numbers, beside the backend in use."""
 
 
 @dataclass(frozen=True)
@@ -140,5 +140,9 @@ def _causes(records: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         "precision": tags["datspect.precision"],
         "weights": tags["datspect.weights_sha256"],
         "code": ", ".join(f"{_STAGES[where]} {each['code_sha256'][:12]}" for where, each in records.items()),
-        **{f"release of {name}": release for name, release in record["releases"].items() if name not in _NO_RELEASE},
+        **{
+            f"release of {name}": release
+            for name, release in record["releases"].items()
+            if name in _COMPUTING or name.startswith(tags["datspect.backend"])
+        },
     }
