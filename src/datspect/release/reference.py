@@ -13,8 +13,8 @@ from datspect.cohort.kind import CohortKind
 from datspect.errors import CohortError, PromotionError
 from datspect.io.records import read_json, write_json
 from datspect.io.tables import read_table, write_table
-from datspect.release.dvc_lock import committed_text
 from datspect.tracking.labels import flat_params
+from datspect.tracking.provenance import committed_text
 
 ANSWERS, ABOUT = "reports/reference/predictions.csv", "reports/reference/reference.json"
 OUT_OF_FOLD, HOLDOUT = "out of fold", "on the holdout"
@@ -22,8 +22,8 @@ OUT_OF_FOLD, HOLDOUT = "out of fold", "on the holdout"
 _STAGES = {OUT_OF_FOLD: "cv", HOLDOUT: "final"}
 READ = tuple(f"reports/{stage}/{name}" for stage in _STAGES.values() for name in ("predictions.csv", "run.json"))
 _COLUMNS = ("where", "scan_id", "label", "probability")
-_NO_CAUSE = ("backbone.download_seconds", "cohort.path", "backbone.precision")
-"""Parameters that no answer depends on, and the precision, which is named among the causes."""
+_LEFT_OUT = ("cohort.path", "backbone.precision")
+"""What no answer depends on, and the precision, which is named among the causes."""
 _COMPUTING = ("python", "numpy", "scipy", "pandas", "scikit-learn", "keras")
 """Packages that compute numbers, beside the backend in use."""
 
@@ -112,7 +112,7 @@ def _parameters(record: Mapping[str, Any]) -> dict[str, str]:
     return {
         name: value
         for name, value in flat.items()
-        if name not in _NO_CAUSE and not (frozen and name.startswith("finetuning."))
+        if name not in _LEFT_OUT and not (frozen and name.startswith("finetuning."))
     }
 
 
