@@ -12,13 +12,13 @@ from datspect.release.dvc_lock import (
     cached_file,
     commit_named,
     commit_of,
-    committed_text,
     content_md5,
     differing_outputs,
     experiments_named,
     locked_outputs,
     recipe_digest,
 )
+from datspect.tracking.provenance import committed_text
 
 STAGES = """
 stages:

@@ -113,6 +113,8 @@ def test_a_study_leaves_its_result_on_disk_and_in_one_run_that_grows(project: Pa
     assert parent.data.params["preprocess.intensity"] == "image_max"
     assert parent.data.params["classifier.width"] == str(load_params(project / "params.yaml").classifier.width)
     assert "optuna.db" not in str(parent.data.params)
+    assert parent.data.params["features.precision"] == "float32"
+    assert "features.sha256_by_draw" not in parent.data.params  # one for each draw: too long for a parameter
     assert len(children(project, parent)) == 4
     summary = json.loads((project / "reports/tune/tune/study.json").read_text("utf-8"))
     complete = [trial.value for trial in trials(project)]

@@ -13,13 +13,12 @@ from datspect.release.dvc_lock import (
     LOCK_NAME,
     cached_file,
     commit_named,
-    committed_text,
     experiments_named,
     outputs_in,
 )
-from datspect.release.parameters import same_value
 from datspect.release.stage_results import JUDGED_SETS, STAGES, ComparisonError, Judged, JudgedSet, read_stage
-from datspect.tracking.labels import flat_params
+from datspect.tracking.labels import flat_params, same_value
+from datspect.tracking.provenance import committed_text
 
 _PARAMS_NAME = "params.yaml"
 _PHANTOM_LOCK = "data/phantom/dvc.lock"

@@ -1,7 +1,8 @@
 """Tell how the parameters of two results differ, given as dotted keys with values as text."""
 
-import json
 from collections.abc import Mapping
+
+from datspect.tracking.labels import same_value
 
 _NOT_OF_RESULTS = ("baselines", "checks", "executor", "prediction", "promotion", "tracking", "tune")
 """Sections of params.yaml that no result of cv or final depends on; some hold addresses."""
@@ -23,21 +24,8 @@ def parameter_differences(
     return differing, len(shared), (_only(first, second), _only(second, first))
 
 
-def same_value(first: str, second: str) -> bool:
-    """Return whether two texts are the same value: 1 is 1.0, but true is not 1."""
-    values = [_value(text) for text in (first, second)]
-    return first == second or (values[0] == values[1] and isinstance(values[0], bool) == isinstance(values[1], bool))
-
-
 def _matters(key: str) -> bool:
     return key.partition(".")[0] not in _NOT_OF_RESULTS
-
-
-def _value(text: str) -> object:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def _shown(value: str) -> str:

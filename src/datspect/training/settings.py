@@ -13,7 +13,7 @@ from datspect.cohort.kind import CohortKind
 from datspect.params.data import PHANTOM_COHORT_PATH
 from datspect.params.fitting import read_every_section
 from datspect.running.addresses import repository_root
-from datspect.tracking.labels import flat_params
+from datspect.tracking.labels import flat_params, same_value
 from datspect.tracking.provenance import committed_text
 
 SECTIONS = (
@@ -96,22 +96,12 @@ def path_within_the_repository(path: str) -> str | None:
 def changed(values: Mapping[str, Any], committed: Mapping[str, Any]) -> dict[str, str]:
     """Return, flat, the values that are not those of `committed`; where they come from is no value."""
     before, now = flat_params(committed), flat_params({k: v for k, v in values.items() if k != "parameters_from"})
-    return {key: text for key, text in now.items() if not _same(text, before.get(key))}
-
-
-def _same(text: str, before: str | None) -> bool:
-    """Tell whether two values are equal, as 1 and 1.0 are."""
-    if before is None or text == before:
-        return text == before
-    try:
-        return float(text) == float(before)
-    except ValueError:
-        return False
+    return {key: text for key, text in now.items() if key not in before or not same_value(text, before[key])}
 
 
 def _committed(path: Path) -> dict[str, Any] | None:
     """Return the committed params.yaml unchecked, since it may be of another release; None if there is none to read."""
-    text = committed_text(path)
+    text = committed_text(path.absolute().parent, "HEAD", f"./{path.name}")
     try:
         sections = YAML(typ="safe", pure=True).load(text) if text else None
     except YAMLError:
@@ -119,3 +109,8 @@ def _committed(path: Path) -> dict[str, Any] | None:
     if not isinstance(sections, dict):
         return None
     return {name: section for name, section in sections.items() if isinstance(section, dict)}
+
+
+def of_the_bank(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run tells of its bank: all but the digests, since MLflow cuts a parameter at 6,000 characters."""
+    return {name: value for name, value in record.items() if name != "sha256_by_draw"}

@@ -20,7 +20,7 @@ from datspect.io.records import read_json
 from datspect.io.tables import read_table
 from datspect.tracking.provenance import GitState
 from datspect.training.description import NOTE_TAG, description, with_link
-from datspect.training.settings import without_places
+from datspect.training.settings import of_the_bank, without_places
 
 log = logging.getLogger(__name__)
 
@@ -277,10 +277,8 @@ def _name(record: Mapping[str, Any]) -> str:
 
 
 def _params(record: Mapping[str, Any]) -> dict[str, Any]:
-    # Without the digests, one for each draw: MLflow cuts a parameter at 6,000 characters.
-    features = {name: value for name, value in record["features"].items() if name != "sha256_by_draw"}
     identity = {name: without_places(name, section) for name, section in record["params"].items()}
-    return {**record.get("settings", {}), **identity, "features": features}
+    return {**record.get("settings", {}), **identity, "features": of_the_bank(record["features"])}
 
 
 def _git(record: Mapping[str, Any]) -> GitState:

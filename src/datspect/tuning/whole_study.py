@@ -22,7 +22,7 @@ from datspect.running.executors import Report, completed, places
 from datspect.tracking.provenance import files_digest
 from datspect.training import record
 from datspect.training.data import TrainingData, TrainingInputs, read_training_data
-from datspect.training.settings import shown
+from datspect.training.settings import of_the_bank, shown
 from datspect.tuning import to_mlflow
 from datspect.tuning.applying import applied, difference
 from datspect.tuning.development import Development, development
@@ -276,7 +276,7 @@ def _run(chosen: Chosen, name: str, key: str) -> AbstractContextManager[tracking
     # Space and name have places of their own; the address says nothing of the search.
     search = chosen.params.tune.model_dump(mode="json", exclude={"storage", "space", "study"})
     params = shown(chosen.params.model_dump(mode="json"), chosen.data.kind)
-    params |= {"tune": search, "space": chosen.space.description(), "features": chosen.data.bank_record}
+    params |= {"tune": search, "space": chosen.space.description(), "features": of_the_bank(chosen.data.bank_record)}
     params["training"] |= chosen.identity.training  # of a nested search with the outer fold
     tags, experiment = record.data_tags(chosen.data, chosen.identity.split), chosen.params.tracking.experiment
     return to_mlflow.open_study_run(name, key, experiment=experiment, params=params, tags=tags)
