@@ -101,7 +101,8 @@ def write_result_graph(root: Path, made: Path) -> None:
 def names(root: Path) -> list[str]:
     client = MlflowClient(f"sqlite:///{root}/mlflow.db")
     experiment = client.get_experiment_by_name("datspect")
-    return sorted(found.info.run_name for found in client.search_runs([experiment.experiment_id]))
+    runs = client.search_runs([experiment.experiment_id])
+    return sorted(found.info.run_name.split(" · ")[0] for found in runs)  # the rest is the commit
 
 
 def test_from_the_laptop_to_the_cluster_and_back(
