@@ -1,6 +1,12 @@
 """Fixtures that several test packages share."""
 
+import datspect  # noqa: F401  (before NumPy: it holds the instruction set)
+
+# isort: split
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -40,12 +46,34 @@ LONGEST = (
     "tuning/test_whole_study.py",
     "pipeline/test_finetuned_graph.py",
     "pipeline/test_clean_clone.py",
+    "pipeline/test_experiments.py",
     "pipeline/test_release.py",
     "modeling/test_finetuning.py",
     "stages/test_finetuned.py",
     "release/test_serving.py",
 )
 """Files of tests in the order in which workers take them; all others follow."""
+
+ALONE = "DATSPECT_TEST_IN_A_PROCESS_OF_ITS_OWN"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test marked `own_process` by a pytest of its own: the suite's process has used oneDNN before."""
+    if pyfuncitem.get_closest_marker("own_process") is None or ALONE in os.environ:
+        return None
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib"]
+    done = subprocess.run(
+        [*command, pyfuncitem.nodeid],
+        cwd=pyfuncitem.config.rootpath,
+        env=os.environ | {ALONE: "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return True
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import typer
 
 from datspect import __version__
 from datspect.commands import import_
+from datspect.commands.compare import compare
 from datspect.commands.predict import predict
 from datspect.commands.promote import promote, rollback
 from datspect.commands.register import register
@@ -49,6 +50,7 @@ def datspect(
 
 
 app.add_typer(import_.app, name="import")
+app.command()(compare)
 app.command()(predict)
 app.command()(promote)
 app.command()(register)

@@ -90,7 +90,8 @@ def test_it_ends_with_the_account_and_what_comes_next_and_a_second_time_reads_no
     import_.ppmi(downloads=download.roots, csv=download.tables, to=Path("data/ppmi"), groups="SWEDD")
     printed = capsys.readouterr().out
     assert re.search(r"^swedd +1 ", printed, re.MULTILINE)
-    assert printed.rstrip().endswith("cohort:\n  path: data/ppmi\n\ndvc repro")
+    assert "cohort:\n  path: data/ppmi\n\ndvc repro\n" in printed
+    assert "dvc exp run --temp --copy-paths data/ppmi\n" in printed
     assert (tmp_path / "data" / "ppmi" / "account.txt").read_text() in printed
 
     def refuse(*arguments: object) -> None:
@@ -269,3 +270,10 @@ def test_help_answers_without_anything_heavy(which: str) -> None:
 
 def test_nobody_who_has_the_key_file_alone_learns_a_name(key: Path) -> None:
     assert read_or_create_key(key).revealed(Pseudonyms(bytes(32)).subject("3000")) == []
+
+
+def test_a_folder_elsewhere_is_named_so_that_every_experiment_finds_it(tmp_path: Path) -> None:
+    steps = import_._next_steps(tmp_path / "ppmi")
+    assert steps == f"cohort:\n  path: {(tmp_path / 'ppmi').as_posix()}\n\ndvc repro"
+    assert f"path: {Path.cwd().parent.as_posix()}/ppmi\n" in import_._next_steps(Path("../ppmi"))
+    assert "--copy-paths 'data/my scans'\n" in import_._next_steps(Path("data/my scans"))

@@ -45,7 +45,7 @@ def content(recorded: Recorded, run: Any) -> dict[str, Any]:
         "params": run.data.params,
         "metrics": metrics,
         "curve": recorded.history(run.info.run_id, "epoch/train_loss"),
-        "tags": {key: value for key, value in run.data.tags.items() if key not in OWN},
+        "tags": {key: value.replace(run.info.run_id, "ID") for key, value in run.data.tags.items() if key not in OWN},
         "files": recorded.files(run.info.run_id),
         "datasets": [listed.dataset.to_dictionary() for listed in run.inputs.dataset_inputs],
         "models": [(model.name, model.status, sorted((m.key, m.value) for m in model.metrics)) for model in models],
@@ -87,6 +87,23 @@ def test_a_late_run_says_the_same_as_the_stages_own(project: Path, recorded: Rec
     for one in late:
         one["tags"].pop("datspect.relogged", None)
     assert sorted(late, key=lambda one: one["name"]) == sorted(first, key=lambda one: one["name"])
+
+
+def test_a_report_that_was_missed_is_sent_with_its_run_and_once(project: Path, recorded: Recorded) -> None:
+    record = made_up_results.write_result(project, "final")
+    (project / "reports/report.html").write_text(f"of result {record['result_id']}")
+    send()
+    (run,) = recorded.parents()
+    assert "report.html" in recorded.files(run.info.run_id)
+    before = {path: path.stat().st_mtime_ns for path in (project / "mlruns").rglob("*.html")}
+    send()
+    assert {path: path.stat().st_mtime_ns for path in (project / "mlruns").rglob("*.html")} == before
+    # Missed although its run is whole.
+    (project / "reports/report.html").write_text(f"anew, of result {record['result_id']}")
+    send()
+    (artifact,) = (project / "mlruns").rglob("report.html")
+    assert artifact.read_text().startswith("anew")
+    assert len(recorded.runs()) == 1
 
 
 def test_a_late_run_bears_the_recorded_commit_and_times(project: Path, recorded: Recorded) -> None:

@@ -20,7 +20,7 @@ from datspect.modeling.finetuning import Checkpoint, Material, fit_fold
 from datspect.modeling.heads import FittedHead, Head, epoch_order, initial_weights, logits
 from datspect.modeling.network import NetworkPlan, trained_layers
 from datspect.modeling.stack import fit_heads
-from datspect.modeling.steps import loss_and_right
+from datspect.modeling.steps import history, loss_and_right
 from datspect.params.network import AugmentParams
 from datspect.training.fold_files import FileCheckpoints, read_fold, write_fold
 
@@ -167,6 +167,7 @@ def test_the_head_warms_up_alone(material: Material) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.own_process
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_lower_precisions_train_too(precision: Any, material: Material) -> None:
     one = head(n_epochs=12, rate=1e-3)
@@ -218,7 +219,17 @@ def test_a_stopped_fold_goes_on_from_its_checkpoint(n_warm: int, stop: int, mate
     with pytest.raises(_StoppedError):
         fit_fold(one, material, stopping_after(stop), checkpoints)
     told: list[int] = []
-    resumed = fit_fold(one, material, told.append, FileCheckpoints(tmp_path / "fold-01.npz", minutes=0))
+    watched: list[tuple[int, np.ndarray]] = []
+    checkpoints = FileCheckpoints(tmp_path / "fold-01.npz", minutes=0)
+    resumed = fit_fold(one, material, told.append, checkpoints, lambda *epochs: watched.append(epochs))
+    # What is watched follows on: the epochs of the checkpoint together, then each by itself.
+    assert [(n_before, len(sums)) for n_before, sums in watched] == [
+        (0, stop - 1),
+        *((n, 1) for n in range(stop - 1, 6)),
+    ]
+    seen = history(one, np.concatenate([sums for _, sums in watched]))
+    for name, curve in resumed.history.items():
+        np.testing.assert_array_equal(seen[name], curve, err_msg=name)
     assert told == list(range(stop - 1, 7))  # the epoch of the stop was not kept
     whole = fit_fold(one, material)
     for name, curve in whole.history.items():

@@ -144,6 +144,7 @@ def new_graph(folder: Path, **changes: dict[str, Any]) -> Graph:
     graph.set_params(**TINY)
     graph.set_params(**changes)
     graph.run("dvc", "init", "--no-scm", "-q")
+    shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots")
     return graph
 
 

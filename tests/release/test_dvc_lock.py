@@ -1,5 +1,6 @@
 """dvc.lock against what is on disk and in git; DVC itself says what is right."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -7,7 +8,17 @@ import pytest
 from tests.release.repositories import commit, run
 
 from datspect.errors import PromotionError
-from datspect.release.dvc_lock import commit_of, content_md5, differing_outputs, locked_outputs, recipe_digest
+from datspect.release.dvc_lock import (
+    cached_file,
+    commit_named,
+    commit_of,
+    content_md5,
+    differing_outputs,
+    experiments_named,
+    locked_outputs,
+    recipe_digest,
+)
+from datspect.tracking.provenance import committed_text
 
 STAGES = """
 stages:
@@ -70,6 +81,42 @@ def test_a_missing_or_broken_lock_is_said(tmp_path: Path) -> None:
 
 def test_without_git_no_commit_has_anything(tmp_path: Path) -> None:
     assert commit_of(tmp_path, {"out": "0" * 32}) is None
+
+
+def test_commits_and_their_files_are_found_by_any_name_of_git(tmp_path: Path) -> None:
+    run(tmp_path, "git", "init", "--quiet", "--initial-branch", "main")
+    (tmp_path / "ä.txt").write_text("one", encoding="utf-8")
+    first = commit(tmp_path, "first")
+    (tmp_path / "ä.txt").write_text("two", encoding="utf-8")
+    commit(tmp_path, "second")
+    assert [commit_named(tmp_path, name) for name in ("main~1", first[:8], "nobody", "-h")] == [
+        first,
+        first,
+        None,
+        None,
+    ]
+    assert committed_text(tmp_path, first, "ä.txt") == "one"
+    assert committed_text(tmp_path, first, "b.txt") is None
+    run(tmp_path, "git", "update-ref", f"refs/exps/{first[:2]}/{first[2:]}/try", "main")
+    run(tmp_path, "git", "update-ref", "refs/exps/exec/EXEC_HEAD", "main")
+    assert experiments_named(tmp_path, "try") == {first: commit_named(tmp_path, "main")}
+    assert experiments_named(tmp_path, "EXEC_HEAD") == {}
+    assert commit_named(tmp_path / "elsewhere", "main") is None
+
+
+@pytest.mark.slow
+def test_a_file_is_found_in_the_cache_wherever_that_is(project: Path, tmp_path: Path) -> None:
+    md5 = locked_outputs(project)["file.txt"]
+    found = cached_file(project, md5)
+    assert found is not None
+    assert found.read_text() == "c"
+    assert cached_file(project, "0" * 32) is None
+    copied = tmp_path / "a copy"
+    shutil.copytree(project, copied)
+    (copied / ".dvc/cache").rename(tmp_path / "shared")
+    assert cached_file(copied, md5) is None
+    run(copied, sys.executable, "-m", "dvc", "cache", "dir", "--local", str(tmp_path / "shared"))
+    assert cached_file(copied, md5) == tmp_path / "shared/files/md5" / md5[:2] / md5[2:]
 
 
 LOCK = """

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from datspect.errors import PromotionError
-from datspect.release.registry import CHAMPION, DIGEST_TAG, Registry, Version, model_folder, opened
+from datspect.release.promoting import roll_back
+from datspect.release.registry import CHAMPION, DIGEST_TAG, PREVIOUS, Registry, Version, model_folder, opened
+from datspect.tracking import mark_superseded
 
 
 @pytest.fixture
@@ -113,6 +115,39 @@ def test_reports_and_tags_come_from_the_versions_run(registry: Registry, tmp_pat
     assert registry.run_tags(version)["datspect.result_id"] == "r"
     with pytest.raises(PromotionError, match=f"version 1: its run {run_id} has no other.csv"):
         registry.run_file(version, "other.csv")
+
+
+def test_in_a_moved_repository_models_reports_and_aliases_are_found(
+    registry: Registry, project: Path, predictor: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = registry.connection.client
+    run_id = client.create_run(registry.connection.experiment_id).info.run_id
+    client.log_artifact(run_id, str(project / "params.yaml"), "reports")
+    for alias in (PREVIOUS, CHAMPION):
+        registry.set_alias(alias, create(registry, predictor, run_id=run_id))
+    moved_to = project.rename(tmp_path / "moved")
+    monkeypatch.chdir(moved_to)
+    with opened() as (again, root, _):
+        assert root == moved_to
+        now, before = roll_back(again, "it moved")
+        assert (now.number, before.number) == ("1", "2")
+        assert again.run_file(now, "params.yaml").read_bytes() == (root / "params.yaml").read_bytes()
+        assert again.artifact(now, "predictor").is_relative_to(root / "mlruns")
+        third = create(again, predictor, digest="another", run_id=run_id)
+        assert again.artifact(third, "predictor").is_relative_to(root / "mlruns")
+    assert (model_folder(CHAMPION) / "predictor.json").read_text() == "{}"
+    assert not project.exists()
+
+
+def test_reports_of_a_run_whose_files_were_lost_come_from_the_one_that_replaced_it(
+    registry: Registry, tmp_path: Path
+) -> None:
+    client, experiment = registry.connection.client, registry.connection.experiment_id
+    (tmp_path / "table.csv").write_text("a")
+    lost, new = (client.create_run(experiment).info.run_id for _ in range(2))
+    client.log_artifact(new, str(tmp_path / "table.csv"), "reports")
+    mark_superseded(registry.connection, [lost], new)
+    assert registry.run_file(add(registry, run_id=lost), "table.csv").read_text() == "a"
 
 
 def test_a_version_without_a_run_here_has_no_reports_and_no_tags(registry: Registry) -> None:

@@ -96,7 +96,8 @@ def test_without_standard_error_tensorflow_is_loaded(tmp_path: Path) -> None:
 def test_ctrl_c_ends_the_import_and_not_what_passes_its_words_on(tmp_path: Path) -> None:
     pretend(tmp_path, "import signal", "os.killpg(0, signal.SIGINT)", f"write({ERROR + chr(10)!r})")
     program = (
-        "import os; os.setpgid(0, 0)\n"
+        "import os, signal; os.setpgid(0, 0)\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background job ignores it
         "import datspect\n"
         "try: import tensorflow\n"
         "except KeyboardInterrupt: os.write(2, b'stopped')"

@@ -118,6 +118,7 @@ def set_precision(folder: Path, precision: str) -> None:
     yaml.dump(params, folder / "params.yaml")
 
 
+@pytest.mark.own_process
 @pytest.mark.usefixtures("wrong_in_bfloat16")
 def test_a_processor_that_is_wrong_in_bfloat16_is_found_out(folder: Path) -> None:
     set_precision(folder, "bfloat16")

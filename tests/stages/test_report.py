@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,22 @@ from datspect.errors import CohortError
 from datspect.io.records import read_json, write_json
 from datspect.params.network import ParametersFrom
 from datspect.stages.report import IMAGE_FILES, REPORT_FILES, main
+from datspect.training import to_mlflow
 from datspect.training.record import origin_of_parameters
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 HOSTILE = "<script>alert(1)</script> | **a** [b](http://example.org/x.png) `c` &lt; \\"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def sent() -> Iterator[list[tuple[Path, bool]]]:
+    """What is sent to MLflow: from where, and whether single subjects may be; nothing is."""
+    calls: list[tuple[Path, bool]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            to_mlflow, "send_report", lambda folder, *, share_subject_level: calls.append((folder, share_subject_level))
+        )
+        yield calls
 
 
 class Page(HTMLParser):
@@ -72,6 +85,12 @@ def row(markdown: str, name: str, section: str) -> list[str]:
 
 def shown(metrics: dict[str, Any], name: str, form: str = ".4f") -> str:
     return "{} ({} to {})".format(*(f"{metrics[f'{name}{end}']:{form}}" for end in ("", "_low", "_high")))
+
+
+def test_the_report_is_sent_once_it_is_written(tmp_path: Path, sent: list[tuple[Path, bool]]) -> None:
+    results = write_results(tmp_path)
+    run(results)
+    assert sent[-1] == (results.reports, False)
 
 
 @pytest.mark.parametrize("kind", ["phantom", "real"])
@@ -273,3 +292,13 @@ def test_a_failed_check_is_said_in_the_summary_and_leads_its_table(phantom: tupl
     assert "Of 2 leakage and chance checks 1 did not pass: site predicts label." in markdown
     table = markdown.partition("## Leakage and chance")[2].strip().splitlines()
     assert table[2].split("|")[1:3] == [" site predicts label ", " NO     "]
+
+
+def test_the_measures_that_dvc_compares_are_one_small_flat_file(phantom: tuple[Results, str, str]) -> None:
+    results, _, _ = phantom
+    measures = read_json(results.reports / "metrics.json")
+    assert len(measures) <= 25
+    assert measures["cohort"] == "phantom"
+    cv = read_json(results.reports / "cv/metrics.json")
+    assert measures["cv.accuracy"] == cv["out_of_fold"]["accuracy"]
+    assert not [name for name, value in measures.items() if isinstance(value, dict)]

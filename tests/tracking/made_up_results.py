@@ -18,6 +18,7 @@ from datspect.params.whole import Params, load_params
 from datspect.stages import cv, final
 from datspect.training import crossval, record, to_mlflow
 from datspect.training.data import TrainingData
+from datspect.training.settings import Settings, shown
 
 N, N_FEATURES, N_EPOCHS = 24, 6, 5
 REQUIREMENTS = ["keras==3.15.0", "numpy==2.4.0"]
@@ -96,7 +97,9 @@ def write_final(root: Path, kind: str = "phantom") -> None:
 
 def _record(stage: str, root: Path, data: TrainingData) -> dict[str, Any]:
     write_table(root / "splits.csv", data.splits)
-    return record.run_record(stage, data, params(), [root / "splits.csv"], root / "splits.csv", REQUIREMENTS)
+    settings = Settings(shown(params().model_dump(mode="json"), data.kind))
+    splits = root / "splits.csv"
+    return record.run_record(stage, data, params(), [splits], splits, REQUIREMENTS, settings)
 
 
 def _fitted(head: Head, rng: np.random.Generator) -> FittedHead:

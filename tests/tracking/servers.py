@@ -28,13 +28,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def tracking_server(project: Path, port: int) -> Iterator[Server]:
+def tracking_server(project: Path, port: int, store: str | None = None) -> Iterator[Server]:
+    """Start a server with files in `project`, and runs in its mlflow.db or in the database `store`."""
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    store = ["--backend-store-uri", f"sqlite:///{project}/mlflow.db", "--artifacts-destination", str(project / "files")]
+    backend = ["--backend-store-uri", store or f"sqlite:///{project}/mlflow.db"]
+    files = ["--artifacts-destination", str(project / "files")]
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # no background workers: starts sooner
     with (project / "server.log").open("ab") as output:
         process = subprocess.Popen(
-            command + store, stdout=output, stderr=output, start_new_session=True, env=environment
+            [*command, *backend, *files], stdout=output, stderr=output, start_new_session=True, env=environment
         )
     running = Server(process, f"http://127.0.0.1:{port}")
     try:

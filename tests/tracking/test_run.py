@@ -25,6 +25,43 @@ def test_metrics_and_curves_are_read_back_as_they_went_in(recorded, rng):
     assert recorded.history(run.run_id, "cv/accuracy_mean") == [(0, 0.96)]
 
 
+def test_no_point_is_sent_twice(recorded):
+    with open_cv() as run:
+        run.log_history({"loss": np.array([3.0, 2.0])})
+        run.log_history({"loss": np.array([3.0, 2.0, 1.0]), "rate": np.array([0.1])})
+        run.log_history({"loss": np.array([3.0])})
+        run.log_history({"loss": np.array([3.0, 2.0, 1.0])})
+    assert recorded.history(run.run_id, "loss") == [(1, 3.0), (2, 2.0), (3, 1.0)]
+    assert recorded.history(run.run_id, "rate") == [(1, 0.1)]
+
+
+def test_a_child_that_was_begun_is_gone_on_with(recorded):
+    with open_cv() as run:
+        begun = run.begin_child("fold-01", params={"fold": 1}, tags={"datspect.fold": 1})
+        assert run.begin_child("fold-01") is begun
+        begun.log_history({"loss": np.array([3.0])})
+        assert recorded.status()["fold-01"] == "RUNNING"
+        with run.child("fold-01", params={"fold": 1}) as child:
+            child.log_history({"loss": np.array([3.0, 2.0])})
+        assert recorded.status() == {"cv": "RUNNING", "fold-01": "FINISHED"}
+    assert recorded.history(begun.run_id, "loss") == [(1, 3.0), (2, 2.0)]
+    assert len(recorded.runs()) == 2
+
+
+@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, "KILLED"), (ZeroDivisionError, "FAILED")])
+def test_a_child_that_was_begun_ends_with_its_parent(recorded, error, status):
+    with pytest.raises(error), open_cv() as run:  # noqa: PT012
+        run.begin_child("fold-01")
+        raise error
+    assert recorded.status() == {"cv": status, "fold-01": status}
+
+
+def test_a_child_that_nobody_went_on_with_is_not_finished(recorded):
+    with open_cv() as run:
+        run.begin_child("fold-01")
+    assert recorded.status() == {"cv": "FINISHED", "fold-01": "FAILED"}
+
+
 def test_nan_is_kept_and_an_infinity_becomes_the_largest_double(recorded):
     with open_cv() as run:
         run.log_history({"loss": np.array([np.nan, np.inf, -np.inf])})

@@ -4,9 +4,10 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import pytest
 from distributed import LocalCluster
 
@@ -17,6 +18,9 @@ from datspect.modeling.network import NetworkPlan
 from datspect.params.network import AugmentParams
 from datspect.params.running import ExecutorParams
 from datspect.running.executors import SCHEDULER_VARIABLE, completed
+from datspect.training.crossval import history_table
+from datspect.training.curves import Curves
+from datspect.training.fitting import Kept, fit_networks
 from datspect.training.fold_files import FileCheckpoints
 
 pytestmark = pytest.mark.slow
@@ -66,6 +70,31 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCluster]:
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as started:
         monkeypatch.setenv(SCHEDULER_VARIABLE, started.scheduler_address)
         yield started
+
+
+@pytest.mark.parametrize(("kind", "workers"), [("local", 1), ("local", 2), ("dask", 1)])
+def test_the_curves_of_every_epoch_arrive_from_wherever_it_is_trained(
+    kind: Literal["local", "dask"],
+    workers: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    if kind == "dask":
+        request.getfixturevalue("cluster")
+    executor = EXECUTOR.model_copy(update={"kind": kind, "workers": workers})
+    monkeypatch.setattr(Curves, "finish", lambda *_: None)  # which would give what has not arrived
+    heads = made_up_heads()
+    curves = Curves(heads)
+    fitted = fit_networks("test", heads, made_up_material(), executor, Kept(tmp_path, "test"), curves)
+    arrived, whole = (
+        table.set_index(["head", "epoch"]) for table in (curves.table(), history_table(list(fitted.values())))
+    )
+    if kind == "dask":  # whose events may come after the result they belong to
+        assert len(arrived) >= len(heads)
+    else:
+        assert len(arrived) == len(whole)
+    pd.testing.assert_frame_equal(arrived, whole.loc[arrived.index])
 
 
 def test_a_fold_whose_worker_is_killed_is_trained_elsewhere_with_the_same_result(

@@ -30,6 +30,8 @@ def test_the_record_names_what_the_result_was_made_from(project: Path) -> None:
         "classifier": params.classifier.model_dump(),
         "training": params.training.model_dump(),
     }
+    assert record["settings"]["preprocess"] == params.preprocess.model_dump()
+    assert record["name"] == "cv"  # a folder without git
     assert record["splits_sha256"] == file_digest(project / "splits.csv")
     assert record["tags"]["datspect.result_id"] == record["result_id"]
     assert record["mlflow"] == {"run_id": "abc", "experiment": params.tracking.experiment}

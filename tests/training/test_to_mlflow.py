@@ -1,6 +1,7 @@
 """What reaches MLflow is what lies on disk, and single real subjects stay at home."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.tracking.projects import Recorded
 
 from datspect import tracking
 from datspect.errors import CohortError
+from datspect.evaluation.metrics import TABLE_1_MEASURES
 from datspect.io.records import read_json, write_json
 from datspect.io.tables import read_table
 from datspect.params.network import ParametersFrom
@@ -21,6 +23,7 @@ from datspect.training.to_mlflow import (
     RecordError,
     flat_metrics,
     read_whole_record,
+    send_report,
 )
 
 
@@ -49,8 +52,13 @@ def test_the_parent_holds_the_metrics_the_files_and_the_cohort(project: Path, re
     run = recorded.client.get_run(record(project, stage))
     reports = project / "reports" / stage
     assert run.info.status == "FINISHED"
-    of_the_whole = {key: value for key, value in run.data.metrics.items() if not key.startswith(("epoch/", "system/"))}
-    assert of_the_whole == flat_metrics(read_json(reports / "metrics.json"))
+    of_the_whole = {
+        key: value for key, value in run.data.metrics.items() if "epoch/" not in key and not key.startswith("system/")
+    }
+    metrics = read_json(reports / "metrics.json")
+    # In the columns of the folds, by which the table of runs is sorted, the run has their means.
+    means = {f"fold/{name}": metrics["cv"][f"{name}_mean"] for name in TABLE_1_MEASURES} if stage == "cv" else {}
+    assert of_the_whole == flat_metrics(metrics) | means
     assert run.data.params["training.epochs"] == str(made_up_results.params().training.epochs)
     assert run.data.params["features.precision"] == "float32"
     assert not [name for name in run.data.params if "sha256_by_draw" in name]  # too long for a parameter
@@ -70,7 +78,9 @@ def test_a_fold_holds_its_row_of_table_1_its_curves_and_its_head(project: Path, 
     assert sorted(run.info.run_name for run in children) == [head["name"] for head in heads]
     for run in children:
         row = [head["name"] for head in heads].index(run.info.run_name)
-        assert run.data.params == {key: str(heads[row][key]) for key in ("seed", "n_train")}
+        of_the_head = {key: str(heads[row][key]) for key in ("seed", "n_train")}
+        assert run.data.params == {"fold": str(row + 1), **of_the_head}
+        assert run.data.tags["datspect.fold"] == str(row + 1)
         assert run.data.metrics["fold/validation_loss"] == table_1["validation_loss"][row]
         curves = history[history["head"] == run.info.run_name]
         for name in ("train_loss", "validation_accuracy", "learning_rate"):
@@ -121,16 +131,122 @@ def test_a_run_says_of_which_study_its_parameters_are(
     sent = recorded.client.get_run(str(run.run_id))
     assert sent.info.status == "FINISHED"
     assert sent.data.tags["datspect.parameters_from"] == "study wide, trial 7"
-    assert sent.data.tags["mlflow.note.content"] == of_a_study["parameters_from"]["note"]
+    assert of_a_study["parameters_from"]["note"] in sent.data.tags["mlflow.note.content"]
     assert sent.data.params["parameters_from.study"] == "wide"
     assert sent.data.params["parameters_from.split"] == "1a2b3c4d5e6f"
     assert not [name for name in sent.data.metrics if "parameters_from" in name]
 
 
-def test_a_run_with_parameters_of_no_study_says_so_and_has_no_description(project: Path, recorded: Recorded) -> None:
+def test_a_run_with_parameters_of_no_study_says_so_and_its_description_nothing_of_a_study(
+    project: Path, recorded: Recorded
+) -> None:
     tags = recorded.client.get_run(record(project, "cv")).data.tags
     assert tags["datspect.parameters_from"] == "params.yaml"
-    assert "mlflow.note.content" not in tags
+    assert "study" not in tags["mlflow.note.content"]
+
+
+@pytest.mark.parametrize(("stage", "where"), [("cv", "Out of fold"), ("final", "On the holdout")])
+def test_a_run_is_described_by_its_cohort_its_figures_and_its_files(
+    project: Path, recorded: Recorded, stage: str, where: str
+) -> None:
+    run = recorded.client.get_run(record(project, stage))
+    text = run.data.tags["mlflow.note.content"]
+    assert text.startswith("**PHANTOM")
+    assert where in text
+    page = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/reports"
+    assert f"[training.png]({page}/training.png)" in text
+    for name in re.findall(r"\[(\S+)\]", text):
+        assert name in recorded.files(run.info.run_id)
+
+
+def write_report(project: Path, text: str | None = None) -> Path:
+    """report.html of the present result of stage final, as far as its content matters here."""
+    made = read_json(project / "reports/final/run.json")
+    path = project / "reports/report.html"
+    path.write_text(text or f"<p>result {made['result_id']}: SOMEBODY-07</p>", encoding="utf-8")
+    return path
+
+
+def test_the_report_is_an_artifact_of_the_run_of_stage_final_and_is_sent_once(
+    project: Path, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = record(project, "final")
+    report = write_report(project)
+    sent: list[list[Path]] = []
+    log_files = tracking.Run.log_files
+
+    def counted(run: tracking.Run, paths: list[Path], folder: str) -> None:
+        sent.append(paths)
+        log_files(run, paths, folder)
+
+    monkeypatch.setattr(tracking.Run, "log_files", counted)
+    for _ in range(2):
+        send_report(project / "reports", share_subject_level=False)
+    assert sent == [[report]]
+    assert "report.html" in recorded.files(run_id)
+    run = recorded.client.get_run(run_id)
+    assert run.info.status == "FINISHED"
+    page = f"#/experiments/{run.info.experiment_id}/runs/{run_id}/artifacts/reports/report.html"
+    assert run.data.tags["mlflow.note.content"].endswith(f"[report.html]({page})")
+    assert run.data.tags["mlflow.note.content"].startswith("**PHANTOM")
+    # Another page of the same result takes its place.
+    made = read_json(project / "reports/final/run.json")
+    write_report(project, f"a newer page of {made['result_id']}")
+    send_report(project / "reports", share_subject_level=False)
+    assert len(sent) == 2
+    assert len(recorded.runs()) == 1
+    assert recorded.client.get_run(run_id).data.tags["mlflow.note.content"].count("report.html") == 2  # one link
+
+
+def test_the_report_of_another_result_is_not_sent(project: Path, recorded: Recorded) -> None:
+    run_id = record(project, "final")
+    write_report(project, "of another result")
+    send_report(project / "reports", share_subject_level=False)
+    assert "report.html" not in recorded.files(run_id)
+
+
+def test_without_a_whole_run_of_stage_final_the_report_waits_for_relog(
+    project: Path, recorded: Recorded, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "datspect")
+    made_up_results.write_result(project, "final")
+    write_report(project)
+    send_report(project / "reports", share_subject_level=False)
+    assert "`datspect relog` sends both" in caplog.text
+    assert recorded.runs() == []
+
+
+def test_a_missing_store_costs_the_report_one_warning(
+    project: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made_up_results.write_result(project, "final")
+    write_report(project)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    send_report(project / "reports", share_subject_level=False)
+    (warning,) = caplog.messages
+    assert warning.startswith("report.html is not in MLflow yet, `datspect relog` sends it later: MLflow at http")
+
+
+@pytest.mark.parametrize(
+    ("kind", "remote", "share", "sent"),
+    [
+        ("real", True, False, False),
+        ("unheard of", True, False, False),
+        ("real", True, True, True),
+        ("real", False, False, True),
+        ("phantom", True, False, True),
+    ],
+)
+def test_the_report_shows_single_subjects_and_stays_where_they_stay(
+    project: Path, recorded: Recorded, monkeypatch: pytest.MonkeyPatch, kind: str, remote: bool, share: bool, sent: bool
+) -> None:
+    monkeypatch.setattr("datspect.tracking.run.beyond_this_machine", lambda uri: remote)
+    run_id = record(project, "final", kind, share=share)
+    write_report(project)
+    send_report(project / "reports", share_subject_level=share)
+    assert ("report.html" in recorded.files(run_id)) is sent
+    assert ("report.html" in recorded.client.get_run(run_id).data.tags["mlflow.note.content"]) is sent
 
 
 def test_a_record_that_knows_nothing_of_studies_is_sent_as_it_is(project: Path, recorded: Recorded) -> None:
@@ -146,6 +262,38 @@ def test_a_record_that_knows_nothing_of_studies_is_sent_as_it_is(project: Path, 
         to_mlflow.log_final(run, path.parent, project / "models/final", share_subject_level=False)
     sent = recorded.client.get_run(str(run.run_id))
     assert (sent.info.status, "datspect.parameters_from" in sent.data.tags) == ("FINISHED", False)
+
+
+def test_a_run_tells_all_that_its_result_depends_on(project: Path, recorded: Recorded) -> None:
+    params = recorded.client.get_run(record(project, "cv")).data.params
+    assert params["preprocess.slices"] == "[40, 41, 42]"
+    assert params["augment.brightness"] == "0.1"
+    assert params["split.seed"] == params["phantom.seed"] == "2019"
+    assert params["cohort.path"] == "data/phantom/cohort"
+    assert not [key for key in params if key.startswith(("tune.", "executor.", "tracking."))]
+
+
+def test_a_run_bears_the_name_of_its_record_late_too(project: Path, recorded: Recorded) -> None:
+    first_part = made_up_results.write_result(project, "final") | {"name": "final · dropout=0.3"}
+    with to_mlflow.open_stage_run(first_part):
+        pass
+    with (
+        tracking.required_connection(first_part["mlflow"]["experiment"]) as connection,
+        to_mlflow.open_relogged_run(first_part, connection),
+    ):
+        pass
+    assert [run.info.run_name for run in recorded.runs()] == ["final · dropout=0.3"] * 2
+
+
+def test_a_record_without_settings_is_sent_with_what_it_has(project: Path, recorded: Recorded) -> None:
+    earlier = made_up_results.write_result(project, "final")
+    del earlier["settings"], earlier["name"]
+    with to_mlflow.open_stage_run(earlier):
+        pass
+    (run,) = recorded.runs()
+    assert run.info.run_name == "final"
+    assert run.data.params["classifier.dropout"] == "0.5"
+    assert {key.partition(".")[0] for key in run.data.params} == {"classifier", "training", "features"}
 
 
 def test_a_model_asks_for_the_releases_it_was_made_with(project: Path) -> None:

@@ -61,7 +61,13 @@ def write_inputs(folder: Path, *, spoil_test: bool = False) -> TrainingInputs:
     write_json(inputs.cohort, {"kind": "phantom", "n": N_SUBJECTS, "digest": "d" * 64})
     inputs.bank.parent.mkdir(parents=True, exist_ok=True)
     np.save(inputs.bank, np.where(bank < 0, 0, bank).astype(np.float16))  # NaN stays NaN
-    record = {"backbone_source": "random", "backbone_tensor_digest": "e" * 64, "precision": "float32", "draws": N_DRAWS}
+    record = {
+        "backbone_source": "random",
+        "backbone_tensor_digest": "e" * 64,
+        "precision": "float32",
+        "draws": N_DRAWS,
+        "sha256_by_draw": ["f" * 64] * (N_DRAWS + 1),
+    }
     write_json(inputs.bank_record, record)
     return inputs
 

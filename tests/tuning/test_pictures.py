@@ -9,7 +9,7 @@ from optuna.samplers import RandomSampler
 
 from datspect.tuning.pictures import study_figures
 from datspect.tuning.quiet import quiet_optuna
-from datspect.tuning.study import Study
+from datspect.tuning.study import MEASURES, Study
 
 SPACE = {
     "dropout": FloatDistribution(0.0, 0.8),
@@ -27,6 +27,7 @@ def study_of(n_trials: int) -> Study:
         study.set_user_attr("id", "made-up")
         for _ in range(n_trials):
             trial = study.ask(SPACE)
+            trial.set_user_attr(MEASURES, {})
             study.tell(trial, trial.params["dropout"] + trial.params["width"] / 128)
     return Study(study, "log_loss")
 
@@ -61,3 +62,13 @@ def test_no_axes_lie_over_others(pictures: dict[str, Figure], name: str) -> None
 
 def test_a_single_complete_trial_makes_no_picture() -> None:
     assert study_figures(study_of(1), "PHANTOM cohort, simulated") == {}
+
+
+def test_added_trials_are_in_no_picture_and_change_nothing_in_the_study() -> None:
+    study = study_of(3)
+    with quiet_optuna():
+        study.optuna.tell(study.optuna.ask(), -5.0)
+    history = study_figures(study, "PHANTOM cohort, simulated")["history"]
+    drawn = [y for line in history.axes[0].lines for y in line.get_ydata()]
+    assert min(drawn) > 0
+    assert len(study.optuna.trials) == 4

@@ -14,7 +14,7 @@ from datspect.tuning import study as study_module
 from datspect.tuning.quiet import quiet_optuna
 from datspect.tuning.sampling import build_pruner, build_sampler
 from datspect.tuning.storage import open_storage
-from datspect.tuning.study import Identity, Study, finished, open_study
+from datspect.tuning.study import Identity, Study, added, finished, open_study
 
 IDENTITY = Identity("log_loss", {"varied": {"dropout": {"low": 0.0}}, "fixed": {}}, {"epochs": 6}, "data", "split")
 
@@ -43,7 +43,9 @@ def add(study: Study, score: float | None) -> None:
         if score is None:
             trial.report(0.001, 1)
             trial.set_user_attr(study_module.MEASURES, {"log_loss": 0.001})
+            trial.set_user_attr(study_module.N_EPOCHS, 1)
             raise optuna.TrialPruned
+        trial.set_user_attr(study_module.MEASURES, {"log_loss": score})
         return score
 
     study.optuna.optimize(objective, n_trials=1)
@@ -161,6 +163,7 @@ def test_a_running_trial_whose_reports_are_not_seen_yet_has_no_score(address: st
     study, seen = opened(address), []
 
     def objective(trial: optuna.Trial) -> float:
+        trial.set_user_attr(study_module.BEGUN, True)
         trial.set_user_attr(study_module.MEASURES, {"log_loss": 0.2})
         seen.append(study.trials()[0])
         trial.report(0.2, 1)
@@ -169,3 +172,38 @@ def test_a_running_trial_whose_reports_are_not_seen_yet_has_no_score(address: st
 
     study.optuna.optimize(objective, n_trials=1)
     assert [(record.state, record.score) for record in seen] == [("running", None), ("running", 0.2)]
+
+
+def test_trials_that_somebody_added_neither_win_nor_count(address: str) -> None:
+    study = opened(address)
+    add(study, 0.4)
+    add(study, None)
+    somebody = optuna.load_study(study_name="tune", storage=address)
+    somebody.tell(somebody.ask(), -1.0)
+    somebody.tell(somebody.ask(), state=optuna.trial.TrialState.PRUNED)
+    somebody.ask()
+    assert [trial.state for trial in study.trials()] == ["complete", "pruned", "added", "added", "added"]
+    best = study.best()
+    assert best is not None
+    assert (best.number, best.score) == (0, 0.4)
+    assert finished(study.trials()) == 2
+    assert added(study.trials()) == 3
+    assert [trial.number for trial in study.without_added().trials] == [0, 1]
+    assert len(study.optuna.trials) == 5
+
+
+def test_a_study_without_added_trials_is_shown_as_it_is(address: str) -> None:
+    study = opened(address)
+    add(study, 0.4)
+    assert study.without_added() is study.optuna
+
+
+def test_a_study_that_was_created_to_look_for_something_else_is_refused_and_left_alone(address: str) -> None:
+    """As `optuna create-study --direction maximize`, or the dashboard, creates it."""
+    created = optuna.create_study(study_name="tune", storage=address, direction="maximize")
+    with pytest.raises(
+        TuningError, match=r"study tune was created to maximize, but tune.objective log_loss needs minim"
+    ):
+        opened(address)
+    assert created.user_attrs == {}
+    assert created.trials == []

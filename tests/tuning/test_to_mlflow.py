@@ -246,6 +246,35 @@ def test_the_study_as_a_whole_keeps_older_values_beside_newer_ones(recorded, pro
     assert stored == {"study.json", "history.png"}
 
 
+def test_a_second_start_without_a_new_trial_sends_the_summary_no_second_time(recorded, project):
+    (project / "study.json").write_text("{}")
+    for _ in range(2):
+        with open_study() as run:
+            to_mlflow.log_summary(run, {"best_score": 0.3}, [project / "study.json"], 20)
+    (parent,) = recorded.parents()
+    assert recorded.history(parent.info.run_id, "best_score") == [(20, 0.3)]
+
+
+def ended(number: int, score: float | None, minutes: int, state="complete") -> Trial:
+    return trial(number, state, score=score, ended=STARTED + timedelta(minutes=minutes))
+
+
+def test_the_best_score_so_far_counts_complete_trials_in_the_order_of_their_end():
+    trials = [ended(0, 0.5, 9), ended(1, 0.1, 2, "pruned"), ended(2, 0.4, 3), ended(3, 0.3, 5, "failed")]
+    assert to_mlflow.best_so_far(trials, lower_is_better=True) == {2: 0.4, 3: 0.4}
+    assert to_mlflow.best_so_far(trials, lower_is_better=False) == {2: 0.4, 3: 0.5}
+    assert to_mlflow.best_so_far([ended(0, None, 1), trial(1, "running", ended=None)], lower_is_better=True) == {}
+
+
+def test_a_studys_run_shows_the_best_score_so_far_and_each_step_once(recorded, folder):
+    trials = [ended(0, 0.5, 1), ended(1, 0.6, 2), ended(2, 0.4, 3)]
+    for n in (1, 1, 2, 3, 3):
+        with open_study() as run:
+            to_mlflow.log_progress(run, trials[:n], folder, lower_is_better=True)
+    (parent,) = recorded.parents()
+    assert recorded.history(parent.info.run_id, "score") == [(1, 0.5), (2, 0.5), (3, 0.4)]
+
+
 def test_without_a_store_there_is_one_warning_and_the_study_goes_on(project, folder, monkeypatch, caplog):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -300,3 +329,18 @@ def test_two_processes_that_send_at_once_send_each_trial_once(recorded, folder):
     assert answers == [("", ""), ("", "")]
     assert finished_trials(recorded) == ["trial-0000", "trial-0001", "trial-0002"]
     assert len(recorded.runs()) == 4
+
+
+def test_the_link_to_the_pictures_moves_to_the_best_trial_and_leaves_what_somebody_wrote(recorded, folder):
+    note = "mlflow.note.content"
+    with open_study() as run:
+        to_mlflow.log_missing(run, [trial(0), trial(1)], folder, "log_loss")
+        first, second = sorted(recorded.children(run.run_id), key=lambda child: child.data.tags["datspect.trial"])
+        recorded.client.set_tag(first.info.run_id, note, "Looks odd")
+        to_mlflow.point_to_pictures(run, trial(0), ["history"])
+        written = recorded.client.get_run(first.info.run_id).data.tags[note]
+        assert written.startswith("Looks odd\n\nBest trial of the [study](#/experiments/")
+        assert f"/runs/{run.run_id}/artifacts/study/history.png)" in written
+        to_mlflow.point_to_pictures(run, trial(1), ["history"])
+        assert recorded.client.get_run(first.info.run_id).data.tags[note] == "Looks odd"
+        assert recorded.client.get_run(second.info.run_id).data.tags[note].startswith("Best trial of the [study]")

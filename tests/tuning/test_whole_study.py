@@ -110,6 +110,11 @@ def test_a_study_leaves_its_result_on_disk_and_in_one_run_that_grows(project: Pa
     assert "PHANTOM" in text
     assert "optimistic" in text
     (parent,) = parents(project, "tune")
+    assert parent.data.params["preprocess.intensity"] == "image_max"
+    assert parent.data.params["classifier.width"] == str(load_params(project / "params.yaml").classifier.width)
+    assert "optuna.db" not in str(parent.data.params)
+    assert parent.data.params["features.precision"] == "float32"
+    assert "features.sha256_by_draw" not in parent.data.params  # one for each draw: too long for a parameter
     assert len(children(project, parent)) == 4
     summary = json.loads((project / "reports/tune/tune/study.json").read_text("utf-8"))
     complete = [trial.value for trial in trials(project)]
@@ -118,6 +123,9 @@ def test_a_study_leaves_its_result_on_disk_and_in_one_run_that_grows(project: Pa
     whole_study.search(chosen(project, pruner="none", trials=6))
     (same,) = parents(project, "tune")
     assert same.info.run_id == parent.info.run_id
+    so_far = Recorded(project).history(same.info.run_id, "score")
+    assert [step for step, _ in so_far] == [1, 2, 3, 4, 5, 6]
+    assert [best for _, best in so_far] == list(np.minimum.accumulate([trial.value for trial in trials(project)]))
     assert same.info.status == "FINISHED"
     assert sorted(run.data.tags["datspect.trial"] for run in children(project, same)) == list("012345")
     for name in ("history", "parallel", "importances", "slices"):
@@ -200,6 +208,72 @@ def test_an_applied_winner_is_what_params_then_hold(project: Path) -> None:
     assert params.parameters_from.trial == best["trial"]
     again = whole_study.choose(params, TrainingInputs.within(*_places(project)), project / "reports" / "tune")
     assert "already" in whole_study.apply_winner(again, project / "params.yaml")
+
+
+def add_with_optuna(folder: Path, value: float | None) -> None:
+    """Add a trial as `optuna ask` and, with a value, `optuna tell` do."""
+    storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'optuna.db'}")
+    study = optuna.load_study(study_name="tune", storage=storage)
+    asked = study.ask({"dropout": optuna.distributions.FloatDistribution(0.0, 0.8)})
+    if value is not None:
+        study.tell(asked, value)
+    storage.engine.dispose()
+
+
+def test_trials_that_somebody_added_are_left_aside_and_never_applied(project: Path) -> None:
+    whole_study.search(chosen(project, trials=1))
+    add_with_optuna(project, -1.0)
+    add_with_optuna(project, None)  # still runs, as far as Optuna knows
+    text = whole_study.search(chosen(project, trials=3, pruner="none"))
+    assert "2 trials left aside: added with `optuna ask`" in text
+    assert "3 complete;" in text
+    summary = json.loads((project / "reports/tune/tune/study.json").read_text("utf-8"))
+    assert (summary["n_trials"], summary["n_added"]) == ({"complete": 3}, 2)
+    assert summary["best"]["trial"] in (0, 3, 4)
+    table = pd.read_csv(project / "reports/tune/tune/trials.csv")
+    assert table["trial"].tolist() == [0, 3, 4]
+    said = whole_study.apply_winner(chosen(project), project / "params.yaml")
+    assert f"trial {summary['best']['trial']} (" in said
+    assert "2 trials left aside" in said
+
+
+def test_a_study_of_added_trials_alone_has_nothing_to_apply(project: Path) -> None:
+    optuna.create_study(study_name="tune", storage=f"sqlite:///{project / 'optuna.db'}")
+    add_with_optuna(project, 0.01)
+    before = write_params(project).read_bytes()
+    with pytest.raises(TuningError, match=r"no complete trial yet.*\(1 trial left aside: added with"):
+        whole_study.apply_winner(chosen(project, minutes=None), project / "params.yaml")
+    assert (project / "params.yaml").read_bytes() == before
+
+
+def test_the_best_trial_links_to_the_pictures_and_hands_the_link_on(project: Path, monkeypatch: Any) -> None:
+    whole_study.search(chosen(project, pruner="none"))
+    (parent,) = parents(project, "tune")
+    experiment, run_id = parent.info.experiment_id, parent.info.run_id
+    link = f"(#/experiments/{experiment}/runs/{run_id}/artifacts/study/history.png)"
+    assert described(project, parent) == {summary_of(project)["best"]["trial"]: link}
+    worst = max(trials(project), key=lambda trial: trial.value or 0).number
+    whole = whole_study.Study.best
+    monkeypatch.setattr(whole_study.Study, "best", lambda self: whole(self) and self.trials()[worst])
+    whole_study.search(chosen(project, pruner="none"))
+    assert described(project, parent) == {worst: link}
+    files = Recorded(project).client.list_artifacts(run_id, "study")
+    assert "study/history.png" in [file.path for file in files]
+
+
+def summary_of(folder: Path) -> dict[str, Any]:
+    summary: dict[str, Any] = json.loads((folder / "reports/tune/tune/study.json").read_text("utf-8"))
+    return summary
+
+
+def described(folder: Path, parent: Any) -> dict[int, str]:
+    """The trials whose description links to the history, and that link."""
+    found = {}
+    for run in children(folder, parent):
+        text = run.data.tags.get("mlflow.note.content", "")
+        if "[history]" in text:
+            found[int(run.data.tags["datspect.trial"])] = text.partition("[history]")[2].partition(",")[0]
+    return found
 
 
 def _places(folder: Path) -> tuple[Path, Path, Path]:
@@ -285,6 +359,11 @@ def running(folder: Path, address: str | None = None) -> list[int]:
         return []
 
 
+def in_training(folder: Path) -> list[int]:
+    """Running trials that have drawn all their values and trained some epochs."""
+    return [number for number in running(folder) if trials(folder)[number].intermediate_values]
+
+
 @pytest.mark.slow
 def test_a_study_killed_in_a_trial_tries_it_again_and_counts_it_once(
     project: Path, monkeypatch: pytest.MonkeyPatch
@@ -294,7 +373,7 @@ def test_a_study_killed_in_a_trial_tries_it_again_and_counts_it_once(
     write_project(project, pruner="none", trials=3)
     _make_trials_long(project)
     killed = start(project)
-    wait_for(lambda: running(project) == [1], killed)
+    wait_for(lambda: in_training(project) == [1], killed)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     _goes_on_to_the_end(project, lost=1)
@@ -305,7 +384,7 @@ def test_ctrl_c_in_a_trial_ends_at_once_and_leaves_the_trial_to_the_next_start(p
     write_project(project, pruner="none", trials=3)
     _make_trials_long(project)
     stopped = start(project)
-    wait_for(lambda: running(project) == [1], stopped)
+    wait_for(lambda: in_training(project) == [1], stopped)
     stopped.send_signal(signal.SIGINT)
     output, _ = stopped.communicate(timeout=60)
     assert stopped.returncode != 0

@@ -1,6 +1,7 @@
 """Commands `import ppmi` and `import nifti`: make real scans a cohort folder that the graph reads."""
 
 import logging
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -106,7 +107,23 @@ class Import:
         if not account.imported:
             raise ImportingError(f"no scan was imported; the reasons are above and in {self.to}/excluded.tsv")
         print(f"The account is in {self.to}. Next, in params.yaml and then on the command line:\n")
-        print(f"cohort:\n  path: {self.to.as_posix()}\n\ndvc repro")
+        print(_next_steps(self.to))
+
+
+def _next_steps(folder: Path) -> str:
+    """Return what to write into params.yaml and to type once `folder` is a cohort.
+
+    A path that leaves the current folder is made absolute, since DVC's experiments run in a folder of their own.
+    """
+    path = folder.resolve() if ".." in folder.parts else folder
+    steps = f"cohort:\n  path: {path.as_posix()}\n\ndvc repro"
+    if path.is_absolute():
+        return steps
+    return (
+        f"{steps}\n\nNeither git nor DVC keeps a copy of the folder, so an experiment in a folder of its own has to be "
+        f"given it:\ndvc exp run --temp --copy-paths {shlex.quote(path.as_posix())}\n"
+        "The same holds for --queue. In another git worktree, link the folder first (docs/experiments.md)."
+    )
 
 
 def _command(planned: Callable[..., "Plan"]) -> Callable[..., None]:

@@ -2,9 +2,13 @@
 
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from datspect.params.running import TrackingParams
+    from datspect.tracking.connection import Connection
 
 log = logging.getLogger("datspect.relog")
 
@@ -14,38 +18,40 @@ STAGES = ("cv", "final")
 def relog(
     reports: Annotated[Path, typer.Option(help="Read the reports of the stages in this folder.")] = Path("reports"),
     models: Annotated[Path, typer.Option(help="Read the models of the stages in this folder.")] = Path("models"),
-    params: Annotated[Path, typer.Option(help="Read here whether a server may be shown single real subjects.")] = Path(
-        "params.yaml"
-    ),
+    params: Annotated[
+        Path, typer.Option(help="Read here the experiment, and whether a server may be shown single real subjects.")
+    ] = Path("params.yaml"),
 ) -> None:
     """Send to MLflow the results of cv and final that did not arrive there, or arrived in part.
 
-    The command trains nothing, changes no output, and sends nothing that is complete in MLflow.
+    The command trains nothing, changes no output, and sends nothing that is complete in MLflow and can be opened there.
+    It sends to the experiment that params.yaml names now.
     """
     # Here, so that `datspect --help` does not wait for pandas.
     from datspect import tracking
     from datspect.params.whole import load_params
     from datspect.training.to_mlflow import RecordError
 
-    share = load_params(params).tracking.share_subject_level
+    settings = load_params(params).tracking
     stages = [stage for stage in STAGES if (reports / stage / "run.json").is_file()]
     if not stages:
         raise RecordError(f"{reports}: no run.json of {' or '.join(STAGES)}; run `dvc repro`, or `dvc checkout`")
     with tracking.alone():
         for stage in stages:
-            _relog_stage(stage, reports / stage, models / stage, share)
+            _relog_stage(stage, reports / stage, models / stage, settings)
+        if "final" in stages:
+            _relog_report(reports, settings)
 
 
-def _relog_stage(stage: str, reports_folder: Path, models_folder: Path, share: bool) -> None:
+def _relog_stage(stage: str, reports_folder: Path, models_folder: Path, settings: "TrackingParams") -> None:
     from datspect import tracking
     from datspect.io.records import read_json
     from datspect.training import to_mlflow
 
     brief = read_json(reports_folder / "run.json")
-    with tracking.required_connection(brief["mlflow"]["experiment"]) as connection:
+    with tracking.required_connection(settings.experiment) as connection:
         earlier = tracking.earlier_runs(connection, stage, brief["result_id"])
-        if earlier.complete:
-            log.info("%s: MLflow has all of it, as run %s; nothing sent", stage, earlier.complete)
+        if any(_is_whole(connection, run_id, brief) for run_id in earlier.finished):
             return
         if earlier.in_progress:
             log.info("%s: run %s is still being filled; nothing sent", stage, earlier.in_progress)
@@ -53,6 +59,40 @@ def _relog_stage(stage: str, reports_folder: Path, models_folder: Path, share: b
         record = to_mlflow.read_whole_record(reports_folder, models_folder)
         log.info("%s: sending result %s ...", stage, record["result_id"])
         with to_mlflow.open_relogged_run(record, connection) as run:
-            to_mlflow.LOGGERS[stage](run, reports_folder, models_folder, share_subject_level=share)
-            tracking.mark_superseded(connection, earlier.incomplete, str(run.run_id))
+            to_mlflow.LOGGERS[stage](
+                run, reports_folder, models_folder, share_subject_level=settings.share_subject_level
+            )
+            tracking.mark_superseded(connection, [*earlier.finished, *earlier.incomplete], str(run.run_id))
     log.info("%s: sent, as run %s", stage, run.run_id)
+
+
+def _is_whole(connection: "Connection", run_id: str, brief: dict[str, Any]) -> bool:
+    """Tell whether all files of a complete run can be opened; say so either way."""
+    from datspect import tracking
+    from datspect.training.to_mlflow import SUBJECT_LEVEL
+
+    missing = tracking.missing_files(
+        connection,
+        run_id,
+        reports=["run.json", *brief.get("files", {})],
+        may_be_withheld=SUBJECT_LEVEL,
+        models=brief.get("models", []),
+    )
+    if missing:
+        shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        log.warning("%s: MLflow has run %s, but cannot open of it: %s", brief["stage"], run_id, shown)
+    else:
+        log.info("%s: MLflow has all of it, as run %s; nothing sent", brief["stage"], run_id)
+    return not missing
+
+
+def _relog_report(reports: Path, settings: "TrackingParams") -> None:
+    from datspect import tracking
+    from datspect.io.records import read_json
+    from datspect.training import to_mlflow
+
+    record = read_json(reports / "final/run.json")
+    with tracking.required_connection(settings.experiment) as connection:
+        run_id = tracking.earlier_runs(connection, "final", record["result_id"]).complete
+        if run_id is not None:
+            to_mlflow.log_report(connection, run_id, reports, share_subject_level=settings.share_subject_level)

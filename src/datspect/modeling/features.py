@@ -11,19 +11,20 @@ from datspect.arrays import FloatArray
 from datspect.errors import WeightsError
 from datspect.imaging.augmentation import Augmentations
 from datspect.modeling.augmentation import Augment, augmentation_parameters, no_change
+from datspect.modeling.folding import folded
 
 BATCH_SIZE = 64
 """Images in every forward pass, so that one compiled program serves all."""
 
 
 def build_extractor(backbone: keras.Model) -> keras.Model:
-    """Return augmentation and backbone as one model.
+    """Return augmentation and backbone, its batch normalisation folded, as one model.
 
     It takes images, shape (N, rows, columns, 3), and parameters, shape (N, 4), and returns features, shape (N, F).
     """
     image = keras.Input(backbone.input_shape[1:], name="image", dtype="float32")
     parameters = keras.Input((4,), name="augmentation", dtype="float32")
-    extractor = keras.Model([image, parameters], backbone(Augment()(image, parameters)), name="extractor")
+    extractor = keras.Model([image, parameters], folded(backbone)(Augment()(image, parameters)), name="extractor")
     # XLA halves TensorFlow's speed on CPUs; JAX has nothing else.
     extractor.compile(jit_compile=keras.config.backend() == "jax")
     return extractor

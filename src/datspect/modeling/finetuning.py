@@ -66,8 +66,16 @@ def fit_fold(
     material: Material,
     report: Callable[[int], None] = lambda _: None,
     checkpoints: Checkpoints | None = None,
+    watch: Callable[[int, FloatArray], None] = lambda _n_before, _sums: None,
 ) -> FittedHead:
-    """Train a fold to its last epoch and return it; `report` receives the number of epochs done after each one."""
+    """Train a fold to its last epoch and return it.
+
+    Parameters
+    ----------
+    report : receives the number of epochs done, after each one
+    watch : receives the sums of n epochs that have been done, shape (n, 4), and how many were done before them: those
+        of a checkpoint together, then each by itself
+    """
     batches = _Batches(head, material)
     net = network(material.plan, head.width)
     n_warm, n_epochs = material.warmup_epochs, len(head.learning_rates)
@@ -78,6 +86,7 @@ def fit_fold(
         done = len(earlier.curves)
         state = as_state(earlier.arrays, net.with_new_optimizer(state, warming_up=0 < done <= n_warm))
         sums = list(earlier.curves)
+        watch(0, earlier.curves)
         report(done)
     images = ops.convert_to_tensor(material.images)
     for epoch in range(len(sums), n_epochs):
@@ -88,6 +97,7 @@ def fit_fold(
             state, images, augmentation, training, batches.validation, warming_up=epoch < n_warm
         )
         sums.append(ops.convert_to_numpy(of_epoch))
+        watch(epoch, sums[-1][None])
         report(epoch + 1)
         if checkpoints and epoch + 1 < n_epochs:
             checkpoints.offer(lambda state=state: Checkpoint(as_arrays(state), np.stack(sums)))  # type: ignore[misc]

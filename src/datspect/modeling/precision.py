@@ -6,6 +6,8 @@ from typing import Literal
 
 import keras
 
+from datspect.running.arithmetic import release_convolutions
+
 Precision = Literal["float32", "bfloat16", "float16"]
 
 MOST_ERROR = 0.1
@@ -18,7 +20,12 @@ one pixel (the last reduction, on 109 x 91 images) return garbage that differs f
 
 @contextmanager
 def computing_in(precision: Precision) -> Iterator[None]:
-    """Let models that are built inside compute in `precision`; weights stay float32; the policy is restored after."""
+    """Let models that are built inside compute in `precision`; weights stay float32; the policy is restored after.
+
+    oneDNN computes bfloat16 with AVX-512 alone, so a process that asks for it leaves AVX2 before it computes anything.
+    """
+    if precision == "bfloat16":
+        release_convolutions()
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
     try:

@@ -33,6 +33,9 @@ from datspect.modeling.steps import (
     loss_and_right,
 )
 
+Watch = Callable[[Sequence[Head], FloatArray], None]
+"""Receives K heads that have done one epoch more and, shape (4, K), the sums of that epoch, as `history` takes them."""
+
 
 class StackState(NamedTuple):
     """What training changes of K heads.
@@ -54,10 +57,11 @@ def fit_heads(
     *,
     batch_size: int,
     report: Callable[[int], None] | None = None,
+    watch: Watch | None = None,
 ) -> list[FittedHead]:
     """Train all `heads` together to the end and return them; the parameters are those of `heads_after`."""
     n_epochs = len(heads[0].learning_rates)
-    (fitted,) = heads_after([n_epochs], heads, bank, labels, batch_size=batch_size, report=report)
+    (fitted,) = heads_after([n_epochs], heads, bank, labels, batch_size=batch_size, report=report, watch=watch)
     return fitted
 
 
@@ -69,6 +73,7 @@ def heads_after(
     *,
     batch_size: int,
     report: Callable[[int], None] | None = None,
+    watch: Watch | None = None,
 ) -> Iterator[list[FittedHead]]:
     """Train all `heads` together, each as if alone, and yield them as they are after each of `epochs`.
 
@@ -81,6 +86,7 @@ def heads_after(
         where there are no draws
     labels : shape (N,), 0 or 1
     report : receives the number of epochs that are done, after each epoch
+    watch : receives the sums of each epoch, see `Watch`, from a thread of the training
 
     The loss is the sum over heads of the mean over each head's real rows of a batch. A head with fewer steps than the
     longest one keeps its weights, moments and step count in the surplus steps. Narrower heads are padded with hidden
@@ -91,7 +97,8 @@ def heads_after(
     bits = bank.reshape(-1, bank.shape[2]).astype(np.float16, copy=False).view(np.uint16)
     flat_bank = ops.convert_to_tensor(bits)
     shares = np.array_split(np.arange(len(heads)), n_programs(len(heads)))
-    parts = [_Part(_Stack(heads[rows[0] : rows[-1] + 1], bank, labels, batch_size), flat_bank) for rows in shares]
+    stacks = [_Stack(heads[rows[0] : rows[-1] + 1], bank, labels, batch_size) for rows in shares]
+    parts = [_Part(stack, flat_bank, watch) for stack in stacks]
     progress = _SlowestPart(len(parts), report)
     with ThreadPoolExecutor(len(parts)) as pool:
         try:
@@ -133,8 +140,9 @@ class _SlowestPart:
 class _Part:
     """Train some of the heads by one compiled program."""
 
-    def __init__(self, stack: "_Stack", flat_bank: Tensor) -> None:
+    def __init__(self, stack: "_Stack", flat_bank: Tensor, watch: Watch | None) -> None:
         self._stack = stack
+        self._watch = watch
         self._bank = flat_bank
         self._state = _initial_state(stack.heads, flat_bank.shape[1])
         self._validation = stack.validation_rows()
@@ -147,6 +155,8 @@ class _Part:
             batches = self._stack.training_batches(number)
             self._state, sums = run_epoch(self._state, self._bank, batches, self._validation)
             self._sums.append(ops.convert_to_numpy(sums))
+            if self._watch is not None:
+                self._watch(self._stack.heads, self._sums[-1])
             if not advance():
                 break
 

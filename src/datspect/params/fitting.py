@@ -1,5 +1,9 @@
 """What the stages that fit folds read, `cv` and `final`."""
 
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
 from datspect.params.base import Sections
 from datspect.params.network import (
     AugmentParams,
@@ -23,3 +27,10 @@ class FittingParams(Sections):
     executor: ExecutorParams
     parameters_from: ParametersFrom | None
     tracking: TrackingParams
+
+
+def read_every_section(path: Path) -> dict[str, Any]:
+    """Read all of params.yaml as plain values by section, for what is only told of a run; raises as `read_params`."""
+    # Named, not imported, as in `read_params`: no stage depends on the schema of sections that it does not use.
+    sections: dict[str, Any] = import_module("datspect.params.whole").load_params(path).model_dump(mode="json")
+    return sections

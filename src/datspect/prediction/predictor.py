@@ -17,6 +17,7 @@ from datspect.evaluation.calibration import log_odds
 from datspect.imaging.regions import Regions
 from datspect.imaging.volume import Volume
 from datspect.io.scan_reading import ReadScan, on_mni_grid
+from datspect.modeling.folding import folded
 from datspect.modeling.model_files import read_model
 from datspect.prediction.files import MODEL_NAME, PredictorParts, read_parts
 from datspect.prediction.judging import image_mean, judged, out_of_range
@@ -157,8 +158,8 @@ class Predictor:
 
     @cached_property
     def _network(self) -> keras.Model:
-        features = self.model.get_layer("features").output
-        return keras.Model(self.model.input, [features, self.model.output], name="predictor")
+        network = folded(self.model)
+        return keras.Model(network.input, [network.get_layer("features").output, network.output], name="predictor")
 
     def _outputs(self, images: NDArray[np.float32]) -> tuple[FloatArray, FloatArray]:
         """Return features, shape (N, F), and probabilities, shape (N,), of images, shape (N, H, W, 3)."""

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from datspect.errors import PromotionError
+from datspect.tracking.provenance import committed_text, git_answer
 
 LOCK_NAME = "dvc.lock"
 _READ_BYTES = 1 << 20
@@ -55,11 +58,6 @@ def recipe_digest(lock: str) -> str:
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
 
 
-def committed_text(root: Path, commit: str, path: str) -> str | None:
-    """Return the text of a file as a commit holds it; None without git, or if the commit has no such file."""
-    return _git(root, "show", f"{commit}:{path}")
-
-
 def content_md5(path: Path) -> str:
     """Return the MD5 of a file or folder as DVC computes it; a folder's is that of a JSON list of its files.
 
@@ -93,18 +91,18 @@ def commit_of(root: Path, outputs: dict[str, str]) -> str | None:
     if not outputs:
         return None
     one = next(iter(outputs.values()))
-    found = _git(root, "log", "--all", "--format=%H", "-S", one, "--", LOCK_NAME)
+    found = git_answer(root, "log", "--all", "--format=%H", "-S", one, "--", LOCK_NAME)
     candidates = ["HEAD", *found.split()] if found is not None else []
     for commit in candidates:
-        lock = _git(root, "show", f"{commit}:{LOCK_NAME}")
+        lock = committed_text(root, commit, LOCK_NAME)
         if lock is not None and outputs.items() <= outputs_in(lock).items():
-            return (_git(root, "log", "-1", "--format=%H", commit, "--", LOCK_NAME) or "").strip() or None
+            return (git_answer(root, "log", "-1", "--format=%H", commit, "--", LOCK_NAME) or "").strip() or None
     return None
 
 
 def has_commit(root: Path, commit: str) -> bool:
     """Return whether the repository knows a commit."""
-    return _git(root, "cat-file", "-e", f"{commit}^{{commit}}") is not None
+    return git_answer(root, "cat-file", "-e", f"{commit}^{{commit}}") is not None
 
 
 def is_cached(root: Path, md5: str) -> bool:
@@ -112,11 +110,24 @@ def is_cached(root: Path, md5: str) -> bool:
     return (root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).exists()
 
 
-def _git(root: Path, *arguments: str) -> str | None:
-    """Return what git prints in `root`, or None if there is no git or it fails."""
-    command = ["git", "-C", str(root), *arguments]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  (the user's git)
-    except OSError:
-        return None
-    return answer.stdout if answer.returncode == 0 else None
+def cached_file(root: Path, md5: str) -> Path | None:
+    """Return the path of a file in DVC's cache, in its default place or where DVC has been told; None if absent."""
+    if is_cached(root, md5):
+        return root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+    command = [sys.executable, "-m", "dvc", "cache", "dir"]
+    told = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)  # noqa: S603  (the user's DVC)
+    path = Path(told.stdout.strip()) / "files/md5" / md5[:2] / md5[2:]
+    return path if told.returncode == 0 and path.is_file() else None
+
+
+def commit_named(root: Path, name: str) -> str | None:
+    """Return the commit that a branch, tag or other revision names; None if git knows no such name."""
+    found = git_answer(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    return found.strip() if found else None
+
+
+def experiments_named(root: Path, name: str) -> dict[str, str]:
+    """Return the commit of each DVC experiment of this name, by the commit that the experiment began from."""
+    listed = git_answer(root, "for-each-ref", "--format=%(refname) %(objectname)", "refs/exps") or ""
+    refs = (re.fullmatch(r"refs/exps/(\w{2})/(\w{38})/(\S+) (\w+)", line) for line in listed.splitlines())
+    return {ref[1] + ref[2]: ref[4] for ref in refs if ref and ref[3] == name}

@@ -27,7 +27,8 @@ from datspect.prediction.files import FOLDER_NAME
 from datspect.prediction.predictor import Predictor
 from datspect.release import membership, rules
 from datspect.release.dvc_lock import commit_of
-from datspect.release.registering import LINEAGE_ARTIFACT, LOOKS_TAG, METRICS_ARTIFACT, SALT_TAG
+from datspect.release.looks import count_look
+from datspect.release.registering import LINEAGE_ARTIFACT, METRICS_ARTIFACT, SALT_TAG
 from datspect.release.registry import CHAMPION, PREVIOUS, Registry, Version
 from datspect.release.reproduction import HEADLINE_TAG, reproduced_commit
 from datspect.release.rules import Decision, Rule
@@ -100,7 +101,7 @@ def decide(
         _reproduced(challenger, root),
         *rules.floors(challenger.metrics["holdout"], params.promotion),
         *_compared(registry, challenger, champion, root, params, wish),
-        rules.looks(_count_look(registry, challenger)),
+        rules.looks(count_look(registry, challenger.tag("test_set"))),
     ]
     return Decision(tuple(asked))
 
@@ -253,13 +254,6 @@ def _read_anew(champion: Side, scan_ids: "pd.Series[str]", root: Path, params: P
 
 def _predictions(probabilities: FloatArray) -> Predictions:
     return Predictions(predicted_labels(probabilities), log_odds(probabilities), probabilities)
-
-
-def _count_look(registry: Registry, challenger: Side) -> int:
-    key = f"{LOOKS_TAG}{challenger.tag('test_set')}"
-    count = int(registry.model_tags().get(key, "0")) + 1
-    registry.set_model_tag(key, str(count))
-    return count
 
 
 def _now() -> str:

@@ -13,8 +13,8 @@ from datspect.cohort.kind import CohortKind
 from datspect.errors import CohortError, PromotionError
 from datspect.io.records import read_json, write_json
 from datspect.io.tables import read_table, write_table
-from datspect.release.dvc_lock import committed_text
 from datspect.tracking.labels import flat_params
+from datspect.tracking.provenance import committed_text
 
 ANSWERS, ABOUT = "reports/reference/predictions.csv", "reports/reference/reference.json"
 OUT_OF_FOLD, HOLDOUT = "out of fold", "on the holdout"
@@ -22,10 +22,10 @@ OUT_OF_FOLD, HOLDOUT = "out of fold", "on the holdout"
 _STAGES = {OUT_OF_FOLD: "cv", HOLDOUT: "final"}
 READ = tuple(f"reports/{stage}/{name}" for stage in _STAGES.values() for name in ("predictions.csv", "run.json"))
 _COLUMNS = ("where", "scan_id", "label", "probability")
-_NO_CAUSE = ("backbone.download_seconds", "cohort.path", "backbone.precision")
-"""Parameters that no answer depends on, and the precision, which is named among the causes."""
-_NO_RELEASE = ("datspect", "dvc", "mlflow")
-"""Packages that compute no number; the code of the stages has digests."""
+_LEFT_OUT = ("cohort.path", "backbone.precision")
+"""What no answer depends on, and the precision, which is named among the causes."""
+_COMPUTING = ("python", "numpy", "scipy", "pandas", "scikit-learn", "keras")
+"""Packages that compute numbers, beside the backend in use."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _parameters(record: Mapping[str, Any]) -> dict[str, str]:
     return {
         name: value
         for name, value in flat.items()
-        if name not in _NO_CAUSE and not (frozen and name.startswith("finetuning."))
+        if name not in _LEFT_OUT and not (frozen and name.startswith("finetuning."))
     }
 
 
@@ -140,5 +140,9 @@ def _causes(records: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         "precision": tags["datspect.precision"],
         "weights": tags["datspect.weights_sha256"],
         "code": ", ".join(f"{_STAGES[where]} {each['code_sha256'][:12]}" for where, each in records.items()),
-        **{f"release of {name}": release for name, release in record["releases"].items() if name not in _NO_RELEASE},
+        **{
+            f"release of {name}": release
+            for name, release in record["releases"].items()
+            if name in _COMPUTING or name.startswith(tags["datspect.backend"])
+        },
     }

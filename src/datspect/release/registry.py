@@ -1,7 +1,6 @@
 """Find versions of the registered model, create them once, and name them by aliases."""
 
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -17,6 +16,8 @@ from datspect.prediction.files import FOLDER_NAME
 from datspect.running.addresses import repository_root
 from datspect.tracking import required_connection
 from datspect.tracking.connection import Connection
+from datspect.tracking.earlier import SUPERSEDED
+from datspect.tracking.environment import without_progress_bars
 
 NAME = "datspect"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
@@ -133,7 +134,7 @@ class Registry:
         from datspect.tracking.run import model_description
 
         client, experiment_id = self.connection.client, self.connection.experiment_id
-        with self.connection.protected(), tempfile.TemporaryDirectory() as temporary, _without_bars():
+        with self.connection.protected(), tempfile.TemporaryDirectory() as temporary, without_progress_bars():
             logged = client.create_logged_model(experiment_id, name=FOLDER_NAME, source_run_id=run_id)
             folder = Path(temporary) / "model"
             write_served_model(folder, predictor_folder, mlflow_model=model_description(logged, run_id), extras=extras)
@@ -169,7 +170,7 @@ class Registry:
         from mlflow.models import Model
         from mlflow.pyfunc import FLAVOR_NAME
 
-        with self.connection.protected(), _without_bars(), _passing("RESOURCE_DOES_NOT_EXIST"):
+        with self.connection.protected(), without_progress_bars(), _passing("RESOURCE_DOES_NOT_EXIST"):
             tracking_uri = self.connection.client.tracking_uri
             root = Path(download_artifacts(version.source, tracking_uri=tracking_uri))
             stored = Model.load(root).flavors.get(FLAVOR_NAME, {}).get("artifacts", {})
@@ -198,15 +199,38 @@ class Registry:
             raise PromotionError(
                 f"version {version.number} has no run in this MLflow; run datspect relog, then register"
             )
-        with self.connection.protected(), _without_bars():
+        with self.connection.protected(), without_progress_bars():
             try:
-                return Path(self.connection.client.download_artifacts(version.run_id, f"reports/{name}"))
+                run_id = self._run_with_files(version.run_id)
+                return Path(self.connection.client.download_artifacts(run_id, f"reports/{name}"))
             except (OSError, MlflowException) as error:
                 raise PromotionError(
                     f"version {version.number}: its run {version.run_id} has no {name}; rows of single real subjects "
                     "go to a server beyond this machine with tracking.share_subject_level: true only"
                 ) from error
         raise AssertionError  # a required connection has raised
+
+    def run(self, run_id: str) -> Any:
+        """Return the run of this id; None if there is none."""
+        with self.connection.protected(), _passing(*_ABSENT):
+            return self.connection.client.get_run(run_id)
+        return None
+
+    def copied_report(self, run_id: str, name: str, folder: Path) -> Path | None:
+        """Copy a report of a run into `folder`, and return its path; None if the run has no such file."""
+        from mlflow.exceptions import MlflowException
+
+        with self.connection.protected(), without_progress_bars():
+            try:
+                run_id = self._run_with_files(run_id)
+                return Path(self.connection.client.download_artifacts(run_id, f"reports/{name}", str(folder)))
+            except (OSError, MlflowException):
+                return None
+        raise AssertionError  # a required connection has raised
+
+    def _run_with_files(self, run_id: str) -> str:
+        """Return the run that replaced this one, by `datspect relog` after its files were lost; else this one."""
+        return str(self.connection.client.get_run(run_id).data.tags.get(SUPERSEDED, run_id))
 
     def run_tags(self, version: Version) -> dict[str, str]:
         """Return the tags of the run that a version comes from; none if there is no such run here."""
@@ -251,17 +275,3 @@ def _passing(*codes: str) -> Iterator[None]:
     except MlflowException as error:
         if error.error_code not in codes:
             raise
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """Switch MLflow's progress bars off within the block."""
-    name = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
-    before = os.environ.get(name)
-    os.environ[name] = "false"
-    try:
-        yield
-    finally:
-        os.environ.pop(name)
-        if before is not None:
-            os.environ[name] = before

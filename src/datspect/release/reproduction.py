@@ -7,8 +7,10 @@ from typing import Any
 
 from datspect.cohort.table import targets
 from datspect.evaluation.reproduction import Agreement, agreement
-from datspect.release.dvc_lock import LOCK_NAME, committed_text, differing_outputs, recipe_digest
+from datspect.release.dvc_lock import LOCK_NAME, differing_outputs, recipe_digest
+from datspect.release.parameters import parameter_differences
 from datspect.release.reference import ABOUT, READ, Results, reference_at, results_on_disk
+from datspect.tracking.provenance import committed_text
 
 COMMIT_TAG, RECIPE_TAG, HEADLINE_TAG = "datspect.reproduces", "datspect.recipe_sha256", "datspect.reproduction"
 """Tags of a version whose results are in no commit but are called reproduced: whose they are, the recipe, how well."""
@@ -91,11 +93,10 @@ def reproduced_commit(root: Path, tags: Mapping[str, str]) -> str | None:
 
 def _obstacles(reference: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     """Return why the two are not to be compared, the parameters first."""
-    ours, theirs = found["parameters"], reference["parameters"]
-    changed = [
-        f"{name} = {ours.get(name, 'none')} (committed {theirs.get(name, 'none')})"
-        for name in sorted(set(ours) | set(theirs))
-        if ours.get(name) != theirs.get(name)
+    differing, _, only = parameter_differences(found["parameters"], reference["parameters"])
+    changed = [f"{name} = {ours} (committed {theirs})" for name, (ours, theirs) in differing.items()]
+    changed += [
+        f"{name} ({where})" for where, names in zip(("not committed", "no longer"), only, strict=True) for name in names
     ]
     obstacles = [f"other parameters than the committed results: {'; '.join(changed)}"] if changed else []
     if found["cohort"] != reference["cohort"]:

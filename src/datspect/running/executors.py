@@ -29,8 +29,8 @@ ATTEMPTS = 3
 """Losses of a worker at the same piece that count as the fault of the piece."""
 
 Piece = TypeVar("Piece")
-Report = Callable[[int], None]
-"""Receives now and then how far a piece is."""
+Report = Callable[[Any], None]
+"""Receives now and then how far a piece is: a number or, from `work` itself, numbers and lists that say more."""
 Work = Callable[[Any, Any, Report], Any]
 """Does a piece, given what all share, the piece and a `Report`. Other processes must be able to import it by name."""
 
@@ -47,14 +47,14 @@ def completed(
     shared: Any,
     pieces: Sequence[Piece],
     params: ExecutorParams,
-    report: Callable[[int, int], None],
+    report: Callable[[int, Any], None],
 ) -> Iterator[tuple[int, Any]]:
     """Yield the number and the result of each piece as it is done.
 
     Parameters
     ----------
     shared : what all pieces need; it goes to every worker once
-    report : receives, in this thread, the number of a piece and what `work` reported of it
+    report : receives, in this thread, the number of a piece and what `work` reported of it, or 0 when it begins
 
     Raises
     ------
@@ -76,7 +76,7 @@ _in_worker: dict[str, Any] = {}
 
 
 def _in_processes(
-    work: Work, shared: Any, pieces: Sequence[Any], params: ExecutorParams, report: Callable[[int, int], None]
+    work: Work, shared: Any, pieces: Sequence[Any], params: ExecutorParams, report: Callable[[int, Any], None]
 ) -> Iterator[tuple[int, Any]]:
     remaining = dict(enumerate(pieces))
     attempts = dict.fromkeys(remaining, 0)
@@ -103,7 +103,7 @@ def _one_pool(
     shared: Any,
     pieces: dict[int, Any],
     params: ExecutorParams,
-    report: Callable[[int, int], None],
+    report: Callable[[int, Any], None],
     begun: set[int],
 ) -> Iterator[tuple[int, Any]]:
     """Yield the results of a pool, which breaks when one of its processes is killed; `begun` collects begun pieces."""
@@ -188,10 +188,10 @@ def _do(number: int, piece: Any) -> Any:
 
 
 def _on_dask(
-    work: Work, shared: Any, pieces: Sequence[Any], params: ExecutorParams, report: Callable[[int, int], None]
+    work: Work, shared: Any, pieces: Sequence[Any], params: ExecutorParams, report: Callable[[int, Any], None]
 ) -> Iterator[tuple[int, Any]]:
     distributed = _distributed()
-    reports: SimpleQueue[tuple[int, int]] = SimpleQueue()
+    reports: SimpleQueue[tuple[int, Any]] = SimpleQueue()
     with _client(distributed, params) as client:
         client.subscribe_topic(_TOPIC, lambda event: reports.put(event[1]))
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
@@ -235,7 +235,7 @@ def _on_dask(
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
-def _pass_on(reports: "SimpleQueue[tuple[int, int]]", report: Callable[[int, int], None]) -> None:
+def _pass_on(reports: "SimpleQueue[tuple[int, Any]]", report: Callable[[int, Any], None]) -> None:
     while True:
         try:
             report(*reports.get_nowait())

@@ -18,6 +18,7 @@ from datspect.io.arrays import read_array
 from datspect.io.png import write_figure
 from datspect.io.records import write_json
 from datspect.io.tables import write_table
+from datspect.modeling.folding import folded
 from datspect.modeling.heads import FittedHead, Head, build_head, logits
 from datspect.modeling.model_files import read_model, write_model
 from datspect.params.base import PARAMS_PATH
@@ -118,8 +119,8 @@ def _write_models(fitted: list[FittedHead], whole: WholeModels, dropout: float, 
 
 
 def _whole_model_probabilities(path: Path, images: FloatArray) -> FloatArray:
-    """Return probabilities by the model that was saved and is read back, float32, shape (N,)."""
-    return np.asarray(read_model(path).predict(images, batch_size=64, verbose=0)[:, 0])
+    """Return probabilities by the model that was saved and is read back, folded, float32, shape (N,)."""
+    return np.asarray(folded(read_model(path)).predict(images, batch_size=64, verbose=0)[:, 0])
 
 
 def write_reports(evaluation: Evaluation, fitted: list[FittedHead], images: FloatArray, folder: Path) -> None:
@@ -132,9 +133,6 @@ def write_reports(evaluation: Evaluation, fitted: list[FittedHead], images: Floa
     write_table(folder / "dev_predictions.csv", evaluation.development)
     _write_misclassified(images, evaluation.holdout, title, folder)
     write_json(folder / "metrics.json", metrics)
-    # What experiments are compared by, and all that DVC shows: each look at the holdout makes its figures optimistic.
-    development = {name: metrics[name] for name in ("cohort_kind", "dev_out_of_fold")}
-    write_json(folder / "development.json", development)
 
 
 def _write_misclassified(images: FloatArray, holdout: pd.DataFrame, title: str, folder: Path) -> None:

@@ -105,7 +105,7 @@ def _dev_heads(model_folder: Path) -> list[HeadWeights]:
 def _report(
     parts: PredictorParts, holdout: pd.DataFrame, found: Judgements, labels: NDArray[np.int64], folder: Path
 ) -> None:
-    """Write predictions.csv (a row a test subject), metrics.json, development.json and calibration.png."""
+    """Write predictions.csv (a row a test subject), metrics.json and calibration.png."""
     table = holdout[["scan_id", "subject_id", "label", "role"]].assign(
         model_probability=holdout["probability"],
         probability=found.probabilities,
@@ -128,7 +128,6 @@ def _report(
     }
     write_table(folder / "predictions.csv", table)
     write_json(folder / "metrics.json", metrics)
-    write_json(folder / "development.json", {name: metrics[name] for name in ("cohort_kind", "training_role")})
     write_figure(folder / "calibration.png", calibration_figure(forecasts, f"test set, {title}"))
     log.info(
         "slope %.3f, intercept %+.3f; inconclusive within %.3f of 0.5; of the training role %.1f %% conclusive (%s)",

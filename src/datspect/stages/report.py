@@ -1,17 +1,19 @@
-"""Stage `report`: the results beside the paper's, with figures, as Markdown and as one HTML page."""
+"""Stage `report`: the results beside the paper's, as Markdown and as one HTML page; and the few that DVC compares."""
 
 import logging
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from datspect.errors import CohortError
 from datspect.io.atomic import write_text
 from datspect.io.png import write_figure
-from datspect.io.records import read_json
+from datspect.io.records import read_json, write_json
 from datspect.io.tables import read_table
 from datspect.params.base import PARAMS_PATH, read_params
 from datspect.reporting.document import FIGURE_FOLDER, report_markdown, report_title
+from datspect.reporting.headline import headline_measures
 from datspect.reporting.inputs import HeldOut, Inputs, ReportParams
 from datspect.reporting.model_comparison import report_figures
 from datspect.reporting.page import html_page, image_links
@@ -41,7 +43,7 @@ _RUN = (
 
 
 def main(images_folder: Path, splits_path: Path, reports_folder: Path, params_path: Path = PARAMS_PATH) -> None:
-    """Read what the stages wrote; write figures/, report.md and report.html into the reports folder."""
+    """Read what the stages wrote; write figures/, report.md, report.html and metrics.json into the reports folder."""
     inputs = read_inputs(images_folder, splits_path, reports_folder, read_params(ReportParams, params_path))
     for name, figure in report_figures(inputs).items():
         write_figure(reports_folder / FIGURE_FOLDER / f"{name}.png", figure)
@@ -49,9 +51,17 @@ def main(images_folder: Path, splits_path: Path, reports_folder: Path, params_pa
     markdown = report_markdown(inputs, contact_sheet)
     images = {link: (reports_folder / link).read_bytes() for link in image_links(markdown)}
     banner = inputs.kind.banner
+    write_json(reports_folder / "metrics.json", headline_measures(inputs))
     write_text(reports_folder / "report.md", markdown)
     write_text(reports_folder / "report.html", html_page(markdown, images, report_title(inputs), banner))
     log.info("%s (%s)", reports_folder / "report.html", inputs.kind.caption)
+    _send(reports_folder, params_path)
+
+
+def _send(reports_folder: Path, params_path: Path) -> None:
+    # Named, not imported: what MLflow gets is no output, so the stage depends neither on how it is sent nor on Keras.
+    share = import_module("datspect.params.whole").load_params(params_path).tracking.share_subject_level
+    import_module("datspect.training.to_mlflow").send_report(reports_folder, share_subject_level=share)
 
 
 def read_inputs(images: Path, splits: Path, reports: Path, params: ReportParams) -> Inputs:

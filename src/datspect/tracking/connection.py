@@ -1,14 +1,17 @@
 """Connect to the tracking store; a broken connection stays broken, warns once, and costs nothing but the record."""
 
 import logging
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from datspect.errors import DatspectError
-from datspect.running.addresses import repository_root, without_password
+from datspect.running.addresses import repository_root
 from datspect.tracking import environment, store
+from datspect.tracking.remedies import UnusableStoreError
+from datspect.tracking.secrets import without_secrets
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +64,13 @@ class Connection:
         if not self.alive:
             return
         self.alive = False
+        if isinstance(error, UnusableStoreError):
+            if self.required:
+                raise TrackingError(str(error)) from error
+            log.warning("%s; this run is not recorded. %s. %s", error.problem, self.remedy, error.remedy)
+            return
         uri = store.tracking_uri(repository_root())
-        failure = without_password(f"MLflow at {uri} failed ({_first_line(error)})")
+        failure = without_secrets(f"MLflow at {uri} failed ({_first_line(error, uri)})", uri)
         if self.required:
             raise TrackingError(f"{failure}; check MLFLOW_TRACKING_URI and the server, then run it again") from error
         log.warning("%s; this run is not recorded any further. %s", failure, self.remedy)
@@ -105,10 +113,13 @@ def while_connected(method: Callable[Concatenate[C, P], T]) -> Callable[Concaten
 
 
 def _is_of_the_store(error: Exception) -> bool:
-    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _STORE_PACKAGES
+    return (
+        isinstance(error, OSError | sqlite3.Error | UnusableStoreError)
+        or type(error).__module__.partition(".")[0] in _STORE_PACKAGES
+    )
 
 
-def _first_line(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
+def _first_line(error: Exception, uri: str) -> str:
+    text = without_secrets(str(error).strip() or type(error).__name__, uri)  # whole: a cut password is still one
     line = text.splitlines()[0]
     return line if len(line) <= 200 else line[:200] + "..."

@@ -15,16 +15,24 @@ from datspect.tracking.ownership import close_orphans, owner_lives
 
 log = logging.getLogger(__name__)
 
+SUPERSEDED = "datspect.superseded_by"
+"""Tag of a run that another one replaces, with the id of that one."""
+
 _LOCK_NAME = "mlflow.db.relog.lock"  # in the repository root, where git ignores it
 
 
 @dataclass(frozen=True)
 class EarlierRuns:
-    """Ids of the runs of one result: a complete one, one that a living process still fills, and the others."""
+    """Ids of the runs of one result: the complete ones, one that a living process still fills, and the others."""
 
-    complete: str | None
+    finished: list[str]
     in_progress: str | None
     incomplete: list[str]
+
+    @property
+    def complete(self) -> str | None:
+        """A complete run, None if there is none."""
+        return self.finished[0] if self.finished else None
 
 
 @contextmanager
@@ -57,6 +65,8 @@ def required_connection(experiment: str) -> Iterator[Connection]:
 def earlier_runs(connection: Connection, stage: str, result_id: str) -> EarlierRuns:
     """Close the runs that dead processes left open, and return those of `stage` for a result, without children.
 
+    A run that another one replaced is not complete, whatever its status.
+
     Raises
     ------
     TrackingError : the store fails, and the connection is required.
@@ -65,20 +75,20 @@ def earlier_runs(connection: Connection, stage: str, result_id: str) -> EarlierR
     with connection.protected():
         close_orphans(connection.client, connection.experiment_id, stage)
         runs = connection.client.search_runs([connection.experiment_id], condition, max_results=1000)
-    complete = [run.info.run_id for run in runs if run.info.status == "FINISHED"]
+    finished = [run.info.run_id for run in runs if run.info.status == "FINISHED" and SUPERSEDED not in run.data.tags]
     running = [run.info.run_id for run in runs if run.info.status == "RUNNING" and _lives_here(run.data.tags)]
     return EarlierRuns(
-        complete=complete[0] if complete else None,
+        finished=finished,
         in_progress=running[0] if running else None,
-        incomplete=[run.info.run_id for run in runs if run.info.run_id not in {*complete, *running}],
+        incomplete=[run.info.run_id for run in runs if run.info.run_id not in {*finished, *running}],
     )
 
 
 def mark_superseded(connection: Connection, run_ids: list[str], by: str) -> None:
-    """Tag incomplete runs with the id of the run that replaces them."""
+    """Tag runs with the id of the run that replaces them."""
     with connection.protected():
         for run_id in run_ids:
-            connection.client.set_tag(run_id, "datspect.superseded_by", by)
+            connection.client.set_tag(run_id, SUPERSEDED, by)
 
 
 def _lives_here(tags: dict[str, str]) -> bool:

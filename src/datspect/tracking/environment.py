@@ -43,6 +43,13 @@ def single_attempt() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def without_progress_bars() -> Iterator[None]:
+    """Switch off MLflow's progress bars of files."""
+    with _variables({"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}):
+        yield
+
+
 def mute_thread(name: str) -> None:
     """Silence a thread for good; left to itself, it would report once more that the server is gone."""
     for logger in ("mlflow.system_metrics.system_metrics_monitor", "urllib3.connectionpool"):

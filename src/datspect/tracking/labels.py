@@ -50,6 +50,19 @@ def flat_params(params: Nested, prefix: str = "") -> dict[str, str]:
     return flat
 
 
+def same_value(first: str, second: str) -> bool:
+    """Return whether two texts, as in `flat_params`, are the same value: 1 is 1.0, but true is not 1."""
+    values = [_value(text) for text in (first, second)]
+    return first == second or (values[0] == values[1] and isinstance(values[0], bool) == isinstance(values[1], bool))
+
+
+def _value(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
 def columns(frame: "pd.DataFrame") -> list[dict[str, Any]]:
     """Return the names and types of columns as MLflow describes a schema."""
     return [

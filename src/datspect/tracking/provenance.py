@@ -102,15 +102,23 @@ class GitState:
 
 def git_state(folder: Path = Path()) -> GitState:
     """Return the commit of the folder's repository; dvc.lock and what the stages report do not make it dirty."""
-    commit = _git(folder, "rev-parse", "--verify", "HEAD")
+    commit = git_answer(folder, "rev-parse", "--verify", "HEAD")
     if commit is None:
         return GitState(None)
     # Without optional locks: a stage must not get in the way of a git command of the user.
-    status = _git(
+    status = git_answer(
         folder, "--no-optional-locks", "status", "--porcelain", "-z", "--untracked-files=no", ":/", *_WRITTEN_BY_DVC
     )
     # Git gives no status in a damaged repository.
     return GitState(commit, ("unknown",) if status is None else _changed(status))
+
+
+def committed_text(folder: Path, commit: str, path: str) -> str | None:
+    """Return the text of a file as a commit holds it; None without git, or if the commit has no such file.
+
+    `path` starts at the repository's root, or at `folder` if it begins with a dot.
+    """
+    return git_answer(folder, "show", f"{commit}:{path}")
 
 
 def _changed(status: str) -> tuple[str, ...]:
@@ -153,8 +161,8 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
-    """Return what git answers in `folder`; None without git, a repository or a commit."""
+def git_answer(folder: Path, *arguments: str) -> str | None:
+    """Return what git answers in `folder`, without the last line end; None without git or if it fails."""
     command = ["git", "-C", str(folder), *arguments]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  (the user's git)

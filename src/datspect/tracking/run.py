@@ -24,9 +24,10 @@ from datspect.tracking.signals import Stopped, stopping_signals_raised
 if TYPE_CHECKING:
     import pandas as pd
 
-_METRICS_PER_BATCH = 1000  # MLflow's limit
+_METRICS_PER_BATCH, _PARAMS_PER_BATCH = 1000, 100  # MLflow's limits
 _SYSTEM_METRICS_SECONDS = 5.0
 _DIGEST_LENGTH = 36  # MLflow's limit
+_DESCRIPTION = "mlflow.note.content"
 
 
 Array = npt.NDArray[Any]
@@ -85,6 +86,14 @@ def open_late_run(
         yield run
 
 
+def existing_run(connection: Connection, run_id: str) -> "Run":
+    """Return a run that has ended, to add to it; it stays ended."""
+    run = Run(connection, "", {})
+    with connection.protected():
+        run.adopt(connection.client.get_run(run_id).info)
+    return run
+
+
 class Run:
     """A run in MLflow; once the store cannot be reached, its methods may still be called and do nothing."""
 
@@ -99,6 +108,8 @@ class Run:
         self._artifact_uri = ""
         self._handed_over = False
         self._summary: list[Any] = []  # metrics of the run as a whole, repeated on its models
+        self._n_sent: dict[str, int] = {}  # points of each curve
+        self._begun: dict[str, Run] = {}  # children that are filled while this run's work goes on
 
     @property
     def run_id(self) -> str | None:
@@ -116,12 +127,41 @@ class Run:
     def child(
         self, name: str, *, params: Nested | None = None, tags: Tags | None = None, times: Times | None = None
     ) -> Iterator["Run"]:
-        """Open a run below this one; it closes as `open_run` says, at its true `times` if it is over already."""
-        common = {**self._common_tags, "mlflow.parentRunId": str(self.run_id)}
+        """Open a run below this one, or go on with the one of that name that `begin_child` opened.
+
+        It closes as `open_run` says, at its true `times` if it is over already.
+        """
+        if begun := self._begun.pop(name, None):
+            with begun.ended():
+                yield begun
+            return
         if times is None and self._times:
             times = Times(self._times.ended_ms, self._times.ended_ms)
-        with _opened(self.connection, name, common, params, tags, times) as run:
+        with _opened(self.connection, name, self._tags_of_children(), params, tags, times) as run:
             yield run
+
+    def begin_child(self, name: str, *, params: Nested | None = None, tags: Tags | None = None) -> "Run":
+        """Open a run below this one, or return the one that is open, to be filled bit by bit.
+
+        It is open until `child` goes on with it. If this run ends before, it ends in the same state, FAILED at best.
+        """
+        if name not in self._begun:
+            self._begun[name] = run = Run(self.connection, name, self._tags_of_children())
+            run.create(params, tags)
+        return self._begun[name]
+
+    def artifact_page(self, path: str) -> str:
+        """Return the address, within MLflow's pages, of the page that shows an artifact of this run."""
+        return f"#/experiments/{self.connection.experiment_id}/runs/{self.run_id}/artifacts/{path}"
+
+    def tags(self) -> dict[str, str]:
+        """Return the tags that the run has in MLflow; none when not connected."""
+        found = self._read()
+        return {} if found is None else dict(found.data.tags)
+
+    def steps(self, key: str) -> set[int]:
+        """Return the steps at which the run has a value of a metric; none when not connected."""
+        return {point.step for point in self._points(key) or ()}
 
     def finished_children(self, tag: str, value: str | None = None) -> set[str]:
         """Return the values of `tag` over the FINISHED children, or those with `value`; empty when not connected."""
@@ -136,6 +176,22 @@ class Run:
                 self.connection.client.set_tag(run.info.run_id, "datspect.superseded_by", by.run_id)
                 if run.info.status == "RUNNING":
                     self.connection.client.set_terminated(run.info.run_id, "KILLED")
+
+    @while_connected
+    def mark_child(self, tag: str, value: str, text: str) -> None:
+        """End the description of the child with `tag` = `value` with `text`, and of no other child."""
+        for run in self._children(tag, None):
+            description = run.data.tags.get(_DESCRIPTION, "")
+            wanted = description.replace(text, "").rstrip()
+            if run.data.tags.get(tag) == value:
+                wanted = f"{wanted}\n\n{text}".lstrip()
+            if wanted != description:
+                self.connection.client.set_tag(run.info.run_id, _DESCRIPTION, wanted)
+
+    @property
+    def address(self) -> str:
+        """Where the UI shows the run, from its root."""
+        return f"#/experiments/{self.connection.experiment_id}/runs/{self.run_id}"
 
     def hand_over(self) -> None:
         """Leave the run RUNNING at the end, however this process ends: another goes on with it."""
@@ -156,14 +212,16 @@ class Run:
 
     @while_connected
     def log_history(self, history: Mapping[str, Array]) -> None:
-        """Log curves, each of shape (epochs,), at steps 1, 2, ..., in batches.
+        """Log curves, each of shape (epochs,), at steps 1, 2, ..., in batches; no point goes into this run twice.
 
         NaN is kept, an infinity becomes the largest double. All points carry the time of logging.
         """
-        now = self._now_ms()
-        self._log_metrics(
-            [_metric(key, value, now, step) for key, curve in history.items() for step, value in enumerate(curve, 1)]
-        )
+        now, batch = self._now_ms(), []
+        for key, curve in history.items():
+            n_sent = self._n_sent.get(key, 0)
+            batch += [_metric(key, value, now, step) for step, value in enumerate(curve[n_sent:], n_sent + 1)]
+        self._log_metrics(batch)
+        self._n_sent |= {key: max(len(curve), self._n_sent.get(key, 0)) for key, curve in history.items()}
 
     @while_connected
     def log_dataset(self, frame: "pd.DataFrame", *, name: str, digest: str, context: str) -> None:
@@ -236,7 +294,9 @@ class Run:
         started = self._times.started_ms if self._times else None
         all_tags = {**self._common_tags, **{key: str(value) for key, value in (tags or {}).items()}}
         self.adopt(client.create_run(self.connection.experiment_id, started, all_tags, self.name).info)
-        client.log_batch(self._run_id, params=[Param(key, text) for key, text in flat_params(params or {}).items()])
+        flat = [Param(key, text) for key, text in flat_params(params or {}).items()]
+        for start in range(0, len(flat), _PARAMS_PER_BATCH):
+            client.log_batch(self._run_id, params=flat[start : start + _PARAMS_PER_BATCH])
 
     def adopt(self, info: Any) -> None:
         """Become the run that exists in MLflow as `info`."""
@@ -255,12 +315,26 @@ class Run:
         finally:
             if self._run_id and not self._handed_over:
                 self.connection.end_run(self._run_id, status, self._times.ended_ms if self._times else None)
+            for child in self._begun.values():
+                if child.run_id:
+                    self.connection.end_run(child.run_id, "KILLED" if status == "KILLED" else "FAILED")
+
+    def _tags_of_children(self) -> dict[str, str]:
+        return {**self._common_tags, "mlflow.parentRunId": str(self.run_id)}
 
     def _children(self, tag: str, value: str | None) -> list[Any]:
         condition = f"tags.`mlflow.parentRunId` = '{self.run_id}'"
         if value is not None:
             condition += f" and tags.`{tag}` = '{value}'"
         return self._search(condition) or []  # None when not connected
+
+    @while_connected
+    def _read(self) -> Any:
+        return self.connection.client.get_run(self.run_id)
+
+    @while_connected
+    def _points(self, key: str) -> Any:
+        return self.connection.client.get_metric_history(self.run_id, key)
 
     @while_connected
     def _search(self, condition: str) -> list[Any]:

@@ -1,12 +1,16 @@
 """Connect to where runs are kept: the environment's tracking URI, or an SQLite database in the repository root."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from datspect.running.addresses import absolute_sqlite, repository_root, sqlite_path
+from datspect.tracking.moved import FOLDER, follow_repository
+from datspect.tracking.remedies import deleted, refuse_folders
 
 _LOCK_SECONDS = 120.0  # another process creates the database in about 5
 _FOR_TRAINING = {"mlflow.experimentKind": "custom_model_development"}  # without it the UI shows evaluations of chats
@@ -18,20 +22,45 @@ def tracking_uri(root: Path) -> str:
 
 
 def connect(experiment: str) -> tuple[Any, str]:
-    """Return a client of the tracking store and the id of the experiment; create the experiment if it is new."""
+    """Return a client of the tracking store and the id of the experiment; create the experiment if it is new.
+
+    Raises
+    ------
+    UnusableStoreError : the address names a folder, or the experiment was deleted.
+    """
     from mlflow import MlflowClient
 
     root = repository_root()
     uri = tracking_uri(root)
+    refuse_folders(uri, root)
     path = sqlite_path(uri)
-    if path is None:
+    with _held(path):
         client = MlflowClient(tracking_uri=uri)
-        return client, _experiment_id(client, experiment, artifacts=None)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The first client migrates the database; two at once would break each other.
-    with FileLock(f"{path}.lock", timeout=_LOCK_SECONDS):
-        client = MlflowClient(tracking_uri=uri)
-        return client, _experiment_id(client, experiment, artifacts=(root / "mlruns").as_uri())
+        if path is not None:
+            follow_repository(path, root)
+        artifacts = None if path is None else (root / FOLDER).as_uri()
+        return client, _experiment_id(client, experiment, artifacts)
+
+
+def ready_uri() -> str:
+    """Return the tracking URI for a program that opens the store by itself; a database follows the repository first."""
+    root = repository_root()
+    uri = tracking_uri(root)
+    refuse_folders(uri, root)
+    path = sqlite_path(uri)
+    if path is not None and path.is_file():
+        with _held(path):
+            follow_repository(path, root)
+    return uri
+
+
+@contextmanager
+def _held(path: Path | None) -> Iterator[None]:
+    """Let one process at a time open a database: the first client migrates it, and two at once would break it."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock", timeout=_LOCK_SECONDS) if path is not None else nullcontext():
+        yield
 
 
 def _experiment_id(client: Any, name: str, artifacts: str | None) -> str:
@@ -45,4 +74,6 @@ def _experiment_id(client: Any, name: str, artifacts: str | None) -> str:
             found = client.get_experiment_by_name(name)
             if found is None:
                 raise
+    if found.lifecycle_stage == "deleted":
+        raise deleted(client.tracking_uri, found)
     return str(found.experiment_id)

@@ -1,6 +1,6 @@
 """Which heads are trained on whom, and what each of them says of the subjects that it has not seen."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -12,7 +12,7 @@ from datspect.arrays import BoolArray, FloatArray, IntArray
 from datspect.evaluation.metrics import TABLE_1_MEASURES, weighted_mean_and_sd
 from datspect.modeling.heads import FittedHead, Head, logits
 from datspect.modeling.schedules import learning_rates
-from datspect.modeling.stack import fit_heads, heads_after
+from datspect.modeling.stack import Watch, fit_heads, heads_after
 from datspect.params.network import ClassifierParams, TrainingParams
 from datspect.running.progress import progress
 from datspect.training.splitting import NO_FOLD
@@ -53,13 +53,20 @@ def outer_head(name: str, fold: int, folds: IntArray, classifier: ClassifierPara
     return _head(name, train_rows, validation_rows, classifier, training, (_OUTER, fold))
 
 
-def train(heads: Sequence[Head], bank: FloatArray, labels: IntArray, batch_size: int, what: str) -> list[FittedHead]:
+def train(
+    heads: Sequence[Head],
+    bank: FloatArray,
+    labels: IntArray,
+    batch_size: int,
+    what: str,
+    watch: Watch | None = None,
+) -> list[FittedHead]:
     """Fit `heads` as one stack, with a progress line named `what`.
 
-    `bank`: shape (draws + 1, N, F); `labels`: shape (N,).
+    `bank`: shape (draws + 1, N, F); `labels`: shape (N,); `watch` sees every epoch.
     """
     with _epochs_bar(heads, what, only_on_terminal=False) as bar:
-        return fit_heads(heads, bank, labels, batch_size=batch_size, report=partial(_move, bar))
+        return fit_heads(heads, bank, labels, batch_size=batch_size, report=partial(_move, bar), watch=watch)
 
 
 def trained_until(
@@ -101,11 +108,16 @@ def probabilities(scores: FloatArray) -> FloatArray:
 
 def history_table(fitted: Sequence[FittedHead]) -> pd.DataFrame:
     """Return the curves of all heads as one long table: head, epoch (from 1), then a column a curve."""
+    return curves_table({result.name: result.history for result in fitted})
+
+
+def curves_table(histories: Mapping[str, Mapping[str, FloatArray]]) -> pd.DataFrame:
+    """Return curves by the name of their head, each of shape (epochs,), as `history_table` does."""
     tables = []
-    for result in fitted:
-        curves = pd.DataFrame(result.history)
+    for name, history in histories.items():
+        curves = pd.DataFrame(history)
         curves.insert(0, "epoch", np.arange(1, len(curves) + 1))
-        curves.insert(0, "head", result.name)
+        curves.insert(0, "head", name)
         tables.append(curves)
     return pd.concat(tables, ignore_index=True)
 

@@ -10,10 +10,12 @@ from datspect import tracking
 from datspect.modeling.heads import FittedHead, Head
 from datspect.params.base import read_params
 from datspect.params.fitting import FittingParams
-from datspect.training import to_mlflow
+from datspect.training import live, to_mlflow
+from datspect.training.crossval import FINAL_HEAD
 from datspect.training.data import TrainingData, TrainingInputs, read_training_data
 from datspect.training.fitting import Kept, Sources, fit_folds
 from datspect.training.record import run_record, write_run_record
+from datspect.training.settings import read_settings
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,11 @@ class Execution:
     kept: Kept
 
     def fit(self, heads: Sequence[Head]) -> list[FittedHead]:
-        """Fit all heads, each as if alone."""
-        return fit_folds(self.stage, heads, self.data, self.sources, self.params, self.kept)
+        """Fit all heads, each as if alone; MLflow shows them while they are trained."""
+        own_head = FINAL_HEAD if self.stage == "final" else None
+        by_fold = own_head is None and not self.params.backbone.frozen
+        with live.shown(self.run, heads, own_head=own_head, by_fold=by_fold) as curves:
+            return fit_folds(self.stage, heads, self.data, self.sources, self.params, self.kept, curves)
 
     def finish(self, heads: Sequence[Head], fitted: Sequence[FittedHead], models: Sequence[Mapping[str, Any]]) -> None:
         """Write run.json, when all other files are in place, and send the result to MLflow."""
@@ -62,7 +67,8 @@ def execution(stage: str, places: Places) -> Iterator[Execution]:
     data = read_training_data(inputs)
     sources = Sources(places.images / "images.npy", places.backbone)
     made_from = [*inputs.paths(), sources.images]
-    record = run_record(stage, data, params, made_from, places.splits, tracking.pip_requirements())
+    settings = read_settings(places.params, data.kind)
+    record = run_record(stage, data, params, made_from, places.splits, tracking.pip_requirements(), settings)
     kept = Kept.beside(places.models, record["result_id"])
     with to_mlflow.open_stage_run(record) as run:
         yield Execution(stage, places, params, data, sources, record, run, kept)

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from datspect.arrays import FloatArray
 from datspect.io.arrays import read_array
 from datspect.modeling.backbone import build_backbone, layer_arrays, set_layer_arrays
 from datspect.modeling.classifier import build_classifier
@@ -20,9 +21,11 @@ from datspect.modeling.model_files import read_weights
 from datspect.modeling.network import NetworkPlan, trained_layers
 from datspect.params.fitting import FittingParams
 from datspect.params.running import ExecutorParams
+from datspect.running.arithmetic import release_convolutions
 from datspect.running.executors import completed, share_gpus
 from datspect.running.progress import progress
 from datspect.training import crossval
+from datspect.training.curves import Curves
 from datspect.training.data import TrainingData
 from datspect.training.fold_files import FileCheckpoints, read_fold, write_fold
 
@@ -41,22 +44,33 @@ class Sources:
 
 
 def fit_folds(
-    stage: str, heads: Sequence[Head], data: TrainingData, sources: Sources, params: FittingParams, kept: "Kept"
+    stage: str,
+    heads: Sequence[Head],
+    data: TrainingData,
+    sources: Sources,
+    params: FittingParams,
+    kept: "Kept",
+    curves: Curves,
 ) -> list[FittedHead]:
-    """Fit all heads, each as if alone.
+    """Fit all heads, each as if alone; `curves` grow with every epoch.
 
     Finished folds of a fine-tuning stay in `kept`, so that a start after a crash fits only the others.
     """
     if params.backbone.frozen:
-        return crossval.train(heads, data.bank, data.targets, params.training.batch_size, stage)
+        return crossval.train(
+            heads, data.bank, data.targets, params.training.batch_size, stage, curves.add_epoch_of_stack
+        )
+    release_convolutions()
     share_gpus(params.executor)
     kept.forget_others()
     fitted = kept.finished(heads)
     missing = [head for head in heads if head.name not in fitted]
     if fitted:
         log.info("%s: %d of %d folds are finished from an earlier start", stage, len(fitted), len(heads))
+    for earlier in fitted.values():
+        curves.finish(earlier)
     if missing:
-        fitted |= fit_networks(stage, missing, material_of(data, sources, params), params.executor, kept)
+        fitted |= fit_networks(stage, missing, material_of(data, sources, params), params.executor, kept, curves)
     return [fitted[head.name] for head in heads]
 
 
@@ -130,33 +144,53 @@ class WholeModels:
 
 
 def fit_networks(
-    what: str, heads: Sequence[Head], material: Material, executor: ExecutorParams, kept: Kept
+    what: str,
+    heads: Sequence[Head],
+    material: Material,
+    executor: ExecutorParams,
+    kept: Kept,
+    curves: Curves | None = None,
 ) -> dict[str, FittedHead]:
     """Fine-tune a network for each of `heads`, with a progress line named `what`.
 
-    Return the fitted folds by name; each is in `kept` as soon as it is done.
+    Return the fitted folds by name; each is in `kept` as soon as it is done. `curves` grow with every epoch, wherever
+    it is done.
     """
+    curves = curves or Curves(heads)
     pieces = [_Piece(head, kept.checkpoint(head.name), executor.checkpoint_minutes) for head in heads]
     fitted: dict[str, FittedHead] = {}
     n_epochs = len(heads[0].learning_rates)
     bar: tqdm[None] = progress(None, total=len(heads) * n_epochs, what=f"{what}: {len(heads)} folds", unit="epochs")
     done = np.zeros(len(heads), int)
 
-    def report(number: int, n_done: int) -> None:
+    def move(number: int, n_done: int) -> None:
         done[number] = n_done
         bar.update(int(done.sum()) - bar.n)
 
+    def report(number: int, epochs: int | tuple[int, Sequence[Sequence[float]]]) -> None:
+        if isinstance(epochs, int):  # the fold has begun
+            return
+        n_before, sums = epochs
+        curves.add(heads[number].name, n_before, np.asarray(sums, np.float32))
+        move(number, n_before + len(sums))
+
     with bar:
         for number, result in completed(_fit, material, pieces, executor, report):
-            report(number, n_epochs)
+            move(number, n_epochs)
             kept.keep(result)
+            curves.finish(result)
             fitted[result.name] = result
     return fitted
 
 
 def _fit(material: Material, piece: _Piece, report: Any) -> FittedHead:
-    """Fit one fold, in whichever process this runs."""
-    return fit_fold(piece.head, material, report, FileCheckpoints(piece.checkpoint, piece.minutes))
+    """Fit one fold, in whichever process this runs, and report the sums of each epoch, as `Curves.add` takes them."""
+
+    def watch(n_before: int, sums: FloatArray) -> None:
+        report((n_before, sums.tolist()))
+
+    checkpoints = FileCheckpoints(piece.checkpoint, piece.minutes)
+    return fit_fold(piece.head, material, checkpoints=checkpoints, watch=watch)
 
 
 def material_of(data: TrainingData, sources: Sources, params: FittingParams) -> Material:

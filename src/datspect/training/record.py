@@ -19,6 +19,9 @@ from datspect.params.fitting import FittingParams
 from datspect.params.network import ParametersFrom
 from datspect.tracking.provenance import git_state, machine, provenance, releases
 from datspect.training.data import TrainingData
+from datspect.training.description import NOTE_TAG
+from datspect.training.naming import run_name
+from datspect.training.settings import Settings, without_places
 
 
 def run_record(
@@ -28,10 +31,12 @@ def run_record(
     inputs: Sequence[Path],
     splits: Path,
     requirements: Sequence[str],
+    settings: Settings,
 ) -> dict[str, Any]:
     """Return what is known of a run when it starts: the first part of run.json.
 
-    `requirements`: pinned packages that the models will need.
+    `requirements`: pinned packages that the models will need; `settings`: what is told of the run beside the parameters
+    that make its identity.
     """
     sections: dict[str, BaseModel] = {"classifier": params.classifier, "training": params.training}
     if not params.backbone.frozen:
@@ -43,15 +48,18 @@ def run_record(
     identity = {"result_id": made_of.result_id, **asdict(made_of)}
     tags = {f"datspect.{name}": identity[name] for name in ("result_id", "code_sha256", "params_sha256")}
     tags |= data_tags(data, splits_sha256) | _training_tags(params) | _origin_tags(stage, parameters_from)
+    git = git_state()
     return {
         "stage": stage,
+        "name": run_name(stage, settings, git.commit),
         **identity,
         "splits_sha256": splits_sha256,
         "cohort": data.cohort,
         "features": data.bank_record,
-        "params": {name: section.model_dump(mode="json") for name, section in sections.items()},
+        "params": {name: without_places(name, section.model_dump(mode="json")) for name, section in sections.items()},
+        "settings": dict(settings.values),
         "parameters_from": parameters_from,
-        "git": git_state().as_dict(),
+        "git": git.as_dict(),
         "releases": releases(),
         "machine": machine(),
         "requirements": list(requirements),
@@ -173,7 +181,7 @@ def _origin_tags(stage: str, parameters_from: Mapping[str, Any] | None) -> dict[
         return {"datspect.parameters_from": "params.yaml"}
     tags = {"datspect.parameters_from": f"study {parameters_from['study']}, trial {parameters_from['trial']}"}
     suffers = stage == "cv" or not parameters_from["same_split"]
-    return tags | ({"mlflow.note.content": parameters_from["note"]} if suffers else {})
+    return tags | ({NOTE_TAG: parameters_from["note"]} if suffers else {})
 
 
 def _now() -> str:

@@ -1,22 +1,26 @@
 """Sends what a training stage left on disk to its run in MLflow, for the stage and for `datspect relog` alike."""
 
 import logging
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from datspect import tracking
 from datspect.cohort.kind import CohortKind
 from datspect.errors import DatspectError
+from datspect.evaluation.curves import mean_curves
+from datspect.evaluation.metrics import TABLE_1_MEASURES
 from datspect.io.digests import file_digest
 from datspect.io.records import read_json
 from datspect.io.tables import read_table
 from datspect.tracking.provenance import GitState
+from datspect.training.description import NOTE_TAG, description, with_link
+from datspect.training.settings import of_the_bank, without_places
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +34,14 @@ FILES: Mapping[str, tuple[str, ...]] = {
 }
 """What each stage reports, beside run.json; nothing else in its folder is ever sent."""
 
-SUBJECT_LEVEL = frozenset({"predictions.csv", "dev_predictions.csv", "misclassified.png"})
+REPORT = "report.html"
+"""What stage `report` writes beside the folders of the stages; it belongs to the run of stage `final`."""
+
+SUBJECT_LEVEL = frozenset({"predictions.csv", "dev_predictions.csv", "misclassified.png", REPORT})
 """Reports that show single subjects: of a real cohort they stay on this machine, unless they are to be shared."""
 
+_REPORT_TAG = "datspect.report_sha256"
+_FOLDER, _TABLES = "reports", {"cv": 1, "final": 2}
 _ASIDE = ("fold", "n_train", "n_validation")  # columns of table1.csv that are not measures
 _TO_MEND = "run `dvc checkout`, or `dvc repro` if that does not help"
 
@@ -46,7 +55,7 @@ def open_stage_run(record: Mapping[str, Any]) -> Iterator[tracking.Run]:
     """Open the run of a stage that starts; `record` is the first part of its run.json."""
     stage, experiment = record["stage"], record["mlflow"]["experiment"]
     with tracking.open_run(
-        stage, stage=stage, experiment=experiment, params=_params(record), tags=record["tags"], git=_git(record)
+        _name(record), stage=stage, experiment=experiment, params=_params(record), tags=record["tags"], git=_git(record)
     ) as run:
         yield run
 
@@ -58,21 +67,28 @@ def open_relogged_run(record: Mapping[str, Any], connection: Any) -> Iterator[tr
     tags = {**record["tags"], "datspect.relogged": "true"}
     times = tracking.Times(_milliseconds(record["started"]), _milliseconds(record["written"]))
     with tracking.open_late_run(
-        stage, connection=connection, stage=stage, params=_params(record), tags=tags, git=_git(record), times=times
+        _name(record),
+        connection=connection,
+        stage=stage,
+        params=_params(record),
+        tags=tags,
+        git=_git(record),
+        times=times,
     ) as run:
         yield run
 
 
 def log_cv(run: tracking.Run, reports_folder: Path, models_folder: Path, *, share_subject_level: bool) -> None:
-    """Send what stage `cv` left: the whole on `run`, each fold's curves and head on a child of its own."""
+    """Send what stage `cv` left: the whole and means on `run`, each fold's curves and head on a child of its own."""
     record = read_json(reports_folder / "run.json")
-    _log_whole(run, record, reports_folder, "predictions.csv", "cross-validation", share=share_subject_level)
-    history = read_table(reports_folder / "history.csv", ["head", "epoch"])
+    metrics = _log_whole(run, record, reports_folder, "predictions.csv", "cross-validation", share=share_subject_level)
+    run.log_metrics({f"fold/{name}": metrics["cv"][f"{name}_mean"] for name in TABLE_1_MEASURES})
+    history = _log_curves(run, record, reports_folder, None)
     last_epochs = read_table(reports_folder / "table1.csv", _ASIDE).drop(columns=list(_ASIDE)).to_dict("records")
     for head, model, measures in zip(record["heads"], record["models"], last_epochs, strict=True):
-        with run.child(head["name"], params={"seed": head["seed"], "n_train": head["n_train"]}) as child:
+        with run.child(head["name"], **fold_labels(head["name"], head["seed"], head["n_train"])) as child:
             child.log_metrics({f"fold/{name}": value for name, value in measures.items()})
-            child.log_history(_curves(history, head["name"]))
+            child.log_history(head_curves(history, head["name"]))
             _log_model(child, record, model, models_folder, "head")
 
 
@@ -81,8 +97,40 @@ def log_final(run: tracking.Run, reports_folder: Path, models_folder: Path, *, s
     record = read_json(reports_folder / "run.json")
     _log_whole(run, record, reports_folder, "dev_predictions.csv", "training", share=share_subject_level)
     (model,) = record["models"]
-    run.log_history(_curves(read_table(reports_folder / "history.csv", ["head", "epoch"]), model["head"]))
+    _log_curves(run, record, reports_folder, model["head"])
     _log_model(run, record, model, models_folder, "model")
+
+
+def send_report(reports_folder: Path, *, share_subject_level: bool) -> None:
+    """Send report.html to the run of the present result of stage `final`; a failure of MLflow costs one warning."""
+    record = read_json(reports_folder / "final/run.json")
+    try:
+        with tracking.required_connection(record["mlflow"]["experiment"]) as connection:
+            run_id = tracking.earlier_runs(connection, "final", record["result_id"]).complete
+            if run_id is None:
+                log.info("%s: MLflow has no whole run of stage final; `datspect relog` sends both", REPORT)
+                return
+            log_report(connection, run_id, reports_folder, share_subject_level=share_subject_level)
+    except tracking.TrackingError as error:
+        log.warning("%s is not in MLflow yet, `datspect relog` sends it later: %s", REPORT, error)
+
+
+def log_report(connection: Any, run_id: str, reports_folder: Path, *, share_subject_level: bool) -> bool:
+    """Send report.html to the run of stage `final`, once; return whether anything was sent.
+
+    A page that was made of another result is left where it is.
+    """
+    path, record = reports_folder / REPORT, read_json(reports_folder / "final/run.json")
+    if not path.is_file() or record["result_id"] not in path.read_text("utf-8"):
+        return False
+    run, digest = tracking.existing_run(connection, run_id), file_digest(path)
+    tags = run.tags()
+    if tags.get(_REPORT_TAG) == digest or _withheld(run, record, [REPORT], share=share_subject_level):
+        return False
+    run.log_files([path], _FOLDER)
+    run.set_tags({NOTE_TAG: with_link(tags.get(NOTE_TAG, ""), _link(run, REPORT)), _REPORT_TAG: digest})
+    log.info("%s: sent to the run of stage final, %s", REPORT, run_id)
+    return True
 
 
 LOGGERS: Mapping[str, Callable[..., None]] = {"cv": log_cv, "final": log_final}
@@ -126,24 +174,41 @@ def flat_metrics(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, floa
 
 def _log_whole(
     run: tracking.Run, record: Mapping[str, Any], folder: Path, subjects: str, context: str, *, share: bool
-) -> None:
-    """Log the cohort as the run's input (`subjects` names the table of those in use), the metrics and the files."""
+) -> dict[str, Any]:
+    """Log the cohort as the run's input (`subjects` names the table of those in use), the metrics and the files.
+
+    Return the metrics.
+    """
     cohort = record["cohort"]
     run.log_dataset(read_table(folder / subjects), name=cohort["kind"], digest=cohort["digest"], context=context)
     metrics: dict[str, Any] = read_json(folder / "metrics.json")
     # Not the number of the trial, which measures nothing: a tag holds it.
     run.log_metrics(flat_metrics({name: value for name, value in metrics.items() if name != "parameters_from"}))
-    may_leave = share or cohort["kind"] == CohortKind.PHANTOM  # whatever is not a phantom stays
-    withheld = SUBJECT_LEVEL & set(record["files"]) if run.leaves_this_machine and not may_leave else set()
+    withheld = _withheld(run, record, record["files"], share=share)
     if withheld:
         run.set_tags({"datspect.subject_level": "withheld"})
+    run.log_files([folder / name for name in ("run.json", *sorted(set(record["files"]) - withheld))], _FOLDER)
+    pictures = [_link(run, name) for name in ("training.png", "roc.png", f"table{_TABLES[record['stage']]}.csv")]
+    run.set_tags({NOTE_TAG: description(record["stage"], metrics, record["tags"].get(NOTE_TAG), pictures)})
+    return metrics
+
+
+def _withheld(run: tracking.Run, record: Mapping[str, Any], files: Iterable[str], *, share: bool) -> set[str]:
+    """Return which of the files must not leave this machine, and say so."""
+    may_leave = share or record["cohort"]["kind"] == CohortKind.PHANTOM  # whatever is not a phantom stays
+    withheld = SUBJECT_LEVEL & set(files) if run.leaves_this_machine and not may_leave else set()
+    if withheld:
         log.info(
             "%s: MLflow is on another machine; not sent, since they show single subjects: %s "
             "(tracking.share_subject_level: true in params.yaml would send them)",
             record["stage"],
             ", ".join(sorted(withheld)),
         )
-    run.log_files([folder / name for name in ("run.json", *sorted(set(record["files"]) - withheld))], "reports")
+    return set(withheld)
+
+
+def _link(run: tracking.Run, name: str) -> str:
+    return f"[{name}]({run.artifact_page(f'{_FOLDER}/{name}')})"
 
 
 def _log_model(run: tracking.Run, record: Mapping[str, Any], model: Mapping[str, Any], folder: Path, name: str) -> None:
@@ -158,10 +223,37 @@ def _log_model(run: tracking.Run, record: Mapping[str, Any], model: Mapping[str,
     )
 
 
-def _curves(history: pd.DataFrame, head: str) -> dict[str, Any]:
-    """Return the curves of one head without those that it does not have, such as validation on nobody."""
-    columns = history[history["head"] == head].sort_values("epoch").drop(columns=["head", "epoch"])
-    return {f"epoch/{name}": columns[name].to_numpy() for name in columns if columns[name].map(math.isfinite).all()}
+def head_curves(history: pd.DataFrame, head: str) -> dict[str, Any]:
+    """Return the curves of one head, shape (epochs,) each; `history` is what history.csv holds."""
+    return _curves(history[history["head"] == head].sort_values("epoch").drop(columns=["head", "epoch"]), "epoch")
+
+
+def stage_curves(history: pd.DataFrame, n_heads: int, own_head: str | None) -> dict[str, Any]:
+    """Return what the run of a stage shows: means over its heads, for the epochs that all of them have done.
+
+    Stage `final` shows its own head, and the means of the other, development heads beside it.
+    """
+    if own_head is None:
+        return _mean_curves(history, n_heads, "epoch")
+    others = history[history["head"] != own_head]
+    return head_curves(history, own_head) | _mean_curves(others, n_heads - 1, "dev_epoch")
+
+
+def _mean_curves(history: pd.DataFrame, n_heads: int, prefix: str) -> dict[str, Any]:
+    done_by_all = history[history.groupby("epoch")["head"].transform("size") == n_heads]
+    return _curves(mean_curves(done_by_all).drop(columns="epoch"), prefix)
+
+
+def _curves(columns: pd.DataFrame, prefix: str) -> dict[str, Any]:
+    """Return the columns without those that hold nothing, such as validation on nobody."""
+    return {f"{prefix}/{name}": columns[name].to_numpy() for name in columns if np.isfinite(columns[name]).any()}
+
+
+def _log_curves(run: tracking.Run, record: Mapping[str, Any], folder: Path, own_head: str | None) -> pd.DataFrame:
+    """Send what is missing of the stage's own curves, and return those of all heads."""
+    history = read_table(folder / "history.csv", ["head", "epoch"])
+    run.log_history(stage_curves(history, len(record["heads"]), own_head))
+    return history
 
 
 def _problem(file: Path, digest: str) -> str | None:
@@ -170,10 +262,23 @@ def _problem(file: Path, digest: str) -> str | None:
     return None if file_digest(file) == digest else f"{file}: not the file that was written with run.json"
 
 
+def fold_labels(name: str, seed: int, n_train: int) -> dict[str, Any]:
+    """Return the parameters and tags of a fold's run.
+
+    >>> fold_labels("fold-03", 7, 593)
+    {'params': {'fold': 3, 'seed': 7, 'n_train': 593}, 'tags': {'datspect.fold': 3}}
+    """
+    fold = int(name.rpartition("-")[2])
+    return {"params": {"fold": fold, "seed": seed, "n_train": n_train}, "tags": {"datspect.fold": fold}}
+
+
+def _name(record: Mapping[str, Any]) -> str:
+    return str(record.get("name", record["stage"]))  # earlier releases called a run after its stage
+
+
 def _params(record: Mapping[str, Any]) -> dict[str, Any]:
-    # Without the digests, one for each draw: MLflow cuts a parameter at 6,000 characters.
-    features = {name: value for name, value in record["features"].items() if name != "sha256_by_draw"}
-    return {**record["params"], "features": features}
+    identity = {name: without_places(name, section) for name, section in record["params"].items()}
+    return {**record.get("settings", {}), **identity, "features": of_the_bank(record["features"])}
 
 
 def _git(record: Mapping[str, Any]) -> GitState:

@@ -6,6 +6,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import optuna
 from matplotlib.category import StrCategoryFormatter
 from matplotlib.figure import Figure
 from optuna.visualization import matplotlib as drawn
@@ -29,13 +30,15 @@ def study_figures(study: Study, title: str) -> dict[str, Figure]:
     complete = [trial for trial in study.trials() if trial.state == "complete"]
     if len(complete) < _FEWEST_TRIALS:
         return {}
-    return {name: _figure(draw, study, f"{name}, study {study.name}, {title}") for name, draw in _DRAWN.items()}
+    with quiet_optuna():
+        shown, score = study.without_added(), TITLES[study.objective]
+    return {name: _figure(draw, shown, score, f"{name}, study {study.name}, {title}") for name, draw in _DRAWN.items()}
 
 
-def _figure(draw: Callable[..., Any], study: Study, title: str) -> Figure:
+def _figure(draw: Callable[..., Any], study: optuna.Study, score: str, title: str) -> Figure:
     with quiet_optuna(), warnings.catch_warnings(), plt.rc_context(_STYLE):  # Optuna changes the style for good
         warnings.simplefilter("ignore", UserWarning)  # few trials make rough pictures, and they show it
-        axes = np.ravel(draw(study.optuna, target_name=TITLES[study.objective]))
+        axes = np.ravel(draw(study, target_name=score))
     figure: Figure = axes[0].figure
     plt.close(figure)  # or pyplot keeps it for good
     figure.set_size_inches(12, 6)

@@ -42,6 +42,7 @@ class Search:
         ------
         TrialPruned : it is worse than others were after as many epochs, or it has diverged.
         """
+        trial.set_user_attr(study_attributes.BEGUN, True)
         configuration = self.space.suggested(trial)
         epochs = report_epochs(configuration.training.epochs, self.check_epochs)
         name = f"{self.study.name}, trial {trial.number}"

@@ -16,8 +16,8 @@ from datspect.errors import TuningError
 from datspect.tuning.scoring import Objective, lower_is_better
 from datspect.tuning.trials import State, Trial
 
-MEASURES, FOLD_SCORES, N_EPOCHS = "measures", "fold_scores", "n_epochs"
-"""Attributes of a trial."""
+BEGUN, MEASURES, FOLD_SCORES, N_EPOCHS = "begun", "measures", "fold_scores", "n_epochs"
+"""Attributes of a trial. `BEGUN` marks one that a search runs."""
 
 _IDENTITY, _ID, _READY = "identity", "id", "ready"
 _SECONDS_FOR_A_CREATOR = 30.0
@@ -28,6 +28,8 @@ _STATES: dict[TrialState, State] = {
     TrialState.RUNNING: "running",
     TrialState.WAITING: "waiting",
 }
+# What a trial of a search carries in each state. A failed trial may have died before it got its mark.
+_MARKS = {TrialState.COMPLETE: MEASURES, TrialState.PRUNED: N_EPOCHS, TrialState.RUNNING: BEGUN}
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,24 @@ class Study:
         return self.optuna.study_name
 
     def trials(self) -> list[Trial]:
-        """Return all trials, by number."""
+        """Return all trials, by number, also those that somebody added."""
         return [_record(trial) for trial in self.optuna.get_trials(deepcopy=False)]
 
+    def without_added(self) -> optuna.Study:
+        """Return the Optuna study; if somebody added trials to it, a copy in memory without them."""
+        kept = [
+            trial
+            for trial, record in zip(self.optuna.get_trials(deepcopy=False), self.trials(), strict=True)
+            if record.state != "added"
+        ]
+        if len(kept) == len(self.optuna.trials):
+            return self.optuna
+        copy = optuna.create_study(study_name=self.name, direction=self.optuna.direction)
+        copy.add_trials(kept)
+        return copy
+
     def best(self) -> Trial | None:
-        """Return the complete trial with the best score, the first of equals; None while none is complete."""
+        """Return the complete trial with the best score, the first of equals; None while a search completed none."""
         scored = [
             (trial.score, trial) for trial in self.trials() if trial.state == "complete" and trial.score is not None
         ]
@@ -101,7 +116,8 @@ def open_study(
 
     Raises
     ------
-    TuningError : the study of that name was begun with something else than `identity`; it is left as it is.
+    TuningError : the study of that name was begun with something else than `identity`, or its scores are made large
+        where they should be small; it is left as it is.
     """
     direction: Literal["minimize", "maximize"] = "minimize" if lower_is_better(identity.objective) else "maximize"
     options: dict[str, Any] = {"study_name": name, "storage": storage, "sampler": sampler, "pruner": pruner}
@@ -111,6 +127,7 @@ def open_study(
         study = optuna.load_study(**options)
         _wait_for_creator(study)
     if _READY not in study.user_attrs:  # new, or its creator died before it was done
+        _check_direction(study, direction, identity.objective)
         _prepare(study, identity, first)
     _check(study, identity)
     return Study(study, identity.objective)
@@ -130,6 +147,16 @@ def _wait_for_creator(study: optuna.Study) -> None:
         time.sleep(0.2)
 
 
+def _check_direction(study: optuna.Study, direction: str, objective: Objective) -> None:
+    """Refuse a study that another program created, which looks for something else."""
+    found = [one.name.lower() for one in study.directions]
+    if found != [direction]:
+        raise TuningError(
+            f"study {study.study_name} was created to {' and '.join(found)}, but tune.objective {objective} needs "
+            f"{direction}. It is left as it is. Choose another name (tune.study or --study)"
+        )
+
+
 def _check(study: optuna.Study, identity: Identity) -> None:
     begun_with = study.user_attrs.get(_IDENTITY, {})
     if differences := identity.differences(begun_with):
@@ -145,7 +172,7 @@ def _record(trial: FrozenTrial) -> Trial:
     attributes = trial.user_attrs
     return Trial(
         number=trial.number,
-        state=_STATES[trial.state],
+        state="added" if _is_added(trial) else _STATES[trial.state],
         values=dict(trial.params),
         score=_score(trial),
         measures=dict(attributes.get(MEASURES, {})),
@@ -154,6 +181,11 @@ def _record(trial: FrozenTrial) -> Trial:
         started=trial.datetime_start,
         ended=trial.datetime_complete,
     )
+
+
+def _is_added(trial: FrozenTrial) -> bool:
+    mark = _MARKS.get(trial.state)
+    return mark is not None and mark not in trial.user_attrs
 
 
 def _score(trial: FrozenTrial) -> float | None:
@@ -171,5 +203,10 @@ def _brief(value: object) -> str:
 
 
 def finished(trials: Sequence[Trial]) -> int:
-    """Count the trials that are complete or pruned."""
+    """Count the trials that a search has completed or pruned."""
     return sum(trial.state in ("complete", "pruned") for trial in trials)
+
+
+def added(trials: Sequence[Trial]) -> int:
+    """Count the trials that somebody added."""
+    return sum(trial.state == "added" for trial in trials)

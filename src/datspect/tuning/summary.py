@@ -7,7 +7,7 @@ import pandas as pd
 
 from datspect.tuning.scoring import TITLES, Objective
 from datspect.tuning.space import SearchSpace
-from datspect.tuning.study import Study
+from datspect.tuning.study import Study, added
 from datspect.tuning.trials import Trial
 
 OPTIMISTIC = (
@@ -18,7 +18,8 @@ OPTIMISTIC = (
 
 def study_summary(study: Study, space: SearchSpace, cohort_kind: str) -> dict[str, Any]:
     """Return what study.json holds: counts, the best trial, and the trial with the values of params.yaml, if any."""
-    trials, best, base = study.trials(), study.best(), base_trial(study, space)
+    best, base = study.best(), base_trial(study, space)
+    trials = [trial for trial in study.trials() if trial.state != "added"]
     states = [trial.state for trial in trials]
     return {
         "study": study.name,
@@ -26,6 +27,7 @@ def study_summary(study: Study, space: SearchSpace, cohort_kind: str) -> dict[st
         "objective": study.objective,
         "space": space.description(),
         "n_trials": {state: states.count(state) for state in sorted(set(states))},
+        "n_added": added(study.trials()),
         "seconds": sum(trial.seconds or 0.0 for trial in trials),
         "epochs_trained": sum(trial.n_epochs for trial in trials),
         "best": _as_record(best) if best else None,
@@ -35,7 +37,7 @@ def study_summary(study: Study, space: SearchSpace, cohort_kind: str) -> dict[st
 
 
 def trials_table(study: Study) -> pd.DataFrame:
-    """Return the table of trials.csv: a row for each trial, with what it tried and what came out."""
+    """Return the table of trials.csv: a row for each trial of a search, with what it tried and what came out."""
     return pd.DataFrame(
         [
             {
@@ -48,6 +50,7 @@ def trials_table(study: Study) -> pd.DataFrame:
                 **trial.measures,
             }
             for trial in study.trials()
+            if trial.state != "added"
         ]
     )
 
@@ -77,8 +80,9 @@ def summary_metrics(summary: Mapping[str, Any]) -> dict[str, float]:
 def summary_text(summary: Mapping[str, Any], cohort: str) -> str:
     """Return a few lines for the terminal; `cohort` says what kind it is."""
     title, best, base = TITLES[summary["objective"]], summary["best"], summary["values_of_params_yaml"]
-    counts = ", ".join(f"{n} {state}" for state, n in summary["n_trials"].items())
+    counts = ", ".join(f"{n} {state}" for state, n in summary["n_trials"].items()) or "no trial"
     lines = [f"Study {summary['study']} ({cohort}): {counts}; {summary['seconds'] / 60:.1f} min of training"]
+    lines += [f"  {note}"] if (note := added_note(summary["n_added"])) else []
     if best is None:
         return "\n".join([*lines, "No trial is complete yet."])
     lines.append(f"  best: trial {best['trial']}, {title} {_with_bounds(best, summary['objective'])}")
@@ -89,6 +93,18 @@ def summary_text(summary: Mapping[str, Any], cohort: str) -> str:
             f"  values of params.yaml: trial {base['trial']}, {title} {_with_bounds(base, summary['objective'])}"
         )
     return "\n".join(lines)
+
+
+def added_note(n_added: int) -> str:
+    """Return a line on the trials that somebody added to the study, empty if there is none.
+
+    >>> added_note(1).split(":")[0]
+    '1 trial left aside'
+    """
+    if not n_added:
+        return ""
+    trials = "1 trial" if n_added == 1 else f"{n_added} trials"
+    return f"{trials} left aside: added with `optuna ask` and `tell` or in the dashboard, so without our measures"
 
 
 def values_text(values: Mapping[str, Any]) -> str:

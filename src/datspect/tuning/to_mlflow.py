@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 _STUDY_ID, _STUDY, _TRIAL = "datspect.study_id", "datspect.study", "datspect.trial"
 _CURVES = ("train_loss", "validation_loss", "train_accuracy", "validation_accuracy", "learning_rate")
+_SCORE = "score"
 _LOCK_NAME, _LOCK_SECONDS = "mlflow.lock", 120.0  # a trial takes less than one
 
 
@@ -36,7 +37,7 @@ def log_trial(run: tracking.Run, trial: Trial, folder: Path, objective: str) -> 
     if trial.state not in ("complete", "pruned"):
         return
     number = str(trial.number)
-    with _alone(folder, trial) as alone:
+    with _alone(folder, f"trial {trial.number}") as alone:
         if not alone or run.finished_children(_TRIAL, number):
             return
         name, times = f"trial-{trial.number:04d}", _times(trial)
@@ -58,28 +59,66 @@ def log_missing(
             log_trial(run, trial, folder, objective)
 
 
+def log_progress(run: tracking.Run, trials: Iterable[Trial], folder: Path, *, lower_is_better: bool) -> None:
+    """Send what is new of the best score so far: metric `score` of the study's `run`, over the number of trials done.
+
+    The column of that name then has, beside the score of each trial, the best one of the study.
+    """
+    with _alone(folder, "progress of the study") as alone:
+        if not alone:
+            return
+        sent = run.steps(_SCORE)
+        for n_done, best in best_so_far(trials, lower_is_better=lower_is_better).items():
+            if n_done not in sent:
+                run.log_metrics({_SCORE: best}, n_done)
+
+
+def best_so_far(trials: Iterable[Trial], *, lower_is_better: bool) -> dict[int, float]:
+    """Return the best score of a complete trial by the number of trials done, from the first complete one on.
+
+    The order is that in which they ended, so that a later trial changes nothing before it.
+    """
+    ended = [(trial.ended, trial) for trial in trials if trial.ended and trial.state in ("complete", "pruned")]
+    better = min if lower_is_better else max
+    best: float | None = None
+    by_number: dict[int, float] = {}
+    for n_done, (_, trial) in enumerate(sorted(ended, key=lambda pair: (pair[0], pair[1].number)), 1):
+        if trial.state == "complete" and trial.score is not None:
+            best = trial.score if best is None else better(best, trial.score)
+        if best is not None:
+            by_number[n_done] = best
+    return by_number
+
+
 def log_summary(run: tracking.Run, metrics: Mapping[str, float], files: Sequence[Path], step: int) -> None:
-    """Send the study's metrics at `step`, the number of trials done, and its files, to folder `study`.
+    """Send the study's metrics at `step`, the number of trials done, if it has none there; and files to folder `study`.
 
     Raises
     ------
     FileNotFoundError : one of `files` is missing.
     """
-    run.log_metrics(metrics, step)
+    if step not in run.steps(next(iter(metrics))):
+        run.log_metrics(metrics, step)
     run.log_files(files, "study")
 
 
+def point_to_pictures(run: tracking.Run, best: Trial, pictures: Sequence[str]) -> None:
+    """End the description of the best trial's run with links to the study's pictures, which its parent holds."""
+    links = ", ".join(f"[{name}]({run.address}/artifacts/study/{name}.png)" for name in pictures)
+    run.mark_child(_TRIAL, str(best.number), f"Best trial of the [study]({run.address}). Its pictures: {links}")
+
+
 @contextmanager
-def _alone(folder: Path, trial: Trial) -> Iterator[bool]:
-    """Wait until no other process of this machine sends a trial of this study; give False if that takes too long."""
+def _alone(folder: Path, what: str) -> Iterator[bool]:
+    """Wait until no other process of this machine sends of this study; give False if that takes too long."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / _LOCK_NAME)
     try:
         lock.acquire(timeout=_LOCK_SECONDS)
     except Timeout:
         log.warning(
-            "trial %d not sent to MLflow: another process has held %s for %g s; the next `datspect tune` sends it",
-            trial.number, folder / _LOCK_NAME, _LOCK_SECONDS,
+            "%s not sent to MLflow: another process has held %s for %g s; the next `datspect tune` sends it",
+            what, folder / _LOCK_NAME, _LOCK_SECONDS,
         )  # fmt: skip
         yield False
         return
@@ -105,7 +144,7 @@ def _metrics(trial: Trial) -> dict[str, float]:
     """Return what was measured over all development folds."""
     metrics = {**trial.measures, "n_epochs": float(trial.n_epochs)}
     if trial.score is not None:
-        metrics["score"] = trial.score
+        metrics[_SCORE] = trial.score
     if trial.seconds is not None:
         metrics["seconds"] = trial.seconds
     return metrics

@@ -6,7 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-State = Literal["complete", "pruned", "failed", "running", "waiting"]
+State = Literal["complete", "pruned", "failed", "running", "waiting", "added"]
+"""`added` is a trial that no search has run: somebody added it with `optuna ask` and `tell`, or in the dashboard."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from datspect.running.executors import Report, completed, places
 from datspect.tracking.provenance import files_digest
 from datspect.training import record
 from datspect.training.data import TrainingData, TrainingInputs, read_training_data
+from datspect.training.settings import of_the_bank, shown
 from datspect.tuning import to_mlflow
 from datspect.tuning.applying import applied, difference
 from datspect.tuning.development import Development, development
@@ -29,11 +30,19 @@ from datspect.tuning.nested import nested_metrics, nested_result, nested_text, o
 from datspect.tuning.pictures import study_figures
 from datspect.tuning.quiet import quiet_optuna
 from datspect.tuning.sampling import build_pruner, build_sampler
+from datspect.tuning.scoring import lower_is_better
 from datspect.tuning.search import Search, run_trials
 from datspect.tuning.space import NAMES, SearchSpace, search_space
-from datspect.tuning.storage import open_storage, storage_address
-from datspect.tuning.study import Identity, Study, finished, open_study
-from datspect.tuning.summary import study_summary, summary_metrics, summary_text, trials_table, values_text
+from datspect.tuning.storage import dashboard_commands, open_storage, storage_address
+from datspect.tuning.study import Identity, Study, added, finished, open_study
+from datspect.tuning.summary import (
+    added_note,
+    study_summary,
+    summary_metrics,
+    summary_text,
+    trials_table,
+    values_text,
+)
 from datspect.tuning.trials import Trial
 
 log = logging.getLogger("datspect.tune")
@@ -98,7 +107,10 @@ def search(chosen: Chosen) -> str:
     with _opened(chosen) as study:
         summary = _searched(chosen, study, development(chosen.data), chosen.params.tune.trials)
     text = summary_text(summary, chosen.cohort)
-    return f"{text}\n\nFiles: {chosen.folder}. `datspect tune --apply` writes the best into params.yaml."
+    return (
+        f"{text}\n\nFiles: {chosen.folder}. `datspect tune --apply` writes the best into params.yaml.\n"
+        f"In a browser: {dashboard_commands(chosen.params.tune.storage)}"
+    )
 
 
 def nested_search(chosen: Chosen) -> str:
@@ -112,7 +124,7 @@ def nested_search(chosen: Chosen) -> str:
     write_json(path, result)
     # A run of its own, beside those of the three studies.
     with _run(chosen, f"{chosen.name}-nested", "-".join(study_ids)) as run:
-        to_mlflow.log_summary(run, nested_metrics(result), [path], 0)
+        to_mlflow.log_summary(run, nested_metrics(result), [path], tune.nested_trials)
     return f"{nested_text(result, chosen.cohort)}\n\nFiles: {chosen.folder}"
 
 
@@ -139,12 +151,15 @@ def apply_winner(chosen: Chosen, params_path: Path) -> str:
 
     Raises
     ------
-    TuningError : the study has no complete trial.
+    TuningError : a search has completed no trial of the study; one that somebody added is never written.
     """
     with _opened(chosen) as study:
-        best = study.best()
+        best, aside = study.best(), added_note(added(study.trials()))
     if best is None:
-        raise TuningError(f"study {study.name}: no complete trial yet, so nothing to apply; run `datspect tune`")
+        raise TuningError(
+            f"study {study.name}: no complete trial yet, so nothing to apply{f' ({aside})' if aside else ''}; "
+            "run `datspect tune`"
+        )
     before = params_path.read_bytes().decode("utf-8")  # as bytes: line ends of another system stay
     values = chosen.space.base.changed(best.values).values
     origin = ParametersFrom(study=study.name, trial=best.number, split=chosen.identity.split[:12])
@@ -157,6 +172,7 @@ def apply_winner(chosen: Chosen, params_path: Path) -> str:
     lines = [
         difference(before, after, str(params_path)),
         f"Written: study {study.name}, trial {best.number} ({values_text(best.values)}).",
+        *([aside] if aside else []),
         "`dvc repro` now trains cv and final again; Table 1 will say that its subjects took part in the tuning.",
     ]
     return "\n".join(lines)
@@ -174,21 +190,29 @@ def _searched(chosen: Chosen, study: Study, data: Development, n_trials: int) ->
     with _run(chosen, study.name, study.id) as run:
         run.log_dataset(data.scans, name=cohort["kind"], digest=cohort["digest"], context="tuning")
         to_mlflow.log_missing(run, study.trials(), folder, objective)
+        _send_progress(run, study, folder)
         if (n_places := places(chosen.params.executor)) > 1:
             _shared_out(chosen, study, data, n_trials, folder, n_places, run)
         else:
-            run_trials(
-                Search(study, chosen.space, data, tune.check_epochs, folder),
-                n_trials,
-                tune.minutes,
-                lambda trial: to_mlflow.log_trial(run, trial, folder, objective),
-            )
+
+            def ended(trial: Trial) -> None:
+                to_mlflow.log_trial(run, trial, folder, objective)
+                _send_progress(run, study, folder)
+
+            run_trials(Search(study, chosen.space, data, tune.check_epochs, folder), n_trials, tune.minutes, ended)
         summary = _write_summary(chosen, study)
         files = [chosen.folder / name for name in ("study.json", "trials.csv")] + sorted(chosen.folder.glob("*.png"))
         to_mlflow.log_summary(run, summary_metrics(summary), files, finished(study.trials()))
+        pictures = [path.stem for path in files if path.suffix == ".png"]
+        if (best := study.best()) and pictures:
+            to_mlflow.point_to_pictures(run, best, pictures)
         if any(trial.state == "running" for trial in study.trials()):
             run.hand_over()
     return summary
+
+
+def _send_progress(run: tracking.Run, study: Study, folder: Path) -> None:
+    to_mlflow.log_progress(run, study.trials(), folder, lower_is_better=lower_is_better(study.objective))
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,6 +233,7 @@ def _shared_out(
 
     def report(_place: int, _n: int) -> None:
         to_mlflow.log_missing(run, study.trials(), folder, study.objective, everywhere=True)
+        _send_progress(run, study, folder)
 
     for _ in completed(_work_on, share, range(n_places), chosen.params.executor, report):
         report(0, 0)
@@ -249,8 +274,10 @@ def _inner(chosen: Chosen, fold: int) -> Chosen:
 def _run(chosen: Chosen, name: str, key: str) -> AbstractContextManager[tracking.Run]:
     """Open the run in MLflow that `key` finds again."""
     # Space and name have places of their own; the address says nothing of the search.
-    settings = chosen.params.tune.model_dump(mode="json", exclude={"storage", "space", "study"})
-    params = {"tune": settings, "space": chosen.space.description(), "training": chosen.identity.training}
+    search = chosen.params.tune.model_dump(mode="json", exclude={"storage", "space", "study"})
+    params = shown(chosen.params.model_dump(mode="json"), chosen.data.kind)
+    params |= {"tune": search, "space": chosen.space.description(), "features": of_the_bank(chosen.data.bank_record)}
+    params["training"] |= chosen.identity.training  # of a nested search with the outer fold
     tags, experiment = record.data_tags(chosen.data, chosen.identity.split), chosen.params.tracking.experiment
     return to_mlflow.open_study_run(name, key, experiment=experiment, params=params, tags=tags)
 

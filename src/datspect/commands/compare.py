@@ -1,0 +1,73 @@
+"""Command `compare`: show how two experiments differ in parameters and results, with paired intervals."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from datspect.release.comparing import Contender
+
+_WHAT = (
+    "A run id, a version (3, champion, version:NAME), a DVC experiment or git revision (NAME, rev:NAME), or workspace."
+)
+
+
+def compare(
+    a: Annotated[str, typer.Argument(help=_WHAT)],
+    b: Annotated[str, typer.Argument(help="What A is compared with; the same forms.")] = "workspace",
+    into: Annotated[
+        Path | None,
+        typer.Option(file_okay=False, help="Write page, picture and record here; default reports/comparisons/A-vs-B."),
+    ] = None,
+    holdout: Annotated[
+        bool, typer.Option("--holdout", help="Show the holdout too: one more look at the test set.")
+    ] = False,
+    log: Annotated[bool, typer.Option("--log", help="Send page, picture and record to MLflow as well.")] = False,
+) -> None:
+    """Compare A with B: parameters that differ, measures side by side, differences on subjects that both judged.
+
+    Differences are A minus B. They are shown on subjects that neither had been trained on, and refused where pairing
+    would be wrong; the exit code is 1 if nothing could be paired. docs/comparing-runs.md says when that is.
+    """
+    # Here, so that `datspect --help` does not wait for pandas and MLflow.
+    from datspect.params.whole import load_params
+    from datspect.release import comparing, comparison_files
+    from datspect.release.contenders import Named, read_contender
+    from datspect.release.stage_results import HOLDOUT
+    from datspect.reporting.comparison import as_text
+    from datspect.running.addresses import repository_root
+
+    root = repository_root()
+    first, second = (read_contender(Named.parse(name), root) for name in (a, b))
+    comparison, pairs = comparing.compare(first, second, holdout=holdout)
+    if any(compared.name == HOLDOUT.name for compared in comparison.sets):  # counted before anybody sees it
+        comparison = replace(comparison, remarks=(*comparison.remarks, *_looks(first, second)))
+    typer.echo(as_text(comparison))
+    folder = into or comparison_files.default_folder(root, a, b)
+    files = comparison_files.write_comparison(folder, (a, b), comparison, pairs)
+    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    typer.echo(f"\nwritten to {shown}: {', '.join(file.name for file in files)}")
+    if log:
+        experiment = load_params(root / "params.yaml").tracking.experiment
+        run_id = comparison_files.log_comparison(experiment, (first, second), comparison, files)
+        typer.echo(f"sent to MLflow as run {run_id}")
+    if not pairs:
+        raise typer.Exit(1)
+
+
+def _looks(*contenders: "Contender") -> list[str]:
+    """Count a look at the test set of each version, and say it."""
+    from datspect.release import looks, registry
+
+    test_sets = dict.fromkeys(one.test_set for one in contenders if one.test_set)
+    if not test_sets:
+        return ["This is one more look at the test set; it is not counted, since no registered version takes part."]
+    with registry.opened() as opened:
+        counts = [looks.count_look(opened.registry, test_set) for test_set in test_sets]
+    return [
+        f"This is one more look at the test set: {count} so far, counted with the registered model. Each makes its "
+        "figures a little more optimistic."
+        for count in counts
+    ]
