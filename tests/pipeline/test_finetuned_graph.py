@@ -85,7 +85,7 @@ def test_a_kill_costs_unfinished_folds_only_and_changes_nothing(trained: Graph) 
     code, output = trained.command("predict", str(scan), "--format", "json")
     assert code == 0, output
     answer, _ = json.JSONDecoder().raw_decode(output[output.index("[\n") :])
-    assert answer[0]["agreement"] is None
+    assert 0 <= answer[0]["error_risk"] <= 1
     assert 0 <= answer[0]["probability"] <= 1
 
 

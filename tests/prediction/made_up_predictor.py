@@ -12,19 +12,18 @@ from datspect.modeling.model_files import write_model
 from datspect.params.data import PreprocessParams
 from datspect.params.judging import PredictionParams
 from datspect.prediction.files import write_parts
-from datspect.prediction.judging import TrainingRole, fit_parts
+from datspect.prediction.judging import TrainingRole, fit_parts, judge_doubt
 
 PREPROCESS = PreprocessParams(
     slices=[40, 41, 42], intensity="image_max", input_size="native", z_offset_voxels=4.0, on_bad_scan="stop"
 )
-RULES = PredictionParams(coverage=0.9, min_agreement=0.8, typical_share=0.99, typical_directions=4)
+N_RATIOS = 8
+"""Two sides of caudate, putamen and its two halves."""
+RULES = PredictionParams(coverage=0.9, ratio_c=1.0, typical_share=0.99, typical_directions=4)
 
 
-def write_predictor(folder: Path, n_heads: int = 3) -> None:
-    """MobileNetV2 and a head, calibrated on made-up scores of 60 subjects of a phantom.
-
-    `n_heads`: of the development folds; 0 as where networks were fine-tuned.
-    """
+def write_predictor(folder: Path) -> None:
+    """MobileNetV2 and a head, calibrated on made-up scores of 60 subjects of a phantom."""
     rng = np.random.default_rng(2)
     backbone = build_backbone("MobileNetV2", (109, 91))
     set_random_weights(backbone, 1)
@@ -35,6 +34,9 @@ def write_predictor(folder: Path, n_heads: int = 3) -> None:
     measures = pd.DataFrame(
         {"peak_slice": 41.0, "striatal_contrast": np.linspace(1, 99, 60), "image_mean": 0.2}, index=range(60)
     )
-    role = TrainingRole(labels, np.arange(60) % 5, rng.normal(size=60) + labels, rng.random((60, n_features)), measures)
+    ratios = rng.normal(size=(60, N_RATIOS)) - labels[:, None]
+    role = TrainingRole(
+        labels, np.arange(60) % 5, rng.normal(size=60) + labels, ratios, rng.random((60, n_features)), measures
+    )
     write_model(folder / "model.keras", build_classifier(backbone, head, 0.5))
-    write_parts(folder, fit_parts(role, [head] * n_heads, "phantom", PREPROCESS, RULES))
+    write_parts(folder, fit_parts(role, judge_doubt(role, RULES), "phantom", PREPROCESS, RULES))

@@ -23,7 +23,7 @@ from datspect.prediction.predictor import Answer, Predictor, PreparedScan
 WEIGHT = 2.0
 ANSWER = Answer(
     probability=0.62, prevalence=0.68, likelihood_ratio=0.77, model_probability=0.6, prediction="pd",
-    inconclusive=True, agreement=0.7,
+    ratio_probability=0.31, error_risk=0.4, inconclusive=True,
     unlike=("peak_slice", "features"), flags=(),
     measures={f"sbr_{part}_{side}": 1.0 for part in ("caudate", "putamen") for side in ("left", "right")},
 )  # fmt: skip
@@ -94,12 +94,13 @@ def test_the_figure_says_whose_model_it_is_and_the_answer_in_words(explainer: Ex
     title = explainer.figure(scan, ANSWER, "scan.nii").get_suptitle()
     assert "model of a PHANTOM cohort" in title
     assert (
-        "scan.nii: pd, P(PD) 0.620 at 68 % PD, INCONCLUSIVE, 70% of heads agree; "
+        "scan.nii: pd, P(PD) 0.620 at 68 % PD, 0.310 by the binding ratios, INCONCLUSIVE; "
         "unlike the training cohort: peak_slice, features" in title
     )
-    sure = replace(ANSWER, inconclusive=False, agreement=None, unlike=())
+    sure = replace(ANSWER, inconclusive=False, unlike=())
     assert (
-        "scan.nii: pd, P(PD) 0.620 at 68 % PD, conclusive\n" in explainer.figure(scan, sure, "scan.nii").get_suptitle()
+        "pd, P(PD) 0.620 at 68 % PD, 0.310 by the binding ratios, conclusive\n"
+        in explainer.figure(scan, sure, "scan.nii").get_suptitle()
     )
 
 

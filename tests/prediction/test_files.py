@@ -1,15 +1,15 @@
 """A predictor's files give back what was written, and damaged ones are refused."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from datspect.errors import CohortError, WeightsError
-from datspect.evaluation.calibration import Band, Calibration
+from datspect.evaluation.calibration import Calibration
+from datspect.evaluation.doubt import Doubt
+from datspect.evaluation.regression import Regression
 from datspect.evaluation.typicality import Typicality
-from datspect.modeling.heads import HeadWeights
 from datspect.params.data import PreprocessParams
 from datspect.params.judging import PredictionParams
 from datspect.prediction.files import (
@@ -33,16 +33,16 @@ def parts(rng: np.random.Generator) -> PredictorParts:
         preprocess=PreprocessParams(
             slices=[40, 41, 42], intensity="image_max", input_size=[120, 100], z_offset_voxels=3.0, on_bad_scan="stop"
         ),
-        prediction=PredictionParams(coverage=0.9, min_agreement=0.8, typical_share=0.99, typical_directions=3),
+        prediction=PredictionParams(coverage=0.9, ratio_c=1.0, typical_share=0.99, typical_directions=3),
         cohort_kind="phantom",
         n_train=527,
         n_pd=359,
         calibration=Calibration(0.51, -0.02),
-        band=Band(0.18),
+        regression=Regression(rng.normal(size=8), rng.normal(size=8), 0.3),
+        doubt=Doubt((0.0, -0.9), -0.7, 0.16),
         measures={"coverage": 0.9},
         ranges={"peak_slice": (39.0, 43.0)},
         typicality=Typicality(draw(6), draw(3, 6), np.abs(draw(3)), 0.03, 1.7),
-        heads=[HeadWeights(draw(6, 4), draw(4), draw(4), 0.25) for _ in range(2)],
     )
 
 
@@ -51,16 +51,14 @@ def test_what_is_read_is_what_was_written(parts: PredictorParts, tmp_path: Path)
     read = read_parts(tmp_path)
     for name in (
         *("preprocess", "prediction", "cohort_kind", "n_train", "n_pd", "prevalence"),
-        *("calibration", "band", "measures", "ranges"),
+        *("calibration", "doubt", "measures", "ranges"),
     ):
         assert getattr(read, name) == getattr(parts, name)
     features = np.random.default_rng(1).normal(size=(5, 6))
     np.testing.assert_array_equal(read.typicality.distances(features), parts.typicality.distances(features))
     assert read.typicality.limit == parts.typicality.limit
-    for mine, theirs in zip(read.heads, parts.heads, strict=True):
-        for name in ("kernel", "bias", "output_kernel"):
-            np.testing.assert_array_equal(getattr(mine, name), getattr(theirs, name))
-        assert mine.output_bias == theirs.output_bias
+    ratios = np.random.default_rng(2).normal(size=(5, 8))
+    np.testing.assert_array_equal(read.regression.log_odds(ratios), parts.regression.log_odds(ratios))
 
 
 def test_the_same_parts_give_the_same_bytes(parts: PredictorParts, tmp_path: Path) -> None:
@@ -73,8 +71,10 @@ def test_the_same_parts_give_the_same_bytes(parts: PredictorParts, tmp_path: Pat
 def test_a_predictor_of_another_format_is_refused(parts: PredictorParts, tmp_path: Path) -> None:
     write_parts(tmp_path, parts)
     path = tmp_path / PARTS_NAME
-    path.write_text(path.read_text().replace('"format": 2', '"format": 1'))
-    with pytest.raises(WeightsError, match="not a predictor that this release reads"):
+    path.write_text(path.read_text().replace('"format": 3', '"format": 2'))
+    with pytest.raises(
+        WeightsError, match=r"not a predictor that this release reads \(format 2, expected 3\); make it"
+    ):
         read_parts(tmp_path)
 
 
@@ -104,8 +104,3 @@ def test_the_digest_changes_with_every_file(tmp_path: Path) -> None:
             (tmp_path / name).write_text("other" if name == changed else "same")
         digests.add(predictor_digest(tmp_path))
     assert len(digests) == 1 + len(FILES)
-
-
-def test_a_predictor_without_heads_comes_back_without(parts: PredictorParts, tmp_path: Path) -> None:
-    write_parts(tmp_path, replace(parts, heads=[]))
-    assert read_parts(tmp_path).heads == []

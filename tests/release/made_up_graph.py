@@ -27,8 +27,8 @@ def write_graph_results(root: Path, kind: str = "phantom", weights: str = "weigh
     subjects = splits[["scan_id", "subject_id", "label"]].assign(sex="female", age=60.0, site="one")
     write_table(root / "data/images/subjects.csv", subjects)
     folder = root / "models/predictor"
-    parts = {"n_train": 18, "n_pd": 12, "preprocess": {"slices": [40]}, "band": {"half_width": 0.2}}
-    write_json(folder / PARTS_NAME, parts | {"prediction": {"min_agreement": 0.8}})
+    parts = {"n_train": 18, "n_pd": 12, "preprocess": {"slices": [40]}}
+    write_json(folder / PARTS_NAME, parts | {"doubt": {"limit": 0.2}})
     (folder / MODEL_NAME).write_text(weights)
     (folder / ARRAYS_NAME).write_text("arrays")
     reports = root / "reports/predictor"

@@ -69,16 +69,17 @@ def test_without_ids_there_are_none(model: ScanModel, tiny_cohort: Path) -> None
     assert ask(model, [(tiny_cohort / "volumes/S00.nii").read_bytes()])["scan_id"].tolist() == [""]
 
 
-def test_without_development_heads_the_agreement_is_null_in_the_answer(tmp_path: Path, tiny_cohort: Path) -> None:
-    write_predictor(tmp_path / "predictor", n_heads=0)
-    fine_tuned = ScanModel()
-    fine_tuned.load_context(SimpleNamespace(artifacts={"predictor": str(tmp_path / "predictor")}))
+def test_an_answer_in_json_says_what_the_ratios_say_and_how_likely_it_is_wrong(
+    model: ScanModel, tiny_cohort: Path
+) -> None:
     sent = io.StringIO()
-    predictions_to_json(ask(fine_tuned, [(tiny_cohort / "volumes/S00.nii").read_bytes()] * 2), sent)
+    predictions_to_json(ask(model, [(tiny_cohort / "volumes/S00.nii").read_bytes()] * 2), sent)
     # NaN, which Python would read, is no JSON.
     answers = json.loads(sent.getvalue(), parse_constant=lambda name: pytest.fail(name))["predictions"]
-    assert [answer["agreement"] for answer in answers] == [None, None]
-    assert {answer["inconclusive"] for answer in answers} <= {True, False}
+    limit = model.predictor.parts.doubt.limit
+    for answer in answers:
+        assert 0 < answer["ratio_probability"] < 1
+        assert answer["inconclusive"] == (answer["error_risk"] > limit)
 
 
 @pytest.mark.parametrize(

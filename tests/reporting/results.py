@@ -105,8 +105,9 @@ def _write_reports(folder: Path, kind: str, splits: pd.DataFrame, rng: np.random
         "site_predicts_label": {"passed": False, "finding": "The site tells the label: AUC 0.9000."},
     }
     write_json(folder / "checks/metrics.json", {"cohort_kind": kind, "checks": checks})
-    decisions = random_metrics(rng, ("coverage", "accuracy", "conclusive_accuracy"))
+    decisions = random_metrics(rng, ("coverage", "accuracy", "conclusive_accuracy", "errors_found"))
     predictor = {"training_role": decisions, "holdout_decisions": decisions, "holdout": random_metrics(rng)}
+    predictor["evidence"] = [{"looks_at": ["margin"], "is_applied": True}]
     write_json(folder / "predictor/metrics.json", predictor | {"cohort_kind": kind, "holdout_typical": 0.984})
     write_figure(folder / "predictor/calibration.png", Figure(figsize=(1, 1)))
     for stage in ("cv", "final"):

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from datspect.reporting.answers import answers_table
+from datspect.reporting.answers import answers_table, evidence_table
 
 from .results import random_metrics
 
 
 def test_each_figure_stands_in_its_own_column() -> None:
     rng = np.random.default_rng(5)
-    names = ("coverage", "accuracy", "conclusive_accuracy")
+    names = ("coverage", "accuracy", "conclusive_accuracy", "errors_found")
     role, holdout = random_metrics(rng, names), random_metrics(rng, names)
     final, calibrated = random_metrics(rng, ("loss",)), random_metrics(rng, ("loss",))
     predictor = {"training_role": role, "holdout_decisions": holdout, "holdout": calibrated}
@@ -21,7 +21,20 @@ def test_each_figure_stands_in_its_own_column() -> None:
         ("share of conclusive answers", "coverage"),
         ("accuracy of these", "conclusive_accuracy"),
         ("accuracy of all", "accuracy"),
+        ("share of the wrong answers that are called inconclusive", "errors_found"),
     ):
         assert [cell[:6] for cell in rows[title]] == [f"{role[name]:.4f}", f"{holdout[name]:.4f}"]
     assert rows["loss as the network gives it"][1].startswith(f"{final['loss']:.4f}")
     assert rows["loss once calibrated"][1].startswith(f"{calibrated['loss']:.4f}")
+
+
+def test_the_rule_applied_is_marked_and_every_rule_has_its_figures() -> None:
+    found = {"errors_found_at_5": 0.25, "errors_found_at_5_low": 0.1, "errors_found_at_5_high": 0.5}
+    rows = [
+        {"looks_at": ["margin"], "is_applied": False},
+        {"looks_at": ["margin", "support"], "is_applied": True, **found},
+    ]
+    lines = evidence_table({"evidence": rows}).split("\n")
+    assert "margin and support (applied)" in lines[-1]
+    assert "0.2500 (0.1000 to 0.5000)" in lines[-1]
+    assert "applied" not in lines[-2]

@@ -29,11 +29,12 @@ def made_up(kind: str = "phantom", **columns: object) -> CardInputs:
     splits = subjects[["scan_id", "subject_id", "label"]].assign(role=np.where(number < 20, "train", "test"))
     predictions = subjects[20:].reset_index(drop=True)[["scan_id", "label"]]
     predictions["prediction"] = np.where(np.arange(20) % 5, predictions["label"], "pd")
+    promised = {"errors_found": 0.7, "errors_found_low": 0.5, "errors_found_high": 0.8}
     decisions = {"coverage": 0.9, "coverage_low": 0.8, "coverage_high": 0.95, "accuracy": 0.9}
     metrics = {
         "cohort_kind": kind,
         "holdout": binary_metrics(np.arange(20) % 2, np.linspace(0.1, 0.9, 20)),
-        "training_role": decisions | {"conclusive_accuracy": 0.97},
+        "training_role": decisions | promised | {"conclusive_accuracy": 0.97, "conclusive_wrong_at_most": 0.0281},
         "holdout_decisions": decisions,
     }
     run = {
@@ -46,8 +47,7 @@ def made_up(kind: str = "phantom", **columns: object) -> CardInputs:
         "n_train": 20,
         "n_pd": 15,
         "preprocess": {"slices": [40, 41, 42]},
-        "band": {"half_width": 0.18},
-        "prediction": {"min_agreement": 0.8},
+        "doubt": {"limit": 0.18},
     }
     return CardInputs(
         digest="a" * 64, run=run, parts=parts, metrics=metrics, subjects=subjects, splits=splits,
@@ -126,11 +126,19 @@ def test_names_of_sites_stay_text() -> None:
     assert "t\\|wo" in card_markdown(made_up())
 
 
-def test_the_card_of_a_fine_tuned_network_says_so_and_names_no_heads_that_are_not_there() -> None:
+def test_the_card_of_a_fine_tuned_network_says_so() -> None:
     frozen = made_up()
     tags = {"datspect.trainable": "mixed7", "datspect.precision": "bfloat16"}
-    tuned = replace(frozen, run=frozen.run | {"tags": tags}, parts=frozen.parts | {"n_heads": 0})
+    tuned = replace(frozen, run=frozen.run | {"tags": tags})
     assert row(card_markdown(frozen), "trained")[1:] == ["the head alone, on features of the network"]
-    assert "development heads agree" in card_markdown(frozen)
     assert "the head and the network from layer mixed7, in bfloat16" in card_markdown(tuned)
-    assert "heads" not in card_markdown(tuned)
+
+
+def test_the_card_says_what_is_promised_and_what_an_inconclusive_answer_is() -> None:
+    markdown = card_markdown(made_up())
+    assert "above 18.0 %" in markdown
+    assert "of conclusive answers at most 2.9 % are wrong, with 95 % confidence" in markdown
+    assert "not more than a draw by lot" not in markdown
+    metrics = made_up().metrics
+    lot = metrics | {"training_role": metrics["training_role"] | {"errors_found_low": 0.05}}
+    assert "not more than a draw by lot" in card_markdown(replace(made_up(), metrics=lot))

@@ -124,7 +124,8 @@ def made_up(tmp_path_factory: pytest.TempPathFactory, migrated_database: Path) -
     write_table(root / "images" / "subjects.csv", subjects)
     write_json(root / "images" / "cohort.json", {"kind": "phantom", "n_scans": N, "digest": "d" * 64})
     quality = subjects[["scan_id"]].assign(peak_slice=np.arange(N) % 3 + 40, striatal_contrast=rng.random(N) + 20)
-    write_table(root / "images" / "quality.csv", quality)
+    binding = {f"sbr_{part}_{side}": rng.random(N) + 1 for part in ("caudate", "putamen") for side in ("left", "right")}
+    write_table(root / "images" / "quality.csv", quality.assign(**binding))
     write_table(root / "splits.csv", splits.iloc[::-1])
     (root / "features").mkdir()
     bank = np.stack([clean, clean * 0.98, clean * 1.02]).astype(np.float16)

@@ -34,7 +34,7 @@ def test_it_repeats_and_no_test_subject_has_a_say_in_it(done: Inputs, tmp_path: 
     images[:6] = 0.5
     np.save(inputs.root / "images" / "images.npy", images)
     quality = pd.read_csv(inputs.root / "images" / "quality.csv")
-    quality.loc[:5, ["peak_slice", "striatal_contrast"]] = -9
+    quality.loc[:5, ["peak_slice", "striatal_contrast", "sbr_putamen_left"]] = -9
     quality.to_csv(inputs.root / "images" / "quality.csv", index=False)
     predictions = pd.read_csv(inputs.root / "final" / "predictions.csv")
     predictions.assign(logit=-predictions["logit"]).to_csv(inputs.root / "final" / "predictions.csv", index=False)
@@ -57,7 +57,10 @@ def test_the_predictor_gives_the_tables_answers(done: Inputs) -> None:
     answers = predictor.answers(scans)
     np.testing.assert_allclose([one.model_probability for one in answers], table["model_probability"], atol=1e-5)
     np.testing.assert_allclose([one.probability for one in answers], table["probability"], atol=1e-5)
+    np.testing.assert_allclose([one.ratio_probability for one in answers], table["ratio_probability"], atol=1e-9)
+    np.testing.assert_allclose([one.error_risk for one in answers], table["error_risk"], atol=1e-5)
     assert [one.prediction for one in answers] == table["prediction"].tolist()
+    assert [one.inconclusive for one in answers] == table["inconclusive"].astype(bool).tolist()
     metrics = json.loads((reports / "metrics.json").read_text("utf-8"))
     assert metrics["holdout"]["n"] == 6
     assert metrics["holdout_decisions"]["coverage"] == pytest.approx(1 - table["inconclusive"].mean())
@@ -68,7 +71,8 @@ def test_the_predictor_gives_the_tables_answers(done: Inputs) -> None:
 def test_many_scans_get_the_answers_that_few_get(done: Inputs) -> None:
     predictor = Predictor.read(done.root / "models" / "predictor")
     images = np.load(done.root / "images" / "images.npy")
-    measures = dict.fromkeys(("peak_slice", "striatal_contrast", "image_mean"), 41.0)
+    ratios = (f"sbr_{part}_{side}" for part in ("caudate", "putamen") for side in ("left", "right"))
+    measures = dict.fromkeys(("peak_slice", "striatal_contrast", "image_mean", *ratios), 41.0)
     scans = [PreparedScan(None, image, measures, ()) for image in images]  # type: ignore[arg-type]
     many = predictor.answers(scans)
     few = predictor.answers(scans[:3])

@@ -190,9 +190,21 @@ def statement(parts: "PredictorParts", prevalence: float | None = None) -> str:
     right = with_interval(parts.measures, "conclusive_accuracy")
     return (
         f"The model was trained on {parts.n_train} subjects of {kind}. Out of fold {coverage}"
-        f"{f', {right} of them right' if right else ''}. {_prevalence_note(parts, prevalence)} Research "
-        "only, no diagnosis."
+        f"{f', {right} of them right' if right else ''}. {_doubt_note(parts)} {_prevalence_note(parts, prevalence)} "
+        "Research only, no diagnosis."
     )
+
+
+def _doubt_note(parts: "PredictorParts") -> str:
+    """Return what is promised of conclusive answers, and whether calling others inconclusive helps."""
+    from datspect.evaluation.doubt import is_informative, promise
+    from datspect.reporting.paper_tables import with_interval
+
+    words = promise(parts.measures) or "nothing can be said of conclusive answers"
+    note = f"{words[0].upper()}{words[1:]}, if scans are like those of training."
+    if is_informative(parts.measures):
+        return f"{note} Of the wrong ones {with_interval(parts.measures, 'errors_found')} were called inconclusive."
+    return f"{note} What is called inconclusive was not shown to hold more errors than a draw by lot."
 
 
 def _prevalence_note(parts: "PredictorParts", prevalence: float | None) -> str:
@@ -238,7 +250,8 @@ def _row(outcome: Outcome) -> dict[str, object]:
         "prevalence": round(answer.prevalence, 6),
         "likelihood_ratio": float(f"{answer.likelihood_ratio:.4g}"),
         "inconclusive": answer.inconclusive,
-        "agreement": None if answer.agreement is None else round(answer.agreement, 3),
+        "error_risk": round(answer.error_risk, 4),
+        "ratio_probability": round(answer.ratio_probability, 6),
         "unlike": " ".join(answer.unlike),
         "flags": " ".join(answer.flags),
         "model_probability": round(answer.model_probability, 6),
@@ -252,13 +265,13 @@ def _table(rows: Sequence[dict[str, object]]) -> str:
     shares = [row["prevalence"] for row in rows if "prevalence" in row]
     probability = f"P(PD) at {_percent(float(str(shares[0])))} PD" if shares else "P(PD)"
     heads = (
-        *("scan", "class", probability, "LR", "", "heads", "caudate L R", "putamen L R"),
+        *("scan", "class", probability, "LR", "", "may be wrong", "by ratios", "caudate L R", "putamen L R"),
         "unlike the training cohort; flags",
     )
     lines = [heads]
     for row in rows:
         if "prediction" not in row:
-            lines.append((str(row["scan"]), "-", "-", "", "", "", "", "", f"ERROR: {row['error']}"))
+            lines.append((str(row["scan"]), "-", "-", "", "", "", "", "", "", f"ERROR: {row['error']}"))
             continue
         remarks = "; ".join(text for text in (str(row["unlike"]), str(row["flags"])) if text)
         lines.append(
@@ -268,7 +281,8 @@ def _table(rows: Sequence[dict[str, object]]) -> str:
                 f"{row['probability']:.4f}",
                 f"{row['likelihood_ratio']:.2g}",
                 "inconclusive" if row["inconclusive"] else "",
-                "" if row["agreement"] is None else f"{row['agreement']:.0%}",
+                f"{float(str(row['error_risk'])):.1%}",
+                f"{row['ratio_probability']:.4f}",
                 f"{row['sbr_caudate_left']:.2f} {row['sbr_caudate_right']:.2f}",
                 f"{row['sbr_putamen_left']:.2f} {row['sbr_putamen_right']:.2f}",
                 remarks,

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from scipy.special import expit
 from sklearn.metrics.pairwise import linear_kernel
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -19,17 +18,17 @@ from sklearn.svm import SVC
 from datspect.arrays import BoolArray, FloatArray, IntArray
 from datspect.evaluation.comparison import Predictions
 from datspect.evaluation.metrics import predicted_labels
+from datspect.evaluation.regression import fit_regression
 
 Fitted = Callable[[FloatArray], Predictions]
 """A fitted baseline: from columns of subjects, shape (n, F), to its predictions."""
 Fit = Callable[[FloatArray, IntArray], Fitted]
 """From columns, shape (N, F), and labels, shape (N,), 1 for PD, of the training part to a fitted baseline."""
 
+SBR = "sbr_"
+"""Columns of measured binding ratios begin with it."""
 LEAST_BINDING = 0.05
 """Binding ratios below count as this: they are noise around 0, and have no logarithm."""
-_TOLERANCE, _MAX_ITERATIONS = 1e-6, 10_000
-"""scikit-learn's tolerance of 1e-4 leaves errors of several in the log odds of separable classes. The limit of
-iterations is never reached."""
 
 
 @dataclass(frozen=True)
@@ -122,17 +121,12 @@ def logistic_regression(c: float) -> Fit:
     """
 
     def fit(columns: FloatArray, labels: IntArray) -> Fitted:
-        if len(np.unique(labels)) < 2:
-            return _share_of_pd(labels)
-        model = make_pipeline(
-            SimpleImputer(strategy="median", keep_empty_features=True),
-            StandardScaler(),
-            LogisticRegression(C=c, tol=_TOLERANCE, max_iter=_MAX_ITERATIONS),
-        ).fit(columns, labels)
+        regression = fit_regression(columns, labels, c)
 
         def fitted(columns: FloatArray) -> Predictions:
-            probabilities = model.predict_proba(columns)[:, 1]
-            return Predictions(predicted_labels(probabilities), model.decision_function(columns), probabilities)
+            scores = regression.log_odds(columns)
+            probabilities = np.asarray(expit(scores))
+            return Predictions(predicted_labels(probabilities), scores, probabilities)
 
         return fitted
 

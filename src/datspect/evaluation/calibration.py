@@ -1,4 +1,4 @@
-"""Turn a network's log odds into probabilities that mean what they say, and find the cases that are left undecided."""
+"""Turn a network's log odds into probabilities that mean what they say, and count undecided answers."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from datspect.arrays import BoolArray, FloatArray, IntArray
 from datspect.errors import PrevalenceError
 from datspect.evaluation.intervals import wilson_interval, with_bounds
-from datspect.evaluation.metrics import THRESHOLD, predicted_labels
+from datspect.evaluation.metrics import predicted_labels
 
 
 @dataclass(frozen=True)
@@ -26,17 +26,6 @@ class Calibration:
     def probabilities(self, logits: FloatArray) -> FloatArray:
         """Return calibrated probabilities of PD, in double precision, of the shape of `logits`."""
         return np.asarray(expit(self.log_odds(logits)))
-
-
-@dataclass(frozen=True)
-class Band:
-    """The inconclusive probabilities: those nearer to `THRESHOLD` than `half_width`, once calibrated."""
-
-    half_width: float
-
-    def holds(self, probabilities: FloatArray) -> BoolArray:
-        """Return whether each is inconclusive, of the shape of `probabilities`."""
-        return np.asarray(np.abs(probabilities - THRESHOLD) < self.half_width)
 
 
 def prevalence_shift(trained: float, asked: float) -> float:
@@ -106,18 +95,6 @@ def cross_calibrated(labels: IntArray, logits: FloatArray, folds: IntArray) -> F
         held_out = folds == fold
         result[held_out] = fit_calibration(labels[~held_out], logits[~held_out]).probabilities(logits[held_out])
     return result
-
-
-def inconclusive_band(probabilities: FloatArray, coverage: float) -> Band:
-    """Return the widest band that leaves at least the share `coverage` of `probabilities`, shape (N,), conclusive.
-
-    >>> probabilities = np.array([0.125, 0.375, 0.625, 0.875])
-    >>> inconclusive_band(probabilities, coverage=0.5).holds(probabilities)
-    array([False,  True,  True, False])
-    """
-    distances = np.sort(np.abs(probabilities - THRESHOLD))
-    n_undecided = int(np.floor((1 - coverage) * len(distances) + 1e-9))
-    return Band(float(distances[n_undecided]) if n_undecided < len(distances) else 1.0)
 
 
 def decision_measures(labels: IntArray, probabilities: FloatArray, inconclusive: BoolArray) -> dict[str, float]:

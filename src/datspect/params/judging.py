@@ -8,8 +8,8 @@ from datspect.params.base import Section
 class PredictionParams(Section):
     """How an answer is judged; all limits are fitted on the training role."""
 
-    coverage: float = Field(gt=0, le=1, description="share of the training role that the band leaves conclusive")
-    min_agreement: float = Field(ge=0, le=1, description="share of the development heads that must say the same")
+    coverage: float = Field(gt=0, le=1, description="share of the training role, out of fold, that is left conclusive")
+    ratio_c: float = Field(gt=0, description="inverse strength of the ridge of the regression on binding ratios")
     typical_share: float = Field(gt=0.5, lt=1, description="share of the training role that counts as typical")
     typical_directions: int = Field(ge=1, description="directions of the features that vary freely")
 

@@ -87,9 +87,9 @@ class Explainer:
 def _in_words(answer: Answer) -> str:
     sure = "INCONCLUSIVE" if answer.inconclusive else "conclusive"
     unlike = f"; unlike the training cohort: {', '.join(answer.unlike)}" if answer.unlike else ""
-    heads = "" if answer.agreement is None else f", {answer.agreement:.0%} of heads agree"
+    ratios = f", {answer.ratio_probability:.3f} by the binding ratios"
     probability = f"P(PD) {answer.probability:.3f} at {100 * answer.prevalence:.3g} % PD"
-    return f"{answer.prediction}, {probability}, {sure}{heads}{unlike}"
+    return f"{answer.prediction}, {probability}{ratios}, {sure}{unlike}"
 
 
 def _striatum(slices: list[int], z_offset_voxels: float) -> BoolArray:

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from datspect.errors import WeightsError
-from datspect.evaluation.calibration import Band, Calibration
+from datspect.evaluation.calibration import Calibration
+from datspect.evaluation.doubt import Doubt
+from datspect.evaluation.regression import Regression
 from datspect.evaluation.typicality import Typicality
 from datspect.io.atomic import replacing
 from datspect.io.digests import file_digest
 from datspect.io.records import read_json, write_json
-from datspect.modeling.heads import HeadWeights
 from datspect.params.data import PreprocessParams
 from datspect.params.judging import PredictionParams
 
@@ -27,7 +28,7 @@ MODEL_NAME, PARTS_NAME, ARRAYS_NAME = "model.keras", "predictor.json", "predicto
 FILES = (MODEL_NAME, PARTS_NAME, ARRAYS_NAME)
 """All files that a prediction needs, in the order of `predictor_digest`."""
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +39,12 @@ class PredictorParts:
     prediction : the rules in force
     cohort_kind : phantom or real
     n_train, n_pd : number of subjects that the model learnt from, and of those with PD among them
-    calibration, band : fitted on the out-of-fold predictions of the development heads
-    measures : coverage and accuracy of these predictions
+    calibration : fitted on the out-of-fold predictions of the development heads
+    regression : the answer of the binding ratios, columns as `ordered_sides` gives them
+    doubt : when the two leave an answer inconclusive
+    measures : what the rule is worth, out of fold
     ranges : lowest and highest usual value of some measures of a scan
     typicality : of the features
-    heads : those of the development folds; none if each fold had a network of its own
     """
 
     preprocess: PreprocessParams
@@ -51,11 +53,11 @@ class PredictorParts:
     n_train: int
     n_pd: int
     calibration: Calibration
-    band: Band
+    regression: Regression
+    doubt: Doubt
     measures: dict[str, float]
     ranges: dict[str, tuple[float, float]]
     typicality: Typicality
-    heads: list[HeadWeights]
 
     @property
     def prevalence(self) -> float:
@@ -79,9 +81,13 @@ def write_parts(folder: Path, parts: PredictorParts) -> None:
         "cohort_kind": parts.cohort_kind,
         "n_train": parts.n_train,
         "n_pd": parts.n_pd,
-        "n_heads": len(parts.heads),
         "calibration": asdict(parts.calibration),
-        "band": asdict(parts.band),
+        "regression": {
+            "medians": parts.regression.medians.tolist(),
+            "weights": parts.regression.weights.tolist(),
+            "intercept": parts.regression.intercept,
+        },
+        "doubt": asdict(parts.doubt),
         "measures": parts.measures,
         "ranges": parts.ranges,
         "typicality": {"rest_variance": typicality.rest_variance, "limit": typicality.limit},
@@ -90,10 +96,6 @@ def write_parts(folder: Path, parts: PredictorParts) -> None:
         "typicality_mean": typicality.mean,
         "typicality_directions": typicality.directions,
         "typicality_variances": typicality.variances,
-        "head_kernels": np.array([head.kernel for head in parts.heads]),
-        "head_biases": np.array([head.bias for head in parts.heads]),
-        "head_output_kernels": np.array([head.output_kernel for head in parts.heads]),
-        "head_output_biases": np.array([head.output_bias for head in parts.heads]),
     }
     write_json(folder / PARTS_NAME, record)
     with replacing(folder / ARRAYS_NAME) as unfinished, unfinished.open("wb") as file:
@@ -106,9 +108,15 @@ def read_parts(folder: Path) -> PredictorParts:
     Raises
     ------
     CohortError : the record is missing or not JSON.
-    WeightsError : the arrays are missing, or a file is not what `write_parts` writes.
+    WeightsError : the arrays are missing, or a file is not what `write_parts` of this release writes.
     """
     record = read_json(folder / PARTS_NAME)
+    found = record.get("format") if isinstance(record, dict) else None
+    if found != _FORMAT:
+        raise WeightsError(
+            f"{folder}: not a predictor that this release reads (format {found}, expected {_FORMAT}); "
+            "make it anew with dvc repro, or read it with the release that wrote it"
+        )
     try:
         with np.load(folder / ARRAYS_NAME, allow_pickle=False) as file:
             return _parts(record, {name: file[name] for name in file.files})
@@ -132,11 +140,7 @@ def predictor_digest(folder: Path) -> str:
 
 
 def _parts(record: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> PredictorParts:
-    if record["format"] != _FORMAT:
-        raise ValueError(f"format {record['format']}")
-    heads = zip(
-        *(arrays[f"head_{name}"] for name in ("kernels", "biases", "output_kernels", "output_biases")), strict=True
-    )
+    regression, doubt = record["regression"], record["doubt"]
     return PredictorParts(
         preprocess=PreprocessParams.model_validate(record["preprocess"]),
         prediction=PredictionParams.model_validate(record["prediction"]),
@@ -144,7 +148,10 @@ def _parts(record: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Predictor
         n_train=record["n_train"],
         n_pd=record["n_pd"],
         calibration=Calibration(**record["calibration"]),
-        band=Band(**record["band"]),
+        regression=Regression(
+            np.array(regression["medians"]), np.array(regression["weights"]), float(regression["intercept"])
+        ),
+        doubt=Doubt(tuple(doubt["weights"]), doubt["intercept"], doubt["limit"]),
         measures=record["measures"],
         ranges={name: (low, high) for name, (low, high) in record["ranges"].items()},
         typicality=Typicality(
@@ -153,5 +160,4 @@ def _parts(record: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Predictor
             variances=arrays["typicality_variances"],
             **record["typicality"],
         ),
-        heads=[HeadWeights(kernel, bias, output, float(last)) for kernel, bias, output, last in heads],
     )

@@ -11,16 +11,10 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from datspect.arrays import BoolArray, FloatArray, IntArray
-from datspect.evaluation.calibration import (
-    cross_calibrated,
-    decision_measures,
-    fit_calibration,
-    inconclusive_band,
-    prevalence_shift,
-)
+from datspect.evaluation.calibration import fit_calibration, prevalence_shift
+from datspect.evaluation.doubt import FittedDoubt, Reading, Scores, doubt_measures, fit_doubt
 from datspect.evaluation.metrics import predicted_labels
 from datspect.evaluation.typicality import fit_typicality
-from datspect.modeling.heads import HeadWeights, logits
 from datspect.params.data import PreprocessParams
 from datspect.params.judging import PredictionParams
 from datspect.prediction.files import PredictorParts
@@ -35,6 +29,7 @@ class TrainingRole:
 
     labels, dev_folds : shape (N,); a label is 1 for PD
     dev_logits : log odds of PD, out of fold, shape (N,)
+    ratios : logs of the binding ratios as `ordered_sides` gives them, shape (N, R)
     features : of the clean images, shape (N, F)
     measures : columns `RANGED`, one row per subject
     features_by_fold : if networks were fine-tuned, the features of all N by that of each development fold
@@ -43,6 +38,7 @@ class TrainingRole:
     labels: IntArray
     dev_folds: IntArray
     dev_logits: FloatArray
+    ratios: FloatArray
     features: FloatArray
     measures: pd.DataFrame
     features_by_fold: Mapping[int, FloatArray] | None = None
@@ -55,8 +51,9 @@ class Judgements:
     probabilities : of PD, calibrated, at the prevalence that was asked for
     likelihood_ratios : how many times as probable the scan is in PD as in a control; the same at every prevalence
     predictions : 1 for PD if the probability is at least 0.5, else 0
-    agreement : share of the development heads that predict the same; NaN without heads
-    inconclusive : whether the probability lies within the band, or too few heads agree
+    ratio_probabilities : of PD, by the regression on binding ratios, at the same prevalence
+    error_risks : the chance that the prediction is wrong
+    inconclusive : whether that chance is above the limit
     distances : of the features from the training role's, as `Typicality` measures them
     typical : whether the distance is within the limit
     """
@@ -64,23 +61,29 @@ class Judgements:
     probabilities: FloatArray
     likelihood_ratios: FloatArray
     predictions: IntArray
-    agreement: FloatArray
+    ratio_probabilities: FloatArray
+    error_risks: FloatArray
     inconclusive: BoolArray
     distances: FloatArray
     typical: BoolArray
 
 
+def judge_doubt(role: TrainingRole, prediction: PredictionParams) -> FittedDoubt:
+    """Fit when an answer is inconclusive, and find out fold by fold what that is worth."""
+    scores = Scores(role.labels, role.dev_folds, role.dev_logits, role.ratios)
+    return fit_doubt(scores, prediction.coverage, prediction.ratio_c)
+
+
 def fit_parts(
     role: TrainingRole,
-    heads: list[HeadWeights],
+    fitted: FittedDoubt,
     cohort_kind: str,
     preprocess: PreprocessParams,
     prediction: PredictionParams,
 ) -> PredictorParts:
-    """Fit calibration, band and limits; `heads`: those of the development folds, none of fine-tuned networks."""
-    out_of_fold = cross_calibrated(role.labels, role.dev_logits, role.dev_folds)
-    band = inconclusive_band(out_of_fold, prediction.coverage)
+    """Fit calibration and limits; `fitted`: what `judge_doubt` gives for the same role."""
     tail = (1 - prediction.typical_share) / 2
+    probabilities = expit(fitted.out_of_fold.network)
     return PredictorParts(
         preprocess=preprocess,
         prediction=prediction,
@@ -88,8 +91,9 @@ def fit_parts(
         n_train=len(role.labels),
         n_pd=int(role.labels.sum()),
         calibration=fit_calibration(role.labels, role.dev_logits),
-        band=band,
-        measures=decision_measures(role.labels, out_of_fold, band.holds(out_of_fold)),
+        regression=fitted.regression,
+        doubt=fitted.doubt,
+        measures=doubt_measures(role.labels, probabilities, fitted.risks > fitted.doubt.limit),
         ranges={name: _range(role.measures[name], tail) for name in RANGED},
         typicality=fit_typicality(
             role.features,
@@ -98,40 +102,52 @@ def fit_parts(
             share=prediction.typical_share,
             features_by_fold=role.features_by_fold,
         ),
-        heads=heads,
     )
 
 
 def judged(
-    parts: PredictorParts, model_logits: FloatArray, features: FloatArray, prevalence: float | None = None
+    parts: PredictorParts,
+    model_logits: FloatArray,
+    ratios: FloatArray,
+    features: FloatArray,
+    prevalence: float | None = None,
 ) -> Judgements:
-    """Judge the final model's log odds of N scans, shape (N,), given the scans' features, shape (N, F).
+    """Judge the final model's log odds of N scans, shape (N,), given the scans' binding ratios and features.
+
+    `ratios`: shape (N, R), as `ordered_sides` gives them; `features`: shape (N, F).
 
     At another `prevalence` than the training role's, a share of PD, probabilities, classes and what is inconclusive
     follow the shifted log odds. None is the training role's.
 
-    The log odds are calibrated first; an answer near 0.5 is inconclusive, and features far from those of the training
-    role are not typical:
+    The log odds are calibrated first; an answer that the binding ratios contradict is inconclusive, and features far
+    from those of the training role are not typical:
 
-    >>> from datspect.evaluation.calibration import Band, Calibration
+    >>> from datspect.evaluation.calibration import Calibration
+    >>> from datspect.evaluation.doubt import Doubt
+    >>> from datspect.evaluation.regression import Regression
     >>> from datspect.evaluation.typicality import Typicality
     >>> one = np.ones(1)
     >>> parts = PredictorParts(
     ...     preprocess=PreprocessParams(
     ...         slices=[40, 41, 42], intensity="image_max", input_size="native", z_offset_voxels=3, on_bad_scan="stop"
     ...     ),
-    ...     prediction=PredictionParams(coverage=0.9, min_agreement=0.8, typical_share=0.99, typical_directions=1),
+    ...     prediction=PredictionParams(coverage=0.9, ratio_c=1.0, typical_share=0.99, typical_directions=1),
     ...     cohort_kind="phantom",
     ...     n_train=500,
     ...     n_pd=250,
     ...     calibration=Calibration(slope=0.5, intercept=0.0),
-    ...     band=Band(half_width=0.2),
+    ...     regression=Regression(medians=0 * one, weights=-2 * one, intercept=0.0),
+    ...     doubt=Doubt(weights=(-0.5, -1.0), intercept=0.0, limit=0.3),
     ...     measures={},
     ...     ranges={},
     ...     typicality=Typicality(mean=0 * one, directions=one[None], variances=one, rest_variance=1.0, limit=3.0),
-    ...     heads=[],
     ... )
-    >>> found = judged(parts, model_logits=np.array([-4.0, 1.0, 4.0]), features=np.array([[0.0], [1.0], [9.0]]))
+    >>> found = judged(
+    ...     parts,
+    ...     model_logits=np.array([-4.0, 1.0, 4.0]),
+    ...     ratios=np.array([[0.5], [0.5], [-0.5]]),
+    ...     features=np.array([[0.0], [1.0], [9.0]]),
+    ... )
     >>> found.probabilities.round(3)  # the logistic function of -2, 0.5 and 2
     array([0.119, 0.622, 0.881])
     >>> found.predictions, found.inconclusive, found.typical
@@ -143,19 +159,16 @@ def judged(
     """
     shift = 0.0 if prevalence is None else prevalence_shift(parts.prevalence, prevalence)
     calibrated = parts.calibration.log_odds(model_logits)
-    probabilities = expit(calibrated + shift)
-    predictions = predicted_labels(probabilities)
-    agreement = np.full(len(predictions), np.nan)
-    if parts.heads:
-        of_heads = np.stack([parts.calibration.log_odds(logits(head, features)) for head in parts.heads])
-        agreement = (predicted_labels(expit(of_heads + shift)) == predictions).mean(axis=0)
-    distances = parts.typicality.distances(features)
+    reading = Reading(calibrated + shift, parts.regression.log_odds(ratios) + shift)
+    probabilities = np.asarray(expit(reading.network))
+    distances, evidence = parts.typicality.distances(features), reading.evidence
     return Judgements(
         probabilities=probabilities,
         likelihood_ratios=np.exp(calibrated - logit(parts.prevalence)),
-        predictions=predictions,
-        agreement=agreement,
-        inconclusive=parts.band.holds(probabilities) | (agreement < parts.prediction.min_agreement),
+        predictions=predicted_labels(probabilities),
+        ratio_probabilities=np.asarray(expit(reading.ratios)),
+        error_risks=parts.doubt.risks(evidence),
+        inconclusive=parts.doubt.is_inconclusive(evidence),
         distances=distances,
         typical=distances <= parts.typicality.limit,
     )

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from datspect.arrays import FloatArray
 from datspect.cohort.screening import check_volume, measure_quality, mni_regions, network_image
 from datspect.cohort.table import LABELS
+from datspect.evaluation.baselines import SBR, ordered_sides
 from datspect.evaluation.calibration import log_odds
 from datspect.imaging.regions import Regions
 from datspect.imaging.volume import Volume
@@ -51,8 +53,9 @@ class Answer:
     probability : of PD, calibrated, where the share of PD is `prevalence`; `prediction` is "pd" if it is at least 0.5
     likelihood_ratio : how many times as probable the scan is in PD as in a control, at any prevalence
     model_probability : of PD, as the network gives it; the pipeline's tables hold this one
-    inconclusive : the probability is too near to 0.5 or the development heads disagree: do not rely on the class
-    agreement : share of the development heads that predict the same class; None without heads
+    ratio_probability : of PD, by a regression on the scan's binding ratios alone, at the same prevalence
+    error_risk : the chance that the class is wrong, by how near the answer is to 0.5 and what the ratios say
+    inconclusive : that chance is above the limit: do not rely on the class
     unlike : what is out of the range of the training cohort; if anything is, the answer is an extrapolation
     flags : of the scan's quality control
     measures : of the scan: binding ratios, peak slice, contrast, feature distance
@@ -63,8 +66,9 @@ class Answer:
     likelihood_ratio: float
     model_probability: float
     prediction: str
+    ratio_probability: float
+    error_risk: float
     inconclusive: bool
-    agreement: float | None
     unlike: tuple[str, ...]
     flags: tuple[str, ...]
     measures: dict[str, float]
@@ -135,7 +139,8 @@ class Predictor:
         features, probabilities = self._outputs(np.stack([scan.image for scan in scans]))
         # Threads of NumPy's matrix products would wait for those of the network: a third of the time of a batch.
         with threadpool_limits(limits=1, user_api="blas"):
-            found = judged(self.parts, log_odds(probabilities), features, prevalence)
+            ratios = ordered_sides(pd.DataFrame([scan.measures for scan in scans]), SBR)
+            found = judged(self.parts, log_odds(probabilities), ratios, features, prevalence)
         return [
             Answer(
                 probability=float(found.probabilities[row]),
@@ -143,8 +148,9 @@ class Predictor:
                 likelihood_ratio=float(found.likelihood_ratios[row]),
                 model_probability=float(probabilities[row]),
                 prediction=LABELS[found.predictions[row]],
+                ratio_probability=float(found.ratio_probabilities[row]),
+                error_risk=float(found.error_risks[row]),
                 inconclusive=bool(found.inconclusive[row]),
-                agreement=None if np.isnan(found.agreement[row]) else float(found.agreement[row]),
                 unlike=(*out_of_range(self.parts.ranges, scan.measures), *(() if typical else ("features",))),
                 flags=scan.flags,
                 measures=scan.measures | {"feature_distance": float(found.distances[row])},

@@ -97,7 +97,7 @@ def signature() -> ModelSignature:
     inputs = [ColSpec(DataType.binary, "nifti"), ColSpec(DataType.string, "scan_id", required=False)]
     texts, numbers = (
         ("scan_id", "prediction", "unlike", "flags"),
-        ("probability", "prevalence", "likelihood_ratio", "model_probability", "agreement"),
+        ("probability", "prevalence", "likelihood_ratio", "model_probability", "ratio_probability", "error_risk"),
     )
     outputs = [
         *(ColSpec(DataType.string, name) for name in texts),
@@ -122,7 +122,8 @@ def _row(name: str, answer: Answer) -> dict[str, object]:
         "likelihood_ratio": answer.likelihood_ratio,
         "inconclusive": answer.inconclusive,
         "model_probability": answer.model_probability,
-        "agreement": answer.agreement,
+        "ratio_probability": answer.ratio_probability,
+        "error_risk": answer.error_risk,
         "unlike": " ".join(answer.unlike),
         "flags": " ".join(answer.flags),
         **{name: answer.measures[name] for name in MEASURES},

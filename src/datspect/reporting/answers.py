@@ -15,10 +15,22 @@ def answers_table(final: JsonObject, predictor: JsonObject) -> str:
         ("coverage", "share of conclusive answers"),
         ("conclusive_accuracy", "accuracy of these"),
         ("accuracy", "accuracy of all"),
+        ("errors_found", "share of the wrong answers that are called inconclusive"),
     ):
         rows.append([title, with_interval(role, name), with_interval(holdout, name)])
     rows.append(["loss as the network gives it", "", with_interval(final["holdout"], "loss")])
     rows.append(["loss once calibrated", "", with_interval(predictor["holdout"], "loss")])
+    return markdown_table(rows)
+
+
+def evidence_table(predictor: JsonObject) -> str:
+    """Return which share of the wrong answers each rule finds, out of fold, and which rule is applied."""
+    shares = (5, 10)
+    rows = [["a rule that looks at", *(f"wrong answers found with {share} % set aside (95 %)" for share in shares)]]
+    for row in predictor["evidence"]:
+        applied = " (applied)" if row["is_applied"] else ""
+        found = [with_interval(row, f"errors_found_at_{share}") for share in shares]
+        rows.append([" and ".join(row["looks_at"]) + applied, *found])
     return markdown_table(rows)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from datspect.cohort.kind import CohortKind
+from datspect.evaluation.doubt import is_informative, promise
 from datspect.reporting.groups import (
     GROUP_COLUMNS,
     UNKNOWN,
@@ -63,9 +64,11 @@ def card_markdown(inputs: CardInputs) -> str:
         prevalence=f"{inputs.parts['n_pd'] / inputs.parts['n_train']:.0%}",
         n_test=inputs.metrics["holdout"]["n"],
         slices=", ".join(map(str, inputs.parts["preprocess"]["slices"])),
-        half_width=f"{inputs.parts['band']['half_width']:.3f}",
-        has_heads=bool(inputs.parts.get("n_heads", 1)),
-        min_agreement=f"{inputs.parts['prediction']['min_agreement']:.0%}",
+        limit=f"{inputs.parts['doubt']['limit']:.1%}".replace("%", " %"),
+        promise=promise(inputs.metrics["training_role"]),
+        found=with_interval(inputs.metrics["training_role"], "errors_found") or "none",
+        is_informative=is_informative(inputs.metrics["training_role"]),
+        holdout_found=with_interval(inputs.metrics["holdout_decisions"], "errors_found") or "none",
         coverage=with_interval(inputs.metrics["training_role"], "coverage"),
         conclusive=with_interval(inputs.metrics["training_role"], "conclusive_accuracy") or "not known",
         holdout_coverage=with_interval(inputs.metrics["holdout_decisions"], "coverage"),

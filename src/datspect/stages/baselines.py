@@ -15,6 +15,7 @@ from datspect.arrays import BoolArray, FloatArray, IntArray
 from datspect.cohort.table import TRUE, label_names, targets
 from datspect.errors import CohortError
 from datspect.evaluation.baselines import (
+    SBR,
     Baseline,
     age_sex_columns,
     fit_threshold,
@@ -132,7 +133,7 @@ def _columns(images_folder: Path, data: TrainingData) -> _Columns:
     has_truth = any(column.startswith(TRUE) for column in truth.columns)
     return _Columns(
         worse_putamen=worse_putamen_sbr(quality)[:, None],
-        ordered_sbr=ordered_sides(quality, "sbr_"),
+        ordered_sbr=ordered_sides(quality, SBR),
         true_binding=ordered_sides(truth, TRUE) if has_truth else None,
         age_sex=age_sex_columns(subjects),
         voxels=voxels.reshape(len(voxels), -1),

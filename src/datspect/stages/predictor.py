@@ -1,4 +1,4 @@
-"""Stage `predictor`: calibration, the inconclusive band and the limits of the training cohort, for the final model."""
+"""Stage `predictor`: calibration, when an answer is inconclusive, and the limits of the training cohort."""
 
 import logging
 from pathlib import Path
@@ -7,24 +7,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from datspect.arrays import BoolArray
 from datspect.cohort.kind import CohortKind
 from datspect.cohort.table import label_names
-from datspect.evaluation.calibration import decision_measures
+from datspect.evaluation.baselines import SBR, ordered_sides
+from datspect.evaluation.doubt import doubt_measures, evidence_table, is_informative, promise
 from datspect.evaluation.metrics import binary_metrics
 from datspect.figures.curves import Forecast, calibration_figure
 from datspect.io.arrays import read_array
 from datspect.io.png import write_figure
 from datspect.io.records import write_json
 from datspect.io.tables import read_table, write_table
-from datspect.modeling.heads import HeadWeights, head_weights
-from datspect.modeling.model_files import read_model
 from datspect.params.base import PARAMS_PATH, Sections, read_params
 from datspect.params.data import PreprocessParams
 from datspect.params.judging import PredictionParams
 from datspect.prediction.files import MODEL_NAME, PredictorParts, copy_model, write_parts
-from datspect.prediction.judging import Judgements, TrainingRole, fit_parts, image_mean, judged
+from datspect.prediction.judging import Judgements, TrainingRole, fit_parts, image_mean, judge_doubt, judged
 from datspect.running.launch import launch
 from datspect.training.crossval import FINAL_HEAD
 from datspect.training.data import TrainingData, TrainingInputs, in_order, read_training_data
@@ -57,26 +57,36 @@ def main(
     data = read_training_data(TrainingInputs.within(images_folder, features_folder, splits_path), memory_mapped=True)
     is_test = (data.splits["role"] == "test").to_numpy()
     own_features = read_own_features(model_folder)
-    role = _training_role(data, ~is_test, images_folder, final_folder, own_features)
-    parts = fit_parts(role, _dev_heads(model_folder), data.cohort["kind"], params.preprocess, params.prediction)
+    quality = _read_in_order(images_folder / "quality.csv", data.splits)
+    role = _training_role(data, ~is_test, quality, images_folder, final_folder, own_features)
+    with threadpool_limits(limits=1):  # the matrix products are small, and threads would wait for each other
+        doubt = judge_doubt(role, params.prediction)
+    parts = fit_parts(role, doubt, data.cohort["kind"], params.preprocess, params.prediction)
     copy_model(model_folder / MODEL_NAME, predictor_folder)
     write_parts(predictor_folder, parts)
     holdout = _read_in_order(final_folder / "predictions.csv", data.splits[is_test])
-    found = judged(parts, holdout["logit"].to_numpy(), _clean(data, is_test, own_features))
-    _report(parts, holdout, found, data.targets[is_test], reports_folder)
+    ratios, features = ordered_sides(quality[is_test], SBR), _clean(data, is_test, own_features)
+    found = judged(parts, holdout["logit"].to_numpy(), ratios, features)
+    _report(parts, holdout, found, data.targets[is_test], evidence_table(role.labels, doubt), reports_folder)
 
 
 def _training_role(
-    data: TrainingData, is_train: BoolArray, images_folder: Path, final_folder: Path, own_features: OwnFeatures
+    data: TrainingData,
+    is_train: BoolArray,
+    quality: pd.DataFrame,
+    images_folder: Path,
+    final_folder: Path,
+    own_features: OwnFeatures,
 ) -> TrainingRole:
     splits = data.splits[is_train]
+    quality = quality[is_train].reset_index(drop=True)
     development = _read_in_order(final_folder / "dev_predictions.csv", splits)
-    quality = _read_in_order(images_folder / "quality.csv", data.splits)[is_train].reset_index(drop=True)
     images = read_array(images_folder / "images.npy", memory_mapped=True)
     return TrainingRole(
         labels=data.targets[is_train],
         dev_folds=splits["dev_fold"].to_numpy(),
         dev_logits=development["logit"].to_numpy(),
+        ratios=ordered_sides(quality, SBR),
         features=_clean(data, is_train, own_features),
         measures=quality.assign(image_mean=[image_mean(images[row]) for row in np.flatnonzero(is_train)]),
         features_by_fold={
@@ -98,27 +108,30 @@ def _clean(data: TrainingData, rows: BoolArray, own_features: OwnFeatures) -> ND
     return np.asarray(own_features.get(FINAL_HEAD, data.bank[0])[rows], np.float32)
 
 
-def _dev_heads(model_folder: Path) -> list[HeadWeights]:
-    return [head_weights(read_model(path)) for path in sorted(model_folder.glob("dev-*.keras"))]
-
-
 def _report(
-    parts: PredictorParts, holdout: pd.DataFrame, found: Judgements, labels: NDArray[np.int64], folder: Path
+    parts: PredictorParts,
+    holdout: pd.DataFrame,
+    found: Judgements,
+    labels: NDArray[np.int64],
+    evidence: list[dict[str, Any]],
+    folder: Path,
 ) -> None:
     """Write predictions.csv (a row a test subject), metrics.json and calibration.png."""
     table = holdout[["scan_id", "subject_id", "label", "role"]].assign(
         model_probability=holdout["probability"],
         probability=found.probabilities,
         prediction=label_names(found.predictions),
-        agreement=found.agreement,
+        ratio_probability=found.ratio_probabilities,
+        error_risk=found.error_risks,
         inconclusive=found.inconclusive.astype(int),
         typical=found.typical.astype(int),
     )
     metrics: dict[str, Any] = {
         "cohort_kind": parts.cohort_kind,
         "training_role": parts.measures,
+        "evidence": evidence,
         "holdout": binary_metrics(labels, found.probabilities),
-        "holdout_decisions": decision_measures(labels, found.probabilities, found.inconclusive),
+        "holdout_decisions": doubt_measures(labels, found.probabilities, found.inconclusive),
         "holdout_typical": float(found.typical.mean()),
     }
     title = CohortKind.of(metrics["cohort_kind"]).caption
@@ -129,14 +142,26 @@ def _report(
     write_table(folder / "predictions.csv", table)
     write_json(folder / "metrics.json", metrics)
     write_figure(folder / "calibration.png", calibration_figure(forecasts, f"test set, {title}"))
+    _say(parts, title)
+
+
+def _say(parts: PredictorParts, title: str) -> None:
+    measures = parts.measures
     log.info(
-        "slope %.3f, intercept %+.3f; inconclusive within %.3f of 0.5; of the training role %.1f %% conclusive (%s)",
+        "slope %.3f, intercept %+.3f; inconclusive by %s: out of fold %.1f %% conclusive, %s (%s)",
         parts.calibration.slope,
         parts.calibration.intercept,
-        parts.band.half_width,
-        100 * parts.measures["coverage"],
+        " and ".join(parts.doubt.looks_at),
+        100 * measures["coverage"],
+        promise(measures) or "no promise",
         title,
     )
+    if not is_informative(measures):
+        log.warning(
+            "what is called inconclusive was not shown to hold more errors than a draw by lot (%s): there are too few "
+            "errors to learn from, or nothing tells them",
+            title,
+        )
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ _IDS = ("scan_id", "subject_id", "label")
 _PREDICTION = (*_IDS, "probability", "prediction")
 _BASELINE = ("baseline", *_IDS, "score")
 _QUALITY = ("scan_id", "sbr_putamen_left", "sbr_putamen_right", "flags")
-_PREDICTOR = ("cohort_kind", "training_role", "holdout", "holdout_decisions", "holdout_typical")
+_PREDICTOR = ("cohort_kind", "training_role", "evidence", "holdout", "holdout_decisions", "holdout_typical")
 _RUN = (
     *("result_id", "code_sha256", "params_sha256", "data_sha256", "splits_sha256"),
     *("cohort", "features", "git", "releases", "started", "mlflow"),
