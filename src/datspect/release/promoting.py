@@ -27,8 +27,8 @@ from datspect.prediction.files import FOLDER_NAME
 from datspect.prediction.predictor import Predictor
 from datspect.release import membership, rules
 from datspect.release.dvc_lock import commit_of
-from datspect.release.looks import count_look
-from datspect.release.registering import LINEAGE_ARTIFACT, METRICS_ARTIFACT, SALT_TAG
+from datspect.release.looks import SALT_TAG, count_look
+from datspect.release.registering import LINEAGE_ARTIFACT, METRICS_ARTIFACT
 from datspect.release.registry import CHAMPION, PREVIOUS, Registry, Version
 from datspect.release.reproduction import HEADLINE_TAG, reproduced_commit
 from datspect.release.rules import Decision, Rule

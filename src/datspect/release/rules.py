@@ -144,12 +144,12 @@ def reproduced(stored: FloatArray, again: FloatArray) -> Rule:
 
 
 def looks(count: int) -> Rule:
-    """Report how often this test set was looked at for a promotion or a comparison, this time included."""
+    """Report how often this test set was shown, whatever model it was shown for, this time included."""
     times = "once" if count == 1 else f"{count} times"
     return Rule(
         "looks at this test set",
         "information",
-        f"{times} for promotion or comparison, this one included; each makes its figures a little more optimistic",
+        f"{times}, this one included; each makes its figures a little more optimistic",
         {"looks": count},
     )
 
