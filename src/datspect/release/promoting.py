@@ -231,7 +231,10 @@ def _on_common_subjects(registry: Registry, challenger: Side, champion: Side, ro
     ours = challenger.predictor.parts.calibration.probabilities(common["logit"].to_numpy())
     labels = targets(common["label"])
     where = "on test subjects that the champion never trained on"
-    asked = rules.not_worse(labels, _predictions(ours), _predictions(theirs), where, params.promotion)
+    limits = params.promotion
+    asked = rules.not_worse(
+        labels, _predictions(ours), _predictions(theirs), where, limits, margin_factor=limits.common_margin_factor
+    )
     return [Rule(name, "passed", f"{len(common)} of {len(holdout)}", {"n": len(common)}), *asked]
 
 

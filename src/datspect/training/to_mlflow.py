@@ -44,8 +44,8 @@ _REPORT_TAG = "datspect.report_sha256"
 _FOLDER = "reports"
 _LINKED = {"cv": ("training.png", "roc.png", "table1.csv"), "final": ("training.png",)}
 _NOT_LOGGED = ("parameters_from", "holdout")
-"""Neither the number of a trial, which measures nothing, nor the test set, which is in the run's files: who compares runs
-would look at it each time."""
+"""Neither the number of a trial, which measures nothing, nor the test set: who compares runs would look at it each time
+(it is in the files of the run)."""
 _ASIDE = ("fold", "n_train", "n_validation")  # columns of table1.csv that are not measures
 _TO_MEND = "run `dvc checkout`, or `dvc repro` if that does not help"
 
