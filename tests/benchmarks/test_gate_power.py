@@ -11,7 +11,7 @@ from datspect.params.promotion import PromotionParams
 
 LIMITS = PromotionParams(
     min_roc_auc=0.85, min_sensitivity=0.8, min_specificity=0.7, max_recalibration_gain=0.025, loss_margin=0.02,
-    roc_auc_margin=0.01, min_common_subjects=100,
+    roc_auc_margin=0.01, min_common_subjects=100, common_margin_factor=2.0,
 )  # fmt: skip
 
 

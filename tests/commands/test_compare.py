@@ -13,7 +13,8 @@ from tests.tracking.projects import Recorded
 
 from datspect.commands.compare import compare
 from datspect.io.records import read_json, write_json
-from datspect.release.registering import LOOKS_TAG
+from datspect.io.tables import read_table
+from datspect.release.looks import LOOKS_TAG, name_of_test_set
 from datspect.release.registry import NAME, Registry
 from datspect.release.stage_results import ComparisonError
 from datspect.tracking import TrackingError, required_connection
@@ -35,7 +36,7 @@ def run_of(root: Path, stage: str) -> str:
     return str(sent.run_id)
 
 
-def version_of(run_id: str, test_set: str = "the test set") -> None:
+def version_of(run_id: str, test_set: str) -> None:
     with required_connection("datspect") as connection:
         Registry(connection).ensure()
         tags = {"datspect.test_set": test_set}
@@ -44,6 +45,7 @@ def version_of(run_id: str, test_set: str = "the test set") -> None:
 
 def looks() -> dict[str, str]:
     with required_connection("datspect") as connection:
+        Registry(connection).ensure()
         return {key: value for key, value in Registry(connection).model_tags().items() if key.startswith(LOOKS_TAG)}
 
 
@@ -122,7 +124,10 @@ def test_a_store_out_of_reach_costs_the_record_only(
 
 def test_the_holdout_is_shown_and_counted_on_request_only(project: Path, capsys: Printed) -> None:
     write_results(project, "final")
-    version_of(run_of(project, "final"))
+    subjects = read_table(project / "reports/final/predictions.csv")["subject_id"]
+    with required_connection("datspect") as connection:
+        test_set = name_of_test_set(Registry(connection), subjects)
+    version_of(run_of(project, "final"), test_set)
     turn_answers(project / "reports/final", 2)
     compare("1")
     printed = capsys.readouterr().out
@@ -136,13 +141,34 @@ def test_the_holdout_is_shown_and_counted_on_request_only(project: Path, capsys:
         assert "Holdout\n" in printed
         assert "McNemar's p" in printed
         assert f"one more look at the test set: {number} so far, counted with the registered model" in printed
-        assert looks() == {f"{LOOKS_TAG}the test set": str(number)}
+        assert looks() == {f"{LOOKS_TAG}{test_set}": str(number)}
 
 
-def test_without_a_version_a_look_is_said_but_not_counted(project: Path, capsys: Printed) -> None:
+def test_a_look_counts_by_subjects_whether_or_not_a_version_takes_part(project: Path, capsys: Printed) -> None:
     write_results(project, "final")
     compare("workspace", holdout=True)
-    assert "it is not counted, since no registered version takes part" in " ".join(capsys.readouterr().out.split())
+    assert "one more look at the test set: 1 so far" in " ".join(capsys.readouterr().out.split())
+    (test_set,) = looks()
+    version_of(run_of(project, "final"), test_set.removeprefix(LOOKS_TAG))
+    compare("1", holdout=True)  # a version against the workspace: one test set, shown once
+    assert looks() == {test_set: "2"}
+
+
+def test_where_the_subjects_are_not_known_a_look_is_said_but_not_counted(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: Printed
+) -> None:
+    """Rows of real subjects stay on the machine that made them; their measures can be shown all the same."""
+    write_results(project, "final", kind="real")
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("datspect.tracking.run.beyond_this_machine", lambda uri: True)
+        run_id = run_of(project, "final")
+    with pytest.raises(typer.Exit):
+        compare(run_id, run_id, holdout=True)
+    printed = " ".join(capsys.readouterr().out.split())
+    accuracy = read_json(project / "reports/final/metrics.json")["holdout"]["accuracy"]
+    assert f"{accuracy:.4f}" in printed
+    assert "it is not counted, since its subjects are not known here" in printed
+    assert looks() == {}
 
 
 def test_without_a_holdout_there_is_no_look(project: Path, run_id: str, capsys: Printed) -> None:

@@ -1,13 +1,16 @@
 """The tables command."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 from tests.reporting.results import write_results
+from tests.tracking.made_up_results import PARAMS_PATH
 
 from datspect.commands.tables import BEGIN, END, _replaced, tables
 from datspect.errors import CohortError
 from datspect.io.records import read_json
+from datspect.tracking import TrackingError
 
 
 def test_only_the_marked_part_of_a_document_changes() -> None:
@@ -20,14 +23,35 @@ def test_a_document_without_marks_is_left_alone_with_a_word(tmp_path: Path) -> N
         _replaced("# Title\n", "new", Path("README.md"))
 
 
-def test_the_written_results_and_baselines_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    reports = write_results(tmp_path).reports
+def test_the_test_set_is_shown_and_counted_on_request_only(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(PARAMS_PATH, project)
+    reports = write_results(project).reports
     accuracy = f"{read_json(reports / 'final/metrics.json')['holdout']['accuracy']:.4f}"
     tables(reports=reports)
     assert accuracy not in capsys.readouterr().out
-    tables(reports=reports, holdout=True)
+    for number in (1, 2):
+        tables(reports=reports, holdout=True)
+        printed = capsys.readouterr()
+        assert accuracy in printed.out
+        assert f"one more look at the test set: {number} so far" in printed.err
+    assert printed.out.startswith("**PHANTOM")
+
+
+def test_without_mlflow_to_count_in_the_test_set_is_not_shown(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(PARAMS_PATH, project)
+    reports = write_results(project).reports
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(TrackingError):
+        tables(reports=reports, holdout=True)
+    assert capsys.readouterr().out == ""
+
+
+def test_the_written_results_and_baselines_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tables(reports=write_results(tmp_path).reports)
     printed = capsys.readouterr().out
-    assert accuracy in printed
     assert printed.startswith("**PHANTOM")
     assert "| linear SVM on voxels " in printed
     assert "| ROC AUC " in printed

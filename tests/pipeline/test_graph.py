@@ -100,6 +100,8 @@ def test_mlflow_has_a_parent_with_a_child_per_fold_and_the_final_run(tiny_graph:
         np.testing.assert_allclose([point.value for point in sorted(curve, key=lambda p: p.step)], expected)
         assert len(child.outputs.model_outputs) == 1
     final = client.search_runs([experiment.experiment_id], "tags.`datspect.stage` = 'final'")
+    assert all("dev_out_of_fold/accuracy" in run.data.metrics for run in final)
+    assert not [name for run in final for name in run.data.metrics if name.startswith("holdout")]
     assert [run.info.status for run in final] == ["FINISHED"] * len(final)
     assert all(len(run.outputs.model_outputs) == 1 for run in final)
 

@@ -17,9 +17,9 @@ from tests.release.repositories import commit_lock
 from datspect.evaluation.calibration import Calibration
 from datspect.io.records import read_json, write_json
 from datspect.io.tables import write_table
+from datspect.release.looks import SALT_TAG
 from datspect.release.membership import subject_digests
 from datspect.release.promoting import Side
-from datspect.release.registering import SALT_TAG
 from datspect.release.registry import NAME, Registry
 
 N = 100

@@ -12,8 +12,9 @@ from tests.tracking.made_up_results import training_data
 
 from datspect.errors import PromotionError
 from datspect.io.records import read_json, write_json
+from datspect.release.looks import LOOKS_TAG, SALT_TAG
 from datspect.release.membership import subject_digest
-from datspect.release.registering import LOOKS_TAG, OUTPUTS, SALT_TAG, read_registrable, register, version_tags
+from datspect.release.registering import OUTPUTS, read_registrable, register, version_tags
 from datspect.release.registry import CHALLENGER, Registry
 
 
@@ -33,11 +34,12 @@ def test_a_version_says_where_it_comes_from(registry: Registry, project: Path, r
     said = {name: version.tags[f"datspect.{name}"] for name in ("git_commit", "git_changed", "result_id")}
     assert said == {"git_commit": "c" * 40, "git_changed": "", "result_id": run["result_id"]}
     assert version.tags["datspect.cohort_kind"] == "phantom"
-    holdout = results.metrics["holdout"]
-    low, high = holdout["accuracy_low"], holdout["accuracy_high"]
-    assert version.tags["holdout.accuracy"] == f"{holdout['accuracy']:.4f} ({low:.4f} to {high:.4f})"
+    development = read_json(project / "reports/final/metrics.json")["dev_out_of_fold"]
+    low, high = development["accuracy_low"], development["accuracy_high"]
+    assert version.tags["dev.accuracy"] == f"{development['accuracy']:.4f} ({low:.4f} to {high:.4f})"
     description = registry.connection.client.get_model_version("datspect", "1").description
     assert description.startswith("**PHANTOM cohort: simulated scans, not patients.**")
+    assert version.tags["dev.accuracy"] in description
     assert read_json(registry.artifact(version, "metrics")) == results.metrics
 
 
@@ -75,14 +77,28 @@ def test_the_same_files_are_registered_once_and_only_named_again(
     assert registry.version("3") is None
 
 
+def test_what_lists_of_versions_show_tells_nothing_of_the_test_set(
+    registry: Registry, project: Path, run: dict[str, Any]
+) -> None:
+    add_run(registry, run)
+    version, _ = register(registry, read_registrable(project))
+    description = registry.connection.client.get_model_version("datspect", "1").description
+    shown = " ".join([description, *version.tags.values()])
+    for record in (read_json(project / "reports" / stage / "metrics.json") for stage in ("final", "predictor")):
+        values = [value for name in record if name.startswith("holdout") for value in record[name].values()]
+        assert not [value for value in values if 0 < value < 1 and f"{value:.4f}" in shown]
+
+
 def test_looks_at_the_test_set_are_on_the_card(registry: Registry, project: Path, run: dict[str, Any]) -> None:
     add_run(registry, run)
     first, _ = register(registry, read_registrable(project))
     registry.set_model_tag(f"{LOOKS_TAG}{first.tags['datspect.test_set']}", "7")
     write_graph_results(project, weights="other weights")
     second, _ = register(registry, read_registrable(project))
-    for version, times in ((first, "0 times"), (second, "7 times")):
+    for version, times in ((first, "1 time "), (second, "8 times ")):  # each card shows it
         assert f"looked at {times}" in registry.artifact(version, "card").read_text("utf-8")
+    register(registry, read_registrable(project))
+    assert registry.model_tags()[f"{LOOKS_TAG}{first.tags['datspect.test_set']}"] == "8"
 
 
 @pytest.mark.parametrize("status", [None, "FAILED"])

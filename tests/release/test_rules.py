@@ -11,7 +11,7 @@ from datspect.release.rules import Decision, Rule
 
 LIMITS = PromotionParams(
     min_roc_auc=0.85, min_sensitivity=0.8, min_specificity=0.7, max_recalibration_gain=0.025, loss_margin=0.02,
-    roc_auc_margin=0.01, min_common_subjects=100,
+    roc_auc_margin=0.01, min_common_subjects=100, common_margin_factor=2.0,
 )  # fmt: skip
 LABELS = np.repeat([0, 1], [200, 400])
 
@@ -81,6 +81,9 @@ def test_the_margin_is_held_against_the_bound_of_the_interval() -> None:
     for margin, outcome in ((upper * 0.99, "FAILED"), (upper * 1.01, "passed")):
         limits = LIMITS.model_copy(update={"loss_margin": margin})
         assert rules.not_worse(LABELS, forecast(2, shift=1.0), forecast(2), "here", limits)[0].outcome == outcome
+        half = LIMITS.model_copy(update={"loss_margin": margin / 2})
+        wider = rules.not_worse(LABELS, forecast(2, shift=1.0), forecast(2), "here", half, margin_factor=2.0)[0]
+        assert wider.outcome == outcome
 
 
 @pytest.mark.parametrize(

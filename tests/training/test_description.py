@@ -11,7 +11,7 @@ MEASURES = {
     **{f"{name}_low": value - 0.01 for name, value in FIGURES.items()},
     **{f"{name}_high": value + 0.01 for name, value in FIGURES.items()},
 }
-METRICS = {"out_of_fold": MEASURES, "holdout": MEASURES | {"n": 132}}
+METRICS = {"out_of_fold": MEASURES, "dev_out_of_fold": MEASURES | {"n": 527}}
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,8 @@ def test_the_headline_figures_have_their_intervals() -> None:
     text = description("cv", METRICS | {"cohort_kind": "phantom"}, None, [])
     assert "Out of fold, 659 subjects (95 % intervals): accuracy 0.941 (0.931 to 0.951), " in text
     assert "ROC AUC 0.977 (0.967 to 0.987)" in text
-    assert "On the holdout, 132 subjects" in description("final", METRICS | {"cohort_kind": "real"}, None, [])
+    final = description("final", METRICS | {"cohort_kind": "real"}, None, [])
+    assert "Out of fold on the training role, 527 subjects" in final
 
 
 def test_a_note_and_links_follow() -> None:

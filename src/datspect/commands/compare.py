@@ -8,6 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from datspect.release.comparing import Contender
+    from datspect.release.registry import Registry
 
 _WHAT = (
     "A run id, a version (3, champion, version:NAME), a DVC experiment or git revision (NAME, rev:NAME), or workspace."
@@ -58,16 +59,22 @@ def compare(
 
 
 def _looks(*contenders: "Contender") -> list[str]:
-    """Count a look at the test set of each version, and say it."""
+    """Count a look at each test set that is shown, and say it."""
     from datspect.release import looks, registry
 
-    test_sets = dict.fromkeys(one.test_set for one in contenders if one.test_set)
-    if not test_sets:
-        return ["This is one more look at the test set; it is not counted, since no registered version takes part."]
-    with registry.opened() as opened:
-        counts = [looks.count_look(opened.registry, test_set) for test_set in test_sets]
-    return [
-        f"This is one more look at the test set: {count} so far, counted with the registered model. Each makes its "
-        "figures a little more optimistic."
-        for count in counts
-    ]
+    with registry.opened() as (opened, _, _):
+        named = [_test_set(one, opened) for one in contenders]
+        counts = [looks.count_look(opened, test_set) for test_set in dict.fromkeys(filter(None, named))]
+    if not counts:
+        return ["This is one more look at the test set; it is not counted, since its subjects are not known here."]
+    return [looks.said(count) for count in counts]
+
+
+def _test_set(contender: "Contender", registry: "Registry") -> str | None:
+    from datspect.release.looks import name_of_test_set
+    from datspect.release.stage_results import HOLDOUT
+
+    table = contender.judged[HOLDOUT].table
+    if contender.test_set or table is None:
+        return contender.test_set
+    return name_of_test_set(registry, table["subject_id"])

@@ -15,3 +15,4 @@ class PromotionParams(Section):
     loss_margin: float = Field(ge=0, description="by how much the log loss may be worse than the champion's")
     roc_auc_margin: float = Field(ge=0, le=1, description="by how much the ROC AUC may be worse than the champion's")
     min_common_subjects: int = Field(ge=2, description="subjects to compare on when data or split differ")
+    common_margin_factor: float = Field(ge=1, description="times the margins on these, since they are fewer")

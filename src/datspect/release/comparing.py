@@ -30,7 +30,7 @@ class Contender:
 
     name : as the user named it; title : what it is; params : by dotted key, values as text
     judged : what its results say of the sets of subjects that they judge; absent : by stage, why there is no result
-    remarks : what a reader must know of it; test_set : the name under which looks at its test set are counted
+    remarks : what a reader must know of it; test_set : of a version, the name under which looks at its test set count
     """
 
     name: str

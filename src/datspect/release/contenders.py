@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from datspect.io.records import read_json
 from datspect.release.comparing import Contender
 from datspect.release.contenders_in_git import of_commit, of_workspace
 from datspect.release.registry import CHALLENGER, CHAMPION, NAME, PREVIOUS, Registry, Version, opened
-from datspect.release.stage_results import STAGES, ComparisonError, JudgedSet, Metrics, read_stage
+from datspect.release.stage_results import STAGES, ComparisonError, Find, JudgedSet, Metrics, read_stage
 
 WORKSPACE = "workspace"
 
@@ -92,7 +93,7 @@ def _of_run(
     # For as long as the block only, since the files may hold rows of single subjects.
     with tempfile.TemporaryDirectory() as folder:
         find = partial(_report, registry, run_id, Path(folder))
-        judged = read_stage(stage, find, partial(_recorded, run.data.metrics))
+        judged = read_stage(stage, find, partial(_recorded, find))
     return Contender(
         name=named.text,
         title=title or f"run {run_id} of stage {stage}",
@@ -114,9 +115,9 @@ def _report(registry: Registry, run_id: str, folder: Path, name: str) -> Path:
     return path
 
 
-def _recorded(metrics: Mapping[str, float], judged_set: JudgedSet) -> Metrics:
-    head = f"{judged_set.name}/"
-    return {key.removeprefix(head): value for key, value in metrics.items() if key.startswith(head)}
+def _recorded(find: Find, judged_set: JudgedSet) -> Metrics:
+    recorded: Metrics = read_json(find("metrics.json"))[judged_set.name]
+    return recorded
 
 
 def _stage(run_id: str, tags: Mapping[str, str]) -> str:

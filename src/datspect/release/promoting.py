@@ -27,8 +27,8 @@ from datspect.prediction.files import FOLDER_NAME
 from datspect.prediction.predictor import Predictor
 from datspect.release import membership, rules
 from datspect.release.dvc_lock import commit_of
-from datspect.release.looks import count_look
-from datspect.release.registering import LINEAGE_ARTIFACT, METRICS_ARTIFACT, SALT_TAG
+from datspect.release.looks import SALT_TAG, count_look
+from datspect.release.registering import LINEAGE_ARTIFACT, METRICS_ARTIFACT
 from datspect.release.registry import CHAMPION, PREVIOUS, Registry, Version
 from datspect.release.reproduction import HEADLINE_TAG, reproduced_commit
 from datspect.release.rules import Decision, Rule
@@ -231,7 +231,10 @@ def _on_common_subjects(registry: Registry, challenger: Side, champion: Side, ro
     ours = challenger.predictor.parts.calibration.probabilities(common["logit"].to_numpy())
     labels = targets(common["label"])
     where = "on test subjects that the champion never trained on"
-    asked = rules.not_worse(labels, _predictions(ours), _predictions(theirs), where, params.promotion)
+    limits = params.promotion
+    asked = rules.not_worse(
+        labels, _predictions(ours), _predictions(theirs), where, limits, margin_factor=limits.common_margin_factor
+    )
     return [Rule(name, "passed", f"{len(common)} of {len(holdout)}", {"n": len(common)}), *asked]
 
 

@@ -15,6 +15,7 @@ from datspect.io.tables import read_table
 from datspect.prediction.files import PARTS_NAME, predictor_digest
 from datspect.release import membership
 from datspect.release.dvc_lock import commit_of, differing_outputs, locked_outputs
+from datspect.release.looks import count_look, name_of_test_set, subject_salt
 from datspect.release.registry import CHALLENGER, DIGEST_TAG, OUTPUT_TAG, Registry, Version
 from datspect.release.reproduction import reproduction_tags
 from datspect.reporting.card import CardInputs, card_page
@@ -36,7 +37,6 @@ OUTPUTS = (
     "reports/predictor/calibration.png",
 )
 """What a version stands for: each of them must be on disk as dvc.lock says."""
-SALT_TAG, LOOKS_TAG = "datspect.subject_salt", "datspect.looks."
 LINEAGE_ARTIFACT, METRICS_ARTIFACT, CARD_ARTIFACT = "lineage", "metrics", "card"
 
 _MEASURES = (
@@ -57,12 +57,14 @@ _MAX_TAG = 4900
 class Registrable:
     """What the graph left.
 
-    run : run.json of stage `final`; metrics : of stage `predictor`; splits : who was in which role
+    run : run.json of stage `final`; development : its measures out of fold on the training role
+    metrics : of stage `predictor`; splits : who was in which role
     digest : of the predictor's files; outputs : path to hash in dvc.lock
     """
 
     root: Path
     run: Mapping[str, Any]
+    development: Mapping[str, Any]
     metrics: Mapping[str, Any]
     splits: pd.DataFrame
     digest: str
@@ -94,6 +96,7 @@ def read_registrable(root: Path) -> Registrable:
     return Registrable(
         root=root,
         run=read_whole_record(root / "reports/final", root / "models/final"),
+        development=read_json(root / "reports/final/metrics.json")["dev_out_of_fold"],
         metrics=read_json(root / "reports/predictor/metrics.json"),
         splits=read_table(root / "data/splits.csv", ["scan_id", "subject_id", "label", "role", "dev_fold"]),
         digest=predictor_digest(root / PREDICTOR),
@@ -103,6 +106,8 @@ def read_registrable(root: Path) -> Registrable:
 
 def register(registry: Registry, results: Registrable) -> tuple[Version, bool]:
     """Make the version of these results the challenger; return it, and whether it is new.
+
+    The card of a new version shows the test set, which is counted as one look at it.
 
     Raises
     ------
@@ -118,14 +123,11 @@ def register(registry: Registry, results: Registrable) -> tuple[Version, bool]:
 
 
 def _create(registry: Registry, results: Registrable) -> Version:
-    salt = registry.model_tags().get(SALT_TAG)
-    if salt is None:
-        salt = membership.new_salt()
-        registry.set_model_tag(SALT_TAG, salt)
     run_id = earlier_runs(registry.connection, "final", results.run["result_id"]).complete
     if run_id is None:
         raise PromotionError("the run of stage final is not whole in this MLflow; run datspect relog, then register")
-    test_set = membership.set_digest(membership.subject_digests(results.subjects("test"), salt))
+    salt = subject_salt(registry)
+    test_set = name_of_test_set(registry, results.subjects("test"))
     tags = version_tags(results) | {"datspect.test_set": test_set}
     if commit_of(results.root, dict(results.outputs)) is None:
         tags |= reproduction_tags(results.root, results.run["git"]["commit"])
@@ -133,8 +135,8 @@ def _create(registry: Registry, results: Registrable) -> Version:
         folder = Path(temporary)
         who = {role: membership.subject_digests(results.subjects(role), salt) for role in ("train", "test")}
         write_json(folder / "lineage.json", who)
-        looks = int(registry.model_tags().get(f"{LOOKS_TAG}{test_set}", "0"))
-        (folder / "card.html").write_text(_card(results, looks), encoding="utf-8", newline="\n")
+        card = _card(results, count_look(registry, test_set))
+        (folder / "card.html").write_text(card, encoding="utf-8", newline="\n")
         extras = [
             (LINEAGE_ARTIFACT, folder / "lineage.json"),
             (CARD_ARTIFACT, folder / "card.html"),
@@ -162,8 +164,11 @@ def _card(results: Registrable, looks: int) -> str:
 
 
 def version_tags(results: Registrable) -> dict[str, str]:
-    """Return a version's tags: where it comes from, its hashes, its metrics with intervals."""
-    run, holdout = results.run, results.metrics["holdout"]
+    """Return a version's tags: where it comes from, its hashes, and its measures out of fold with intervals.
+
+    Tags are what lists of versions show beside each other, so nothing of the test set is among them.
+    """
+    run = results.run
     changed = run["git"].get("changed", ["unknown"] if run["git"]["dirty"] else [])
     tags = {
         DIGEST_TAG: results.digest,
@@ -174,15 +179,18 @@ def version_tags(results: Registrable) -> dict[str, str]:
         "datspect.params_sha256": run["params_sha256"],
         **{key: value for key, value in run["tags"].items() if key.startswith("datspect.")},
         **{f"{OUTPUT_TAG}{path}": md5 for path, md5 in results.outputs.items()},
-        **{f"holdout.{name}": with_interval(holdout, name) for name in _MEASURES if name in holdout},
+        **{
+            f"dev.{name}": with_interval(results.development, name) for name in _MEASURES if name in results.development
+        },
     }
     return {key: value[:_MAX_TAG] for key, value in tags.items()}
 
 
 def _description(results: Registrable) -> str:
-    holdout = results.metrics["holdout"]
+    development = results.development
     kind = f"**{results.kind.banner}.** " if results.kind.banner else ""
     return (
-        f"{kind}Parkinson's disease against control from DaTscan SPECT, research only. On {holdout['n']} test "
-        f"subjects: accuracy {with_interval(holdout, 'accuracy')}, ROC AUC {with_interval(holdout, 'roc_auc')}."
+        f"{kind}Parkinson's disease against control from DaTscan SPECT, research only. Out of fold on the "
+        f"{development['n']} training subjects: accuracy {with_interval(development, 'accuracy')}, ROC AUC "
+        f"{with_interval(development, 'roc_auc')}. card.html shows the test set."
     )

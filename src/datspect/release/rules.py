@@ -62,27 +62,35 @@ def floors(metrics: Mapping[str, float], limits: PromotionParams) -> list[Rule]:
 
 
 def not_worse(
-    labels: IntArray, challenger: Predictions, champion: Predictions, where: str, limits: PromotionParams
+    labels: IntArray,
+    challenger: Predictions,
+    champion: Predictions,
+    where: str,
+    limits: PromotionParams,
+    *,
+    margin_factor: float = 1.0,
 ) -> list[Rule]:
     """Compare both by a paired bootstrap on the same N subjects, whom neither has seen.
 
-    `labels`: 1 for PD, shape (N,). `where` says in words which subjects these are.
+    `labels`: 1 for PD, shape (N,). `where` says in words which subjects these are. The margins of `limits` are
+    multiplied by `margin_factor`.
     """
+    loss_margin, roc_auc_margin = limits.loss_margin * margin_factor, limits.roc_auc_margin * margin_factor
     found = compare_out_of_fold(labels, challenger, champion)
     loss, area = _difference(found, "loss_difference"), _difference(found, "roc_auc_difference")
     return [
         _rule(
             f"log loss, {where}",
-            found["loss_difference_high"] < limits.loss_margin,
+            found["loss_difference_high"] < loss_margin,
             f"challenger minus champion {loss}, on {len(labels)} subjects; the upper bound must be below "
-            f"{limits.loss_margin:g}",
+            f"{loss_margin:g}",
             found,
         ),
         _rule(
             f"ROC AUC, {where}",
-            found["roc_auc_difference_low"] > -limits.roc_auc_margin,
+            found["roc_auc_difference_low"] > -roc_auc_margin,
             f"challenger minus champion {area}, on {len(labels)} subjects; the lower bound must be above "
-            f"{-limits.roc_auc_margin:g}",
+            f"{-roc_auc_margin:g}",
             found,
         ),
     ]
@@ -144,12 +152,12 @@ def reproduced(stored: FloatArray, again: FloatArray) -> Rule:
 
 
 def looks(count: int) -> Rule:
-    """Report how often this test set was looked at for a promotion or a comparison, this time included."""
+    """Report how often this test set was shown, whatever model it was shown for, this time included."""
     times = "once" if count == 1 else f"{count} times"
     return Rule(
         "looks at this test set",
         "information",
-        f"{times} for promotion or comparison, this one included; each makes its figures a little more optimistic",
+        f"{times}, this one included; each makes its figures a little more optimistic",
         {"looks": count},
     )
 

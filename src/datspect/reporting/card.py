@@ -35,7 +35,7 @@ class CardInputs:
     metrics : of stage `predictor`, run : run.json of stage `final`; parts : predictor.json
     subjects : of the cohort, columns subject_id, label, sex, age, site; splits : scan_id, subject_id, role
     predictions : of the test set, calibrated, columns scan_id, label, prediction, inconclusive
-    outputs : path to hash in dvc.lock; looks : at the test set for a promotion or a comparison, so far
+    outputs : path to hash in dvc.lock; looks : at the test set so far, this card included
     """
 
     digest: str

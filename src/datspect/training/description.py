@@ -16,8 +16,8 @@ _MEASURES = {
     "loss": "log loss",
 }
 _PARAGRAPH, _BESIDE = "\n\n", " · "
-_HEADLINE = {"cv": ("out_of_fold", "Out of fold"), "final": ("holdout", "On the holdout")}
-"""By stage: what of its metrics says most, and in words."""
+_HEADLINE = {"cv": ("out_of_fold", "Out of fold"), "final": ("dev_out_of_fold", "Out of fold on the training role")}
+"""By stage: what of its metrics experiments are compared by, and in words; never the test set."""
 
 
 def description(stage: str, metrics: Mapping[str, Any], note: str | None, links: Sequence[str]) -> str:

@@ -41,7 +41,11 @@ SUBJECT_LEVEL = frozenset({"predictions.csv", "dev_predictions.csv", "misclassif
 """Reports that show single subjects: of a real cohort they stay on this machine, unless they are to be shared."""
 
 _REPORT_TAG = "datspect.report_sha256"
-_FOLDER, _TABLES = "reports", {"cv": 1, "final": 2}
+_FOLDER = "reports"
+_LINKED = {"cv": ("training.png", "roc.png", "table1.csv"), "final": ("training.png",)}
+_NOT_LOGGED = ("parameters_from", "holdout")
+"""Neither the number of a trial, which measures nothing, nor the test set: who compares runs would look at it each time
+(it is in the files of the run)."""
 _ASIDE = ("fold", "n_train", "n_validation")  # columns of table1.csv that are not measures
 _TO_MEND = "run `dvc checkout`, or `dvc repro` if that does not help"
 
@@ -182,13 +186,12 @@ def _log_whole(
     cohort = record["cohort"]
     run.log_dataset(read_table(folder / subjects), name=cohort["kind"], digest=cohort["digest"], context=context)
     metrics: dict[str, Any] = read_json(folder / "metrics.json")
-    # Not the number of the trial, which measures nothing: a tag holds it.
-    run.log_metrics(flat_metrics({name: value for name, value in metrics.items() if name != "parameters_from"}))
+    run.log_metrics(flat_metrics({name: value for name, value in metrics.items() if name not in _NOT_LOGGED}))
     withheld = _withheld(run, record, record["files"], share=share)
     if withheld:
         run.set_tags({"datspect.subject_level": "withheld"})
     run.log_files([folder / name for name in ("run.json", *sorted(set(record["files"]) - withheld))], _FOLDER)
-    pictures = [_link(run, name) for name in ("training.png", "roc.png", f"table{_TABLES[record['stage']]}.csv")]
+    pictures = [_link(run, name) for name in _LINKED[record["stage"]]]
     run.set_tags({NOTE_TAG: description(record["stage"], metrics, record["tags"].get(NOTE_TAG), pictures)})
     return metrics
 
