@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from datspect.imaging.augmentation import draw_order
-from datspect.modeling import stack
+from datspect.modeling import compilation, stack
 from datspect.modeling.heads import FittedHead, Head, HeadWeights, build_head, initial_weights, logits
 from datspect.modeling.stack import fit_heads
 from datspect.modeling.steps import loss_and_right
@@ -193,6 +193,22 @@ def test_the_number_of_programs_does_not_change_what_is_learnt(
     monkeypatch.setattr(stack, "n_programs", lambda n_heads: n_programs)
     for one, other in zip(expected, fit_heads(MIXED, bank, labels, batch_size=BATCH), strict=True):
         assert_same(one, other)
+
+
+@pytest.mark.own_process
+def test_the_last_bits_of_heads_do_not_depend_on_cores_and_programs(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = rng.normal(size=(2, 96, 2048)).astype(np.float16)  # sums long enough for several threads to share
+    classes = np.arange(96) % 2
+    heads = [replace(head(20 + n, width=128, n_epochs=4), train_rows=np.delete(np.arange(96), n)) for n in range(6)]
+    expected = fit_heads(heads, wide, classes, batch_size=32)
+    if keras.backend.backend() == "tensorflow":
+        assert compilation.n_threads() == 1
+    for n_programs in (1, 2):
+        monkeypatch.setattr(stack, "n_programs", lambda n_heads, n=n_programs: n)
+        for one, other in zip(expected, fit_heads(heads, wide, classes, batch_size=32), strict=True):
+            assert np.array_equal(one.weights.kernel, other.weights.kernel)
 
 
 @pytest.mark.parametrize("n_epochs_done", [0, 3])

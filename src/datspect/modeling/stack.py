@@ -2,8 +2,8 @@
 
 Each head keeps its own rows, order, dropout, learning rates, width and seed, and shares the bank of features. The
 gradients of two dense layers are short, so they are written out, and one compiled program runs a whole epoch of many
-heads on any backend. On a CPU two such programs run side by side, each with half of the heads. docs/shapes.md explains
-the arrays.
+heads on any backend. On a CPU several such programs run side by side, each with some of the heads. docs/shapes.md
+explains the arrays.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from datspect.arrays import FloatArray, IntArray
 from datspect.imaging.augmentation import draw_order
-from datspect.modeling.compilation import compiled, n_programs
+from datspect.modeling.compilation import compiled, hold_to_one_thread, n_programs
 from datspect.modeling.heads import FittedHead, Head, HeadWeights, epoch_order, initial_weights
 from datspect.modeling.steps import (
     HeadTensors,
@@ -92,6 +92,7 @@ def heads_after(
     longest one keeps its weights, moments and step count in the surplus steps. Narrower heads are padded with hidden
     units of weight zero, which Adam leaves at zero.
     """
+    hold_to_one_thread()
     # As bits, which the compiled program reads as float16: of a tensor in float16 outside of one TensorFlow reports, as
     # an error, that oneDNN does not compute in it.
     bits = bank.reshape(-1, bank.shape[2]).astype(np.float16, copy=False).view(np.uint16)

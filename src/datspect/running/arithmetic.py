@@ -15,6 +15,7 @@ _SETTINGS = {
     "ONEDNN_MAX_CPU_ISA": "AVX2",
     "TF_ENABLE_ONEDNN_OPTS": "1",  # TensorFlow takes other routines where it thinks that oneDNN does not pay
     "OPENBLAS_CORETYPE": "Haswell",
+    "OPENBLAS_NUM_THREADS": "1",  # more threads add in another order
     "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
 }
 _XLA_FLAG = "--xla_cpu_max_isa"
