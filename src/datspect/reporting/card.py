@@ -66,9 +66,10 @@ def card_markdown(inputs: CardInputs) -> str:
         slices=", ".join(map(str, inputs.parts["preprocess"]["slices"])),
         limit=f"{inputs.parts['doubt']['limit']:.1%}".replace("%", " %"),
         promise=promise(inputs.metrics["training_role"]),
-        found=with_interval(inputs.metrics["training_role"], "errors_found") or "none",
+        found=with_interval(inputs.metrics["training_role"], "errors_found") or "none, as no answer was wrong,",
         is_informative=is_informative(inputs.metrics["training_role"]),
-        holdout_found=with_interval(inputs.metrics["holdout_decisions"], "errors_found") or "none",
+        holdout_found=with_interval(inputs.metrics["holdout_decisions"], "errors_found")
+        or "none, as no answer was wrong,",
         coverage=with_interval(inputs.metrics["training_role"], "coverage"),
         conclusive=with_interval(inputs.metrics["training_role"], "conclusive_accuracy") or "not known",
         holdout_coverage=with_interval(inputs.metrics["holdout_decisions"], "coverage"),
