@@ -43,13 +43,13 @@ def main(cohort_folder: Path, truth_path: Path, contact_sheet_path: Path, params
     slice_index = round(MNI_PEAK_SLICE + params.z_offset_voxels)
     paths = read_cohort(cohort_folder).scans.set_index("scan_id")["path"]
     images = np.stack([_read_image(cohort_folder / paths[scan_id], slice_index) for scan_id in shown["scan_id"]])
-    caption = f"PHANTOM, slice {slice_index}, {ORDER}; * has the other label's binding"
+    caption = f"PHANTOM, slice {slice_index}, {ORDER}; * has the other label's binding, ~ is borderline"
     write_figure(contact_sheet_path, contact_sheet(images, _titles(shown), caption))
     log.info("%d scans simulated", len(truth))
 
 
 def _titles(shown: pd.DataFrame) -> list[str]:
-    marks = np.where(shown["discordant"], " *", "")
+    marks = shown["course"].map({"typical": "", "discordant": " *", "borderline": " ~"})
     return [
         f"{label} {ratio:.2f}{mark}"
         for label, ratio, mark in zip(shown["label"], shown["worse_putamen"], marks, strict=True)
