@@ -146,6 +146,11 @@ def structure(name: str, side: str) -> Structure:
     return _RIGHT[name] if side == "right" else _RIGHT[name].mirrored()
 
 
+def target_structure(name: str, side: str) -> Structure:
+    """Return what is measured of `caudate`, `putamen`, `putamen_anterior` or `putamen_posterior` of a side."""
+    return structure(name, side).scaled(_TARGET_SIZES[name])
+
+
 def structure_fractions(structure: Structure, shape: tuple[int, int, int], affine: Affine) -> Fractions:
     """Return the share of each voxel inside `structure`, shape `shape`; `affine`, shape (4, 4), leads to MNI mm."""
     inside = np.zeros(shape, dtype=np.float32)
@@ -185,9 +190,7 @@ def striatal_regions(shape: tuple[int, int, int], affine: Affine, z_offset_voxel
     `affine`: shape (4, 4), voxel to world (mm, RAS+ world); its axes run along x, y and z in this order, either way.
     """
     to_mni = mni_affine_of(affine, z_offset_voxels)
-    targets = {
-        f"{name}_{side}": structure(name, side).scaled(size) for name, size in _TARGET_SIZES.items() for side in SIDES
-    }
+    targets = {f"{name}_{side}": target_structure(name, side) for name in _TARGET_SIZES for side in SIDES}
     return Regions(
         shape=shape,
         targets={name: _indices(structure_mask(target, shape, to_mni)) for name, target in targets.items()},

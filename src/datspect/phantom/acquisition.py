@@ -11,9 +11,9 @@ from datspect.imaging.volume import MNI_SHAPE, Affine, mni_affine
 from datspect.params.data import PhantomParams
 from datspect.phantom.background import Activity
 from datspect.phantom.projector import (
+    EFFECTIVE_PER_MM,
     FWHM_PER_SD,
     GRID_MM,
-    WATER_PER_MM,
     Projections,
     Projector,
     build_projector,
@@ -25,16 +25,18 @@ from datspect.phantom.projector import (
 from datspect.phantom.reconstruction import Subsets, build_subsets, filtered_backprojection, osem
 
 Family = Literal["fbp", "osem_chang", "osem_recovery"]
-"""Filtered backprojection without corrections; OSEM with Chang's attenuation correction; OSEM that knows attenuation,
-scatter and the camera's blur."""
+"""Filtered backprojection without attenuation correction; OSEM with Chang's; OSEM that knows attenuation and the
+camera's blur."""
 FAMILIES: tuple[Family, ...] = get_args(Family)
 
-_EXTRA_FILTER_MM = {"fbp": 2.0, "osem_chang": 0.0, "osem_recovery": 1.0}
+_EXTRA_FILTER_MM = {"fbp": 0.5, "osem_chang": 0.0, "osem_recovery": 1.0}
 """Noise asks for a wider filter in some families than `filter_fwhm_mm`. [assumed]"""
-_ITERATIONS: dict[Family, tuple[int, ...]] = {"fbp": (1,), "osem_chang": (3, 4, 5), "osem_recovery": (3, 4, 5)}
+_ITERATIONS: dict[Family, tuple[int, ...]] = {"fbp": (1,), "osem_chang": (3, 4), "osem_recovery": (4, 5)}
 """Iterations over eight subsets at the sites of a family. [assumed]"""
-_CHANG_PER_MM = 0.011
-"""Attenuation as Chang's correction has it where scatter is not corrected: below that of water. [assumed]"""
+_CORRECTS_SCATTER = {"fbp": 0.7, "osem_chang": 0.7, "osem_recovery": 1.0}
+"""Share of the sites of a family that subtract scatter or allow for it. [assumed]"""
+_UNCORRECTED_PER_MM = 0.009
+"""Attenuation as Chang's correction has it where scatter is not corrected: scatter fills the middle of the head."""
 _SCAN_COUNTS_LOG_SD = 0.1
 """Spread of counts among scans of one site: dose, uptake, time. [assumed]"""
 _SITE_SIZE_LOG_SD = 0.5
@@ -51,6 +53,7 @@ class Site:
     name: str
     family: Family
     n_iterations: int
+    corrects_scatter: bool
     filter_fwhm_mm: float
     counts: float
     gain: float
@@ -65,6 +68,7 @@ class Acquisition:
     site: str
     family: Family
     n_iterations: int
+    corrects_scatter: bool
     filter_fwhm_mm: float
     counts: float
     gain: float
@@ -77,7 +81,7 @@ class Camera:
     true : what happens: attenuation and blur
     plain : what a reconstruction believes that corrects neither
     uncorrected, corrected : ordered subsets of `plain` and of `true`
-    chang : factor by which attenuation is undone after reconstruction
+    chang, weak_chang : factors by which attenuation is undone after reconstruction, with scatter corrected and without
     """
 
     true: Projector
@@ -85,6 +89,7 @@ class Camera:
     uncorrected: Subsets
     corrected: Subsets
     chang: Activity
+    weak_chang: Activity
 
 
 def draw_site(name: str, family: Family, params: PhantomParams, rng: np.random.Generator) -> Site:
@@ -94,6 +99,7 @@ def draw_site(name: str, family: Family, params: PhantomParams, rng: np.random.G
         name=name,
         family=family,
         n_iterations=int(rng.choice(_ITERATIONS[family])),
+        corrects_scatter=bool(rng.random() < _CORRECTS_SCATTER[family]),
         filter_fwhm_mm=params.filter_fwhm_mm + _EXTRA_FILTER_MM[family] + params.site_filter_mm * rng.uniform(-1, 1),
         counts=params.counts_millions * 1e6 * float(np.exp(rng.uniform(np.log(lowest), np.log(highest)))),
         gain=1 + params.site_gain * rng.uniform(-1, 1),
@@ -119,16 +125,21 @@ def draw_acquisition(sites: tuple[Site, ...], rng: np.random.Generator) -> Acqui
 
 def acquisition_at(site: Site, counts: float) -> Acquisition:
     """Return a scan at `site` with so many counts."""
-    return Acquisition(site.name, site.family, site.n_iterations, site.filter_fwhm_mm, counts, site.gain)
+    return Acquisition(
+        site.name, site.family, site.n_iterations, site.corrects_scatter, site.filter_fwhm_mm, counts, site.gain
+    )
 
 
 def build_camera(activity: Activity) -> Camera:
     """Return the camera for heads of the outline of `activity`, on the 4 mm grid."""
     ways = ways_out(outline(activity))
-    true = build_projector(activity.shape, blurred=True, transmission=transmitted(ways, WATER_PER_MM))
+    true = build_projector(activity.shape, blurred=True, transmission=transmitted(ways, EFFECTIVE_PER_MM))
     plain = build_projector(activity.shape, blurred=False)
-    chang = 1 / transmitted(ways, _CHANG_PER_MM).mean(axis=0, dtype=np.float64).reshape(activity.shape)
-    return Camera(true, plain, build_subsets(plain), build_subsets(true), chang.astype(np.float32))
+    chang, weak_chang = (
+        (1 / transmitted(ways, per_mm).mean(axis=0, dtype=np.float64)).astype(np.float32).reshape(activity.shape)
+        for per_mm in (EFFECTIVE_PER_MM, _UNCORRECTED_PER_MM)
+    )
+    return Camera(true, plain, build_subsets(plain), build_subsets(true), chang, weak_chang)
 
 
 def acquire(activity: Activity, acquisition: Acquisition, camera: Camera, rng: np.random.Generator | None) -> Activity:
@@ -146,15 +157,17 @@ def acquire(activity: Activity, acquisition: Acquisition, camera: Camera, rng: n
 def reconstruct(counts: Projections, scatter: Projections, acquisition: Acquisition, camera: Camera) -> Activity:
     """Return the filtered reconstruction on the 4 mm grid, as the family of the acquisition makes it; none negative.
 
-    `scatter`: the scatter that is expected, shape of `counts`; only families that correct it look at it.
+    `scatter`: the scatter that is expected, shape of `counts`; sites that do not correct it leave it aside.
     """
+    known = scatter if acquisition.corrects_scatter else None
     match acquisition.family:
         case "fbp":
-            image = filtered_backprojection(counts, camera.plain)
+            image = filtered_backprojection(counts if known is None else counts - known, camera.plain)
         case "osem_chang":
-            image = osem(counts, None, camera.uncorrected, acquisition.n_iterations) * camera.chang
+            chang = camera.weak_chang if known is None else camera.chang
+            image = osem(counts, known, camera.uncorrected, acquisition.n_iterations) * chang
         case "osem_recovery":
-            image = osem(counts, scatter, camera.corrected, acquisition.n_iterations)
+            image = osem(counts, known, camera.corrected, acquisition.n_iterations)
     sd = acquisition.filter_fwhm_mm / FWHM_PER_SD / GRID_MM
     return np.maximum(gaussian_filter(image, sd, mode="nearest"), np.float32(0))
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
 from datspect.arrays import FloatArray
@@ -15,12 +17,14 @@ from datspect.imaging.regions import (
     striatal_box_slices,
     striatal_structures,
     structure_fractions,
+    target_structure,
 )
 from datspect.imaging.volume import MNI_SHAPE, Affine, mni_affine
 from datspect.params.data import PhantomParams
 from datspect.phantom.background import GREY_MATTER, Activity, Background
 from datspect.phantom.binding import MEASURED, Person
 from datspect.phantom.pattern import EVEN, Pattern, draw_pattern, spread
+from datspect.phantom.projector import FWHM_PER_SD
 
 _FIXED_POINT_MM = np.array([0.0, -4.0, 4.0])
 """Centre of the rotations and scalings left by registration, MNI mm: it aligns best what shines most. [assumed]"""
@@ -35,6 +39,10 @@ _AGEING_SD_DECADES = 1.5
 # Specific binding of the two small nuclei, as a share of their neighbours'. [assumed]
 _ACCUMBENS_OF_CAUDATE = 1.0
 _PALLIDUM_OF_PUTAMEN = 0.2
+
+_REGIONS = ("caudate", "putamen_anterior", "putamen_posterior")
+_SEEN_FWHM_MM = 11.0
+"""Resolution at which a region's voxels count for what it measures."""
 
 
 @dataclass(frozen=True)
@@ -157,16 +165,20 @@ def _corner_affine(box: tuple[slice, slice, slice]) -> Affine:
 def _components(
     shares: Mapping[str, Fractions], patterns: Mapping[str, Pattern], box: tuple[slice, slice, slice]
 ) -> Activity:
-    """Return what a binding ratio of 1 adds, shape (6, *box); the small nuclei follow their neighbours."""
+    """Return what a binding ratio of 1 adds, shape (6, *box); the small nuclei follow their neighbours.
+
+    Patterns, sizes and places of the nuclei leave what their regions measure as it is, to first order.
+    """
     affine = _corner_affine(box)
     places = [affine[axis, axis] * np.arange(side.stop - side.start) + affine[axis, 3] for axis, side in enumerate(box)]
     x_mm, y_mm, z_mm = (place.astype(np.float32) for place in np.ix_(*places))
     components = {}
+    seen = _seen()
     for side in SIDES:
         outwards_mm = [x_mm if side == "right" else -x_mm, y_mm, z_mm]
         spread_out = {
-            region: spread(region, shares[f"{region}_{side}"], patterns[side], outwards_mm)
-            for region in ("caudate", "putamen_anterior", "putamen_posterior")
+            region: spread(region, shares[f"{region}_{side}"], patterns[side], outwards_mm, *seen[f"{region}_{side}"])
+            for region in _REGIONS
         }
         small = {
             "caudate": np.float32(_ACCUMBENS_OF_CAUDATE) * shares[f"accumbens_{side}"],
@@ -174,3 +186,19 @@ def _components(
         }
         components |= {f"{region}_{side}": spread_out[region] + small[region.partition("_")[0]] for region in spread_out}
     return np.stack([components[name] for name in MEASURED])
+
+
+@cache
+def _seen() -> Mapping[str, tuple[Fractions, float]]:
+    """Return, of each region, how much a voxel counts for what it measures, shape of the box, and the sum over its nucleus."""
+    box = striatal_box_slices(MNI_SHAPE, mni_affine(), _MARGIN_MM)
+    affine = _corner_affine(box)
+    shape = tuple(side.stop - side.start for side in box)
+    seen = {}
+    for name in MEASURED:
+        region, _, side = name.rpartition("_")
+        target = structure_fractions(target_structure(region, side), shape, affine)
+        counts = gaussian_filter(target, _SEEN_FWHM_MM / FWHM_PER_SD / affine[2, 2], mode="constant")
+        nucleus = structure_fractions(striatal_structures()[name], shape, affine)
+        seen[name] = counts, float((counts * nucleus).sum(dtype=np.float64))
+    return seen

@@ -76,12 +76,12 @@ _OTHER = {CONTROL: PD, PD: CONTROL}
 
 # Anatomy, registration, reference and cameras add scatter and asymmetry of their own to what is drawn here; with these
 # factors the measured values have the published spread and asymmetry (benchmarks/phantom.py).
-SPREAD = {"caudate": 0.80, "putamen": 0.85}
+SPREAD = {"caudate": 0.66, "putamen": 0.80}
 """Factors on the sds that age and sex leave unexplained."""
 SIDE_DIFFERENCE = 0.85
 """Factor on the difference between the logarithms of the two sides."""
 
-_WORSE_SIDE_LOSS, _BETTER_SIDE_LOSS = (0.2, 0.5), (0.0, 0.2)
+_WORSE_SIDE_LOSS, _BETTER_SIDE_LOSS = (0.15, 0.45), (0.0, 0.2)
 """What an early disease has taken from the putamina of a borderline subject. [assumed]"""
 _CAUDATE_SHARE_OF_LOSS = 0.4
 """The caudate of that side has lost this share of what its putamen has. [assumed]"""

@@ -213,6 +213,7 @@ def truth_row(simulation: Simulation, regions: Regions) -> dict[str, Any]:
         "site": acquisition.site,
         "family": acquisition.family,
         "n_iterations": acquisition.n_iterations,
+        "corrects_scatter": acquisition.corrects_scatter,
         "filter_fwhm_mm": round(acquisition.filter_fwhm_mm, 3),
         "counts": round(acquisition.counts),
         "misregistered": anatomy.is_misregistered,

@@ -61,10 +61,18 @@ def draw_pattern(putamen_loss: float, caudate_loss: float, scatter: float, rng: 
     )
 
 
-def spread(region: str, share: Fractions, pattern: Pattern, mm: list[NDArray[np.float32]]) -> Fractions:
-    """Return `share`, shape (X, Y, Z), of a region times its pattern, whose mean over the region is 1.
+def spread(
+    region: str,
+    share: Fractions,
+    pattern: Pattern,
+    mm: list[NDArray[np.float32]],
+    counts: Fractions,
+    counted: float,
+) -> Fractions:
+    """Return `share`, shape (X, Y, Z), of a region times its pattern, such that the sum over it times `counts` is `counted`.
 
     `mm`: coordinates of the undeformed head, x counted outwards from the middle; they broadcast to (X, Y, Z).
+    `counts`: how much a voxel counts for what the region measures, shape (X, Y, Z).
     """
     if region.startswith("caudate"):
         field = 1 - np.float32(pattern.caudate_slope / 10) * _along(_ALONG_CAUDATE, _CAUDATE_CENTRE_MM, mm)
@@ -72,7 +80,7 @@ def spread(region: str, share: Fractions, pattern: Pattern, mm: list[NDArray[np.
         field = 1 - np.float32(pattern.slope / 10) * _along(_BACK_AND_UP, _PUTAMEN_CENTRE_MM, mm)
         field = field * (1 - np.float32(pattern.focus) * _focus(mm))
     spread_out = share * np.maximum(field, np.float32(_LOWEST))
-    return np.asarray(spread_out * (share.sum(dtype=np.float64) / spread_out.sum(dtype=np.float64)), dtype=np.float32)
+    return np.asarray(spread_out * (counted / (counts * spread_out).sum(dtype=np.float64)), dtype=np.float32)
 
 
 def _along(direction: tuple[float, ...], centre_mm: tuple[float, ...], mm: list[NDArray[np.float32]]) -> Fractions:

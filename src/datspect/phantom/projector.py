@@ -29,8 +29,9 @@ _ORBIT_MM = 140.0
 """Distance of the detector from the axis of rotation. [assumed]"""
 _INTRINSIC_FWHM_MM, _HOLE_MM, _SPREAD_PER_MM = 3.6, 1.5, 0.045
 """Resolution of a low-energy high-resolution collimator: 8.6 mm FWHM at the axis. [assumed]"""
-WATER_PER_MM = 0.015
-"""Attenuation of 159 keV photons: 0.15 per cm."""
+EFFECTIVE_PER_MM = 0.012
+"""Attenuation of 159 keV photons, 0.15 per cm of water, less those that scatter by small angles: they stay in the energy
+window and land about where they would have without. Broad-beam values for the head are 0.11 to 0.12 per cm. [assumed]"""
 SCATTER_FRACTION = 0.2
 """Scattered photons over all photons that fall into the energy window. [assumed]"""
 _SCATTER_FWHM_MM = 110.0

@@ -21,8 +21,8 @@ from datspect.params.data import PhantomParams
 from datspect.phantom.cohort import build_laboratory, write_phantom_cohort
 from datspect.running.launch import launch
 
-MNI_PEAK_SLICE = 38
-"""Slice in which the striata of the undeformed head peak (z = 4 mm)."""
+MNI_PEAK_SLICE = 37
+"""Slice in which the striata of the undeformed head peak (z = 2 mm)."""
 
 log = logging.getLogger("datspect.phantom")
 
