@@ -14,7 +14,7 @@ from datspect.phantom.binding import MEASURED
 
 RESOLUTION_FWHM_MM = 11.0
 """Middle of the 8 to 15 mm of DaT SPECT."""
-TRUE_BINDING = {"caudate": 4.6, "putamen_anterior": 2.6, "putamen_posterior": 2.6}
+TRUE_BINDING = {"caudate": 3.9, "putamen_anterior": 2.3, "putamen_posterior": 2.3}
 """Binding ratios that measure, once blurred, as the mean of both groups' means: caudate 2.5, putamen 1.5."""
 
 
