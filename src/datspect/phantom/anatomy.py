@@ -37,7 +37,7 @@ _AGEING_SD_DECADES = 1.5
 """How far a head may look from its years. [assumed]"""
 
 # Specific binding of the two small nuclei, as a share of their neighbours'. [assumed]
-_ACCUMBENS_OF_CAUDATE = 1.0
+_ACCUMBENS_OF_CAUDATE = 0.7
 _PALLIDUM_OF_PUTAMEN = 0.2
 
 _REGIONS = ("caudate", "putamen_anterior", "putamen_posterior")
