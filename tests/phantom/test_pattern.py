@@ -16,8 +16,8 @@ def putamen() -> np.ndarray:
 
 
 def spread_out(share: np.ndarray, pattern: Pattern, region: str = "putamen_anterior") -> np.ndarray:
-    counts = np.ones_like(share)
-    return spread(region, share, pattern, OUTWARDS, counts, float(share.sum(dtype=float)))
+    counts = np.full_like(share, 1 / share.sum(dtype=float))
+    return spread(region, share, pattern, OUTWARDS, counts)
 
 
 def test_an_even_pattern_changes_nothing(putamen):

@@ -33,7 +33,7 @@ _EXTRA_FILTER_MM = {"fbp": 0.5, "osem_chang": 0.0, "osem_recovery": 1.0}
 """Noise asks for a wider filter in some families than `filter_fwhm_mm`. [assumed]"""
 _ITERATIONS: dict[Family, tuple[int, ...]] = {"fbp": (1,), "osem_chang": (3, 4), "osem_recovery": (4, 5)}
 """Iterations over eight subsets at the sites of a family. [assumed]"""
-_CORRECTS_SCATTER = {"fbp": 0.7, "osem_chang": 0.7, "osem_recovery": 1.0}
+_CORRECTS_SCATTER = {"fbp": 0.8, "osem_chang": 0.8, "osem_recovery": 1.0}
 """Share of the sites of a family that subtract scatter or allow for it. [assumed]"""
 _UNCORRECTED_PER_MM = 0.009
 """Attenuation as Chang's correction has it where scatter is not corrected: scatter fills the middle of the head."""
@@ -169,7 +169,7 @@ def reconstruct(counts: Projections, scatter: Projections, acquisition: Acquisit
         case "osem_recovery":
             image = osem(counts, known, camera.corrected, acquisition.n_iterations)
     sd = acquisition.filter_fwhm_mm / FWHM_PER_SD / GRID_MM
-    return np.maximum(gaussian_filter(image, sd, mode="nearest"), np.float32(0))
+    return np.asarray(np.maximum(gaussian_filter(image, sd, mode="nearest"), 0), dtype=np.float32)
 
 
 def coarsened(activity: Activity) -> Activity:
@@ -181,7 +181,7 @@ def coarsened(activity: Activity) -> Activity:
         smooth[:-1] += rows[1::2] / 4
         smooth[0] += rows[0] / 4
         smooth[-1] += rows[-1] / 4
-        activity = np.moveaxis(smooth, 0, axis)
+        activity = np.moveaxis(smooth.astype(np.float32), 0, axis)
     return np.ascontiguousarray(activity, dtype=np.float32)
 
 

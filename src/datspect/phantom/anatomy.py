@@ -92,7 +92,8 @@ def _draw_registration(params: PhantomParams, rng: np.random.Generator) -> tuple
     shift_mm = rng.normal(0, params.registration_shift_sd_mm, 3)
     scale = 1 + rng.normal(0, params.head_size_sd, 3)
     failed = bool(rng.random() < params.misregistered)
-    direction, length_mm = rng.standard_normal(3), rng.uniform(*params.misregistered_mm)
+    least, most = params.misregistered_mm
+    direction, length_mm = rng.standard_normal(3), rng.uniform(least, most)
     tilt = rng.normal(0, _FAILED_TILT_DEGREES, 3)
     if failed:
         shift_mm = shift_mm + length_mm * direction / np.sqrt((direction**2).sum())
@@ -148,7 +149,7 @@ def build_head(anatomy: Anatomy, background: Background) -> HeadActivity:
 def _shares(anatomy: Anatomy, box: tuple[slice, slice, slice]) -> dict[str, Fractions]:
     """Return the share of each voxel of the box that each nucleus fills; the first of two that overlap has it all."""
     free = np.ones(tuple(side.stop - side.start for side in box), dtype=np.float32)
-    shares = {}
+    shares: dict[str, Fractions] = {}
     for name, structure in anatomy.structures.items():
         shares[name] = np.minimum(structure_fractions(structure, free.shape, _corner_affine(box)), free)
         free -= shares[name]
@@ -172,25 +173,27 @@ def _components(
     affine = _corner_affine(box)
     places = [affine[axis, axis] * np.arange(side.stop - side.start) + affine[axis, 3] for axis, side in enumerate(box)]
     x_mm, y_mm, z_mm = (place.astype(np.float32) for place in np.ix_(*places))
-    components = {}
+    components: dict[str, Fractions] = {}
     seen = _seen()
     for side in SIDES:
         outwards_mm = [x_mm if side == "right" else -x_mm, y_mm, z_mm]
         spread_out = {
-            region: spread(region, shares[f"{region}_{side}"], patterns[side], outwards_mm, *seen[f"{region}_{side}"])
+            region: spread(region, shares[f"{region}_{side}"], patterns[side], outwards_mm, seen[f"{region}_{side}"])
             for region in _REGIONS
         }
         small = {
             "caudate": np.float32(_ACCUMBENS_OF_CAUDATE) * shares[f"accumbens_{side}"],
             "putamen": np.float32(_PALLIDUM_OF_PUTAMEN / 2) * shares[f"pallidum_{side}"],
         }
-        components |= {f"{region}_{side}": spread_out[region] + small[region.partition("_")[0]] for region in spread_out}
+        components |= {
+            f"{region}_{side}": spread_out[region] + small[region.partition("_")[0]] for region in spread_out
+        }
     return np.stack([components[name] for name in MEASURED])
 
 
 @cache
-def _seen() -> Mapping[str, tuple[Fractions, float]]:
-    """Return, of each region, how much a voxel counts for what it measures, shape of the box, and the sum over its nucleus."""
+def _seen() -> Mapping[str, Fractions]:
+    """Return how much a voxel counts for what a region measures, shape of the box; its nucleus as a whole counts 1."""
     box = striatal_box_slices(MNI_SHAPE, mni_affine(), _MARGIN_MM)
     affine = _corner_affine(box)
     shape = tuple(side.stop - side.start for side in box)
@@ -200,5 +203,5 @@ def _seen() -> Mapping[str, tuple[Fractions, float]]:
         target = structure_fractions(target_structure(region, side), shape, affine)
         counts = gaussian_filter(target, _SEEN_FWHM_MM / FWHM_PER_SD / affine[2, 2], mode="constant")
         nucleus = structure_fractions(striatal_structures()[name], shape, affine)
-        seen[name] = counts, float((counts * nucleus).sum(dtype=np.float64))
+        seen[name] = counts / np.float32((counts * nucleus).sum(dtype=np.float64))
     return seen

@@ -135,7 +135,7 @@ def _around(brain: BoolArray) -> Activity:
 
 def _beside(ventricles: Fractions) -> Activity:
     """Return how near the ventricles a voxel lies, in [0, 1]."""
-    return np.minimum(4 * gaussian_filter(ventricles, 1.5), 1)
+    return np.asarray(np.minimum(4 * gaussian_filter(ventricles, 1.5), 1), dtype=np.float32)
 
 
 def _inside(shape: tuple[Vector, Vector]) -> Fractions:

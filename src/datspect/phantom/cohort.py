@@ -138,9 +138,7 @@ def _calibrate(
 def simulate(laboratory: Laboratory, label: str, index: int) -> Simulation:
     """Simulate subject `index` of class `label`: a function of (parameters, label, index) alone."""
     params = laboratory.params
-    rng = _rng(params, _SUBJECT, LABELS.index(label), index)
-    person = draw_person(label, course_of(params, label, index), params.posterior_ratio_sd, rng)
-    anatomy = draw_anatomy(params, person, rng)
+    person, anatomy, rng = draw_subject(params, label, index)
     acquisition = draw_acquisition(laboratory.sites, rng)
     true_binding = laboratory.recovery.true_binding(person.binding)
     activity = build_head(anatomy, laboratory.background).activity(true_binding)
@@ -148,6 +146,13 @@ def simulate(laboratory: Laboratory, label: str, index: int) -> Simulation:
     data = stored_scan(image, acquisition, anatomy.to_atlas)
     subject_id = pseudonym(params.seed, label, index)
     return Simulation(f"{subject_id}-{_VISIT}", subject_id, person, anatomy, acquisition, true_binding, data)
+
+
+def draw_subject(params: PhantomParams, label: str, index: int) -> tuple[Person, Anatomy, np.random.Generator]:
+    """Draw who subject `index` of class `label` is, before any scan; the generator goes on to the scan."""
+    rng = _rng(params, _SUBJECT, LABELS.index(label), index)
+    person = draw_person(label, course_of(params, label, index), params.posterior_ratio_sd, rng)
+    return person, draw_anatomy(params, person, rng), rng
 
 
 def course_of(params: PhantomParams, label: str, index: int) -> Course:

@@ -67,12 +67,11 @@ def spread(
     pattern: Pattern,
     mm: list[NDArray[np.float32]],
     counts: Fractions,
-    counted: float,
 ) -> Fractions:
-    """Return `share`, shape (X, Y, Z), of a region times its pattern, such that the sum over it times `counts` is `counted`.
+    """Return `share`, shape (X, Y, Z), of a region times its pattern, such that what it measures stays as it was.
 
     `mm`: coordinates of the undeformed head, x counted outwards from the middle; they broadcast to (X, Y, Z).
-    `counts`: how much a voxel counts for what the region measures, shape (X, Y, Z).
+    `counts`: how much a voxel counts for what the region measures, shape (X, Y, Z); its sum over the region was 1.
     """
     if region.startswith("caudate"):
         field = 1 - np.float32(pattern.caudate_slope / 10) * _along(_ALONG_CAUDATE, _CAUDATE_CENTRE_MM, mm)
@@ -80,7 +79,7 @@ def spread(
         field = 1 - np.float32(pattern.slope / 10) * _along(_BACK_AND_UP, _PUTAMEN_CENTRE_MM, mm)
         field = field * (1 - np.float32(pattern.focus) * _focus(mm))
     spread_out = share * np.maximum(field, np.float32(_LOWEST))
-    return np.asarray(spread_out * (counted / (counts * spread_out).sum(dtype=np.float64)), dtype=np.float32)
+    return np.asarray(spread_out * (1 / (counts * spread_out).sum(dtype=np.float64)), dtype=np.float32)
 
 
 def _along(direction: tuple[float, ...], centre_mm: tuple[float, ...], mm: list[NDArray[np.float32]]) -> Fractions:
@@ -90,5 +89,6 @@ def _along(direction: tuple[float, ...], centre_mm: tuple[float, ...], mm: list[
 
 def _focus(mm: list[NDArray[np.float32]]) -> Fractions:
     """Return 1 in the middle of the focus, falling to 0 at its edge."""
-    x, y, z = (((axis - np.float32(c)) / np.float32(_FOCUS_RADIUS_MM)) ** 2 for c, axis in zip(_FOCUS_MM, mm, strict=True))
-    return np.maximum(1 - (x + y + z), np.float32(0))
+    radius = np.float32(_FOCUS_RADIUS_MM)
+    x, y, z = (((axis - np.float32(c)) / radius) ** 2 for c, axis in zip(_FOCUS_MM, mm, strict=True))
+    return np.asarray(np.maximum(1 - (x + y + z), np.float32(0)), dtype=np.float32)

@@ -30,8 +30,8 @@ _ORBIT_MM = 140.0
 _INTRINSIC_FWHM_MM, _HOLE_MM, _SPREAD_PER_MM = 3.6, 1.5, 0.045
 """Resolution of a low-energy high-resolution collimator: 8.6 mm FWHM at the axis. [assumed]"""
 EFFECTIVE_PER_MM = 0.012
-"""Attenuation of 159 keV photons, 0.15 per cm of water, less those that scatter by small angles: they stay in the energy
-window and land about where they would have without. Broad-beam values for the head are 0.11 to 0.12 per cm. [assumed]"""
+"""Attenuation of 159 keV photons, 0.15 per cm of water, less those that scatter by small angles: they stay in the
+energy window and land about where they would have gone. Broad-beam values are 0.11 to 0.12 per cm. [assumed]"""
 SCATTER_FRACTION = 0.2
 """Scattered photons over all photons that fall into the energy window. [assumed]"""
 _SCATTER_FWHM_MM = 110.0
@@ -101,7 +101,7 @@ def outline(activity: Activity) -> BoolArray:
 
 
 def ways_out(head: BoolArray) -> Steps:
-    """Return how many voxels of the head a photon crosses on its way to the detector, from each voxel, at each angle."""
+    """Return how many voxels of the head a photon crosses to the detector, from each voxel, at each angle."""
     voxels = np.concatenate([head.reshape(-1, head.shape[2]), np.zeros((1, head.shape[2]), dtype=bool)])
     return np.stack([_way_out(voxels, head.shape[:2], angle) for angle in _angles()])
 

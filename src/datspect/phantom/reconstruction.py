@@ -27,7 +27,7 @@ class Subsets:
 
 
 def build_subsets(model: Projector, n_subsets: int = N_SUBSETS) -> Subsets:
-    """Return subsets in the order of reversed bits, so that those that follow each other see the head from far apart."""
+    """Return subsets in the order of reversed bits: those that follow each other see the head from far apart."""
     width = max(1, (n_subsets - 1).bit_length())
     order = [int(f"{i:0{width}b}"[::-1], 2) for i in range(2**width)]
     angles = tuple(range(first, N_ANGLES, n_subsets) for first in order if first < n_subsets)
@@ -48,7 +48,8 @@ def osem(counts: Projections, scatter: Projections | None, subsets: Subsets, n_i
             expected = subsets.model.forward(estimate, angles)
             if scatter is not None:
                 expected += scatter[angles.start :: angles.step]
-            ratio = counts[angles.start :: angles.step] / np.maximum(expected, _TINY)
+            measured = counts[angles.start :: angles.step]
+            ratio = np.asarray(measured / np.maximum(expected, _TINY), dtype=np.float32)
             estimate *= subsets.model.back(ratio, angles)
             estimate /= sensitivity
     return estimate
@@ -59,7 +60,7 @@ def filtered_backprojection(counts: Projections, model: Projector) -> Activity:
 
     `model` must know neither attenuation nor blur: nothing is corrected.
     """
-    filtered = convolve1d(counts, _filter_kernel(), axis=1, mode="constant")
+    filtered = convolve1d(counts, _filter_kernel(), axis=1, mode="constant").astype(np.float32)
     return np.asarray(model.back(filtered) * np.float32(np.pi / N_ANGLES), dtype=np.float32)
 
 
