@@ -60,6 +60,8 @@ PLACES = {
     "scalp, forehead": ((0, 78, 0), 0.72),
     "outside the head": ((80, -100, 60), 0.11),
 }
+_FROM_THE_SIDE = (0.29, 0.40, 0.60, 0.80, 0.86, 0.82, 0.79, 0.84, 0.96, 1.05, 1.09)
+_TO_THE_MIDDLE = (1.18, 1.52, 2.22, 3.09, 3.71, 3.82, 3.48, 2.91, 2.30, 1.82, 1.63)
 PROFILES: dict[str, tuple[list[tuple[int, int, int]], list[float]]] = {
     "caudate along z, -16 to 28": (
         [(12, 12, z) for z in range(-16, 32, 4)],
@@ -75,10 +77,7 @@ PROFILES: dict[str, tuple[list[tuple[int, int, int]], list[float]]] = {
     ),
     "along x, 84 to 0": (
         [(x, 4, 2) for x in range(84, -4, -4)],
-        [
-            int(v) / 100
-            for v in "29 40 60 80 86 82 79 84 96 105 109 118 152 222 309 371 382 348 291 230 182 163".split()
-        ],
+        [*_FROM_THE_SIDE, *_TO_THE_MIDDLE],
     ),
 }
 _N_FOLDS = 10
