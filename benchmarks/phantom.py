@@ -18,7 +18,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from datspect.cohort.kind import CohortKind
 from datspect.imaging.quantification import asymmetry_index
 from datspect.params.whole import load_params
-from datspect.phantom.anatomy import read_background
+from datspect.phantom.background import read_background
 from datspect.phantom.binding import MEASURED
 from datspect.phantom.cohort import Laboratory, build_laboratory, cohort_members, simulate, truth_row
 from datspect.reporting.markdown import markdown_table

@@ -1,3 +1,4 @@
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -7,20 +8,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from datspect.cohort.table import read_cohort
+from datspect.cohort.table import LABELS, read_cohort
 from datspect.imaging.volume import MNI_SHAPE, mni_affine
 from datspect.io.digests import file_digest
 from datspect.io.volumes import read_volume
-from datspect.phantom.binding import MEASURED
+from datspect.params.whole import load_params
+from datspect.phantom.acquisition import draw_acquisition
+from datspect.phantom.anatomy import draw_anatomy
+from datspect.phantom.binding import MEASURED, draw_person
 from datspect.phantom.cohort import (
     build_laboratory,
     cohort_members,
-    is_discordant,
+    course_of,
     pseudonym,
     simulate,
     truth_row,
     write_phantom_cohort,
 )
+
+ROOT = Path(__file__).parents[2]
 
 
 def resized(laboratory, **sizes):
@@ -96,12 +102,31 @@ def test_a_pseudonym_is_its_own_and_does_not_tell_the_class():
 
 @settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1))
-def test_the_asked_for_number_of_subjects_is_discordant(phantom_params, seed):
+def test_the_asked_for_number_of_subjects_is_not_typical(phantom_params, seed):
     params = phantom_params.model_copy(update={"seed": seed})
-    n_controls = sum(is_discordant(params, "control", index) for index in range(210))
-    n_pd = sum(is_discordant(params, "pd", index) for index in range(449))
-    assert abs(n_controls - 0.019 * 210) < 1
-    assert abs(n_pd - 0.0045 * 449) < 1
+    controls = Counter(course_of(params, "control", index) for index in range(210))
+    patients = Counter(course_of(params, "pd", index) for index in range(449))
+    assert abs(controls["discordant"] - params.discordant_control * 210) < 1
+    assert controls["borderline"] == 0
+    assert abs(patients["discordant"] - params.discordant_pd * 449) < 1
+    # Who is both counts as discordant.
+    assert abs(patients["borderline"] - params.borderline_pd * 449) < 2
+
+
+def test_sites_and_their_families_do_not_depend_on_the_class(laboratory):
+    """A site is drawn from a subject's own stream, by the sites' sizes alone."""
+    sizes = {site.name: site.size for site in laboratory.sites}
+    for label in ("control", "pd"):
+        drawn = Counter(_drawn_site(laboratory, label, index) for index in range(300))
+        for name, size in sizes.items():
+            assert drawn[name] / 300 == pytest.approx(size / sum(sizes.values()), abs=0.1)
+
+
+def _drawn_site(laboratory, label, index):
+    rng = np.random.default_rng([LABELS.index(label), index])
+    person = draw_person(label, "typical", laboratory.params.posterior_ratio_sd, rng)
+    draw_anatomy(laboratory.params, person, rng)
+    return draw_acquisition(laboratory.sites, rng).site
 
 
 def test_scans_measure_about_what_was_drawn(laboratory):
@@ -113,16 +138,18 @@ def test_scans_measure_about_what_was_drawn(laboratory):
         measured.append([row[f"measured_{name}"] for name in MEASURED])
         assert [row[f"true_{name}"] for name in MEASURED] == pytest.approx(simulation.true_binding, abs=1e-4)
         assert abs(row["peak_slice"] - 41) <= 2
-    assert np.mean(np.abs(np.subtract(measured, drawn))) < 0.2
-    assert np.abs(np.mean(np.subtract(measured, drawn))) < 0.12
+    # The recovery is an average over heads and cameras: each has its own.
+    deviation = np.log(np.divide(np.add(measured, 1), np.add(drawn, 1)))
+    assert np.abs(deviation).mean() < 0.2
+    assert np.corrcoef(np.ravel(measured), np.ravel(drawn))[0, 1] > 0.85
 
 
 @pytest.mark.slow
-def test_the_phantom_is_as_hard_as_real_scans(phantom_params):
+def test_the_phantom_is_as_hard_as_real_scans():
     """Compare as benchmarks/phantom.py does, one seed and every third subject; limits are wider by sampling error."""
     from joblib import Parallel, delayed
 
-    params = phantom_params.model_copy(update={"n_pd": 150, "n_control": 70, "seed": 1})
+    params = load_params(ROOT / "params.yaml").phantom.model_copy(update={"n_pd": 150, "n_control": 70, "seed": 1})
     laboratory = build_laboratory(params)
     rows = Parallel(n_jobs=-1)(delayed(_truth)(laboratory, *member) for member in cohort_members(params))
     truth = pd.DataFrame(rows)

@@ -15,7 +15,7 @@ def _regions(z_offset_voxels):
     return striatal_regions(MNI_SHAPE, mni_ras_affine(), z_offset_voxels)
 
 
-@pytest.mark.parametrize("z_offset_voxels", [0.0, 3.0])
+@pytest.mark.parametrize("z_offset_voxels", [0.0, 4.0])
 def test_binding_is_midway_between_the_groups_and_the_same_on_both_sides(z_offset_voxels):
     binding = measure_binding(mean_phantom(z_offset_voxels).data, _regions(z_offset_voxels))
     for nucleus, expected in (("caudate", CAUDATE), ("putamen", PUTAMEN)):
@@ -24,10 +24,10 @@ def test_binding_is_midway_between_the_groups_and_the_same_on_both_sides(z_offse
 
 
 def test_it_lies_as_far_above_mni_as_asked():
-    low, high = mean_phantom(0.0), mean_phantom(3.0)
+    low, high = mean_phantom(0.0), mean_phantom(4.0)
     np.testing.assert_array_equal(high.affine, mni_ras_affine())
-    np.testing.assert_allclose(high.data[:, :, 20:80], low.data[:, :, 17:77], atol=0.02)
-    assert peak_slice(high.data, _regions(3.0)) == peak_slice(low.data, _regions(0.0)) + 3 == 41
+    np.testing.assert_allclose(high.data[:, :, 20:80], low.data[:, :, 16:76], atol=0.02)
+    assert peak_slice(high.data, _regions(4.0)) == peak_slice(low.data, _regions(0.0)) + 4 == 41
 
 
 def test_it_is_made_once_and_cannot_be_spoilt():

@@ -3,18 +3,25 @@ import pytest
 
 from datspect.imaging.orientation import mni_ras_affine, reorient
 from datspect.imaging.volume import Volume, mni_affine
-from datspect.phantom.acquisition import Acquisition, acquire
-from datspect.phantom.anatomy import build_head, draw_anatomy, read_background
+from datspect.phantom.acquisition import Acquisition, acquire, build_camera, coarsened, stored_scan
+from datspect.phantom.anatomy import build_head, draw_anatomy
+from datspect.phantom.background import read_background
+from datspect.phantom.binding import draw_person
 from datspect.phantom.uprightness import FLIPS, check_uprightness, uprighted
 
 # True binding ratios of caudate, anterior and posterior putamen, left and right: about twice the measured ones.
-BINDING = {"control": [6.5, 6.5, 4.4, 4.4, 3.8, 3.8], "pd": [4.8, 4.0, 2.0, 1.4, 0.9, 0.5]}
+BINDING = {"control": [4.7, 4.7, 4.2, 4.2, 4.0, 4.0], "pd": [3.5, 3.0, 2.0, 1.4, 0.9, 0.5]}
 OFFSETS = [-5.0, -1.5, 0.0, 3.0, 6.0]
 
 
 @pytest.fixture(scope="module")
 def head():
     return read_background()
+
+
+@pytest.fixture(scope="module")
+def camera(head):
+    return build_camera(coarsened(head.uptake))
 
 
 @pytest.fixture(scope="module", params=BINDING)
@@ -28,14 +35,16 @@ def offset(request):
 
 
 @pytest.fixture(scope="module")
-def scan(head, phantom_params, label, offset):
+def scan(head, camera, phantom_params, label, offset):
     """Return a noisy scan that is perfectly registered, but for its vertical offset."""
     varying = ("registration_shift_sd_mm", "registration_rotation_sd_degrees")
     params = phantom_params.model_copy(update={**dict.fromkeys(varying, 0.0), "z_offset_voxels": offset})
     rng = np.random.default_rng(11)
-    activity = build_head(draw_anatomy(params, rng), head).activity(np.array(BINDING[label]))
-    data = acquire(activity, Acquisition("site", 9.0, 2e6, 1.0), 6.0, rng)
-    return reorient(Volume(data, mni_affine()))
+    anatomy = draw_anatomy(params, draw_person(label, "typical", 0.0, rng), rng)
+    activity = coarsened(build_head(anatomy, head).activity(np.array(BINDING[label])))
+    acquisition = Acquisition("site", "osem_chang", 4, True, 6.0, 2e6, 1.0)
+    image = acquire(activity, acquisition, camera, rng)
+    return reorient(Volume(stored_scan(image, acquisition, anatomy.to_atlas), mni_affine()))
 
 
 def test_every_flip_is_recognised_and_the_offset_found_once_it_is_undone(scan, offset):

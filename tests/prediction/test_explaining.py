@@ -64,9 +64,9 @@ def test_every_voxel_has_its_weight_times_what_is_above_the_median_of_the_head(
 
 
 def test_what_is_bright_in_the_striatum_counts_as_striatal(explainer: Explainer, scan: PreparedScan) -> None:
-    assert explainer.explain(scan).striatal_share == pytest.approx(1)
+    assert explainer.explain(scan).striatal_share > 0.95
     turned = replace(scan, image=scan.image[::-1].copy())  # the same spots, behind the striatum
-    assert explainer.explain(turned).striatal_share < 0.1
+    assert explainer.explain(turned).striatal_share < 0.15
 
 
 def test_the_striatum_is_sought_as_high_as_the_scan_lies(
@@ -78,7 +78,7 @@ def test_the_striatum_is_sought_as_high_as_the_scan_lies(
     assert offsets[1] - offsets[0] == pytest.approx(4, abs=0.1)
     far_up = SimpleNamespace(z_offset_voxels=14.0)
     monkeypatch.setattr(explaining, "check_uprightness", lambda volume: far_up)
-    assert explainer.explain(scan).striatal_share < 0.1  # in a scan that lies so high, these slices are below it
+    assert explainer.explain(scan).striatal_share < 0.15  # in a scan that lies so high, these slices are below it
 
 
 def test_an_image_without_anything_bright_has_no_striatal_share(explainer: Explainer, scan: PreparedScan) -> None:

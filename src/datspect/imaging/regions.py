@@ -74,7 +74,7 @@ class Structure:
 class Regions:
     """The regions that measure a scan, on a grid of `shape`.
 
-    targets : voxels of the core of each target region, keyed `caudate_left` ... `putamen_posterior_right`
+    targets : voxels of each target region, keyed `caudate_left` ... `putamen_posterior_right`
     reference : voxels of the occipital reference region
     striatal_box : index ranges along x, y and z that hold both striata
     """
@@ -104,18 +104,18 @@ def _vector(values: NDArray[np.float64]) -> Vector:
     return (x, y, z)
 
 
-# Right-hand structures (x > 0), MNI mm; ellipsoids fitted to CIT168 (Pauli 2018, doi:10.1038/sdata.2018.63) and
-# compared with Harvard-Oxford. The fit of the bent caudate, 24 x 9.6 x 5.7, holds 5.5 ml, while the nucleus itself
-# holds 3.7 ml: the axes are scaled by (3.7 / 5.5)^(1/3), so that its amount of tracer is right. The second axis of
-# the caudate lies in the sagittal plane: its head is taller than wide.
-_CAUDATE = Ellipsoid((13, 10, 10), (21.0, 8.4, 5.0), _orthonormal((0.07, 0.75, -0.66), (0.0, 0.66, 0.75)))
+# Right-hand structures (x > 0), MNI mm. Ellipsoids were fitted to CIT168 (Pauli 2018, doi:10.1038/sdata.2018.63) and
+# compared with Harvard-Oxford; then place, tilt and size were fitted to profiles through the mean of normal DaT SPECT
+# scans (docs/phantom.md). The tracer's caudate is its head: it lies lower than the nucleus and reaches less far up. The
+# second axis of the caudate lies in the sagittal plane.
+_CAUDATE = Ellipsoid((11.5, 10.7, 4.1), (17.5, 8.6, 6.2), _orthonormal((0.07, 0.67, -0.74), (0.0, 0.74, 0.67)))
 _PUTAMEN = (
-    Ellipsoid((29.5, -8.3, 2.0), (15.6, 12.5, 5.0), _orthonormal((-0.20, 0.33, 0.92), (-0.11, 0.93, -0.36))),
-    Ellipsoid((23.9, 9.1, -1.5), (16.2, 10.7, 7.7), _orthonormal((0.31, -0.35, 0.88), (-0.26, 0.86, 0.44))),
+    Ellipsoid((27.7, -11.1, 2.5), (14.0, 11.2, 4.5), _orthonormal((-0.20, 0.33, 0.92), (-0.11, 0.93, -0.36))),
+    Ellipsoid((22.1, 6.3, -1.0), (17.5, 11.5, 8.3), _orthonormal((0.31, -0.35, 0.88), (-0.26, 0.86, 0.44))),
 )
 # Only centre and volume are known of these two (0.55 and 2.0 ml); the shapes are rounded guesses.
 _ACCUMBENS = Ellipsoid((9.5, 12, -7), (4.1, 6.4, 5.0), _orthonormal((1, 0, 0), (0, 1, 0)))
-_PALLIDUM = Ellipsoid((19.5, -4.5, -1.1), (5.0, 10.6, 9.0), _orthonormal((1, 0.5, 0), (-0.5, 1, 0)))
+_PALLIDUM = Ellipsoid((17.7, -7.0, -0.6), (5.0, 10.6, 9.0), _orthonormal((1, 0.5, 0), (-0.5, 1, 0)))
 
 _RIGHT: Mapping[str, Structure] = {
     "caudate": Structure((_CAUDATE,)),
@@ -125,10 +125,9 @@ _RIGHT: Mapping[str, Structure] = {
     "accumbens": Structure((_ACCUMBENS,)),
     "pallidum": Structure((_PALLIDUM,)),
 }
-CORE = 0.75
-"""Linear size of the measured target within its nucleus: a full outline would mostly measure blurred edges and
-misregistration. At this size 10.8 mm FWHM leave 45 to 60 % of the specific signal, as in published values."""
-_TARGETS = ("caudate", "putamen", "putamen_anterior", "putamen_posterior")
+_TARGET_SIZES = {"caudate": 0.6, "putamen": 0.95, "putamen_anterior": 0.95, "putamen_posterior": 0.95}
+"""Linear size of each measured target within its nucleus. The hot middle of the caudate and nearly all of the putamen
+give the published ratio of the two, 1.4; cameras leave 50 to 65 % of the specific signal in them."""
 
 # Occipital cortex and the white matter below it, well inside the brain so that a few millimetres of
 # misregistration bring in neither scalp nor cerebellum. [assumed]
@@ -145,6 +144,11 @@ def striatal_structures() -> dict[str, Structure]:
 def structure(name: str, side: str) -> Structure:
     """Return `caudate`, `putamen`, `putamen_anterior`, `putamen_posterior`, `accumbens` or `pallidum` of a side."""
     return _RIGHT[name] if side == "right" else _RIGHT[name].mirrored()
+
+
+def target_structure(name: str, side: str) -> Structure:
+    """Return what is measured of `caudate`, `putamen`, `putamen_anterior` or `putamen_posterior` of a side."""
+    return structure(name, side).scaled(_TARGET_SIZES[name])
 
 
 def structure_fractions(structure: Structure, shape: tuple[int, int, int], affine: Affine) -> Fractions:
@@ -186,7 +190,7 @@ def striatal_regions(shape: tuple[int, int, int], affine: Affine, z_offset_voxel
     `affine`: shape (4, 4), voxel to world (mm, RAS+ world); its axes run along x, y and z in this order, either way.
     """
     to_mni = mni_affine_of(affine, z_offset_voxels)
-    targets = {f"{name}_{side}": structure(name, side).scaled(CORE) for name in _TARGETS for side in SIDES}
+    targets = {f"{name}_{side}": target_structure(name, side) for name in _TARGET_SIZES for side in SIDES}
     return Regions(
         shape=shape,
         targets={name: _indices(structure_mask(target, shape, to_mni)) for name, target in targets.items()},

@@ -33,6 +33,20 @@ class CohortParams(Section):
     path: str = Field(min_length=1)
 
 
+class FamilyShares(Section):
+    """Share of the sites with each family of cameras; what they are shares of is their sum."""
+
+    fbp: float = Field(ge=0)
+    osem_chang: float = Field(ge=0)
+    osem_recovery: float = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _some_family_is_there(self) -> Self:
+        if not self.fbp + self.osem_chang + self.osem_recovery > 0:
+            raise ValueError("family_shares: all are 0; at least one family of cameras needs a share")
+        return self
+
+
 class PhantomParams(Section):
     """The simulated cohort."""
 
@@ -43,15 +57,20 @@ class PhantomParams(Section):
     z_offset_voxels: float = Field(ge=-10, le=10)
     discordant_control: float = Field(ge=0, le=1)
     discordant_pd: float = Field(ge=0, le=1)
+    borderline_pd: float = Field(ge=0, le=1)
     posterior_ratio_sd: float = Field(ge=0, le=0.5)
-    intrinsic_fwhm_mm: float = Field(ge=4, le=20)
-    site_fwhm_mm: float = Field(ge=0, le=3)
-    filter_fwhm_mm: float = Field(ge=0, le=20)
-    counts_millions: float = Field(ge=0.1, le=100)
+    pattern_sd: float = Field(ge=0, le=0.5)
+    family_shares: FamilyShares
+    filter_fwhm_mm: float = Field(ge=2, le=20)
+    site_filter_mm: float = Field(ge=0, le=2)
+    counts_millions: float = Field(ge=0.1, le=10)
     site_counts: Annotated[list[PositiveFactor], Field(min_length=2, max_length=2)]
     site_gain: float = Field(ge=0, le=0.5)
+    brain_uptake_sd: float = Field(ge=0, le=0.2)
     registration_shift_sd_mm: float = Field(ge=0, le=3)
     registration_rotation_sd_degrees: float = Field(ge=0, le=5)
+    misregistered: float = Field(ge=0, le=1)
+    misregistered_mm: Annotated[list[float], Field(min_length=2, max_length=2)]
     head_size_sd: float = Field(ge=0, le=0.1)
     nucleus_shift_sd_mm: float = Field(ge=0, le=3)
     nucleus_size_sd: float = Field(ge=0, le=0.2)
@@ -61,6 +80,15 @@ class PhantomParams(Section):
         lowest, highest = self.site_counts
         if lowest > highest:
             raise ValueError(f"site_counts = {self.site_counts}: the first, the lowest, must not exceed the second")
+        return self
+
+    @model_validator(mode="after")
+    def _misregistered_mm_rise(self) -> Self:
+        least, most = self.misregistered_mm
+        if not 0 <= least <= most:
+            raise ValueError(
+                f"misregistered_mm = {self.misregistered_mm}: expected the least and the most, neither below 0"
+            )
         return self
 
 

@@ -12,6 +12,8 @@ from datspect.arrays import FloatArray
 from datspect.cohort.table import CONTROL, PD
 
 Side = Literal["left", "right"]
+Course = Literal["typical", "discordant", "borderline"]
+"""Whose binding a subject has: its class's own, the other class's, or that of an early and mostly one-sided disease."""
 
 MEASURED = tuple(
     f"{nucleus}_{side}"
@@ -72,16 +74,23 @@ LAWS: dict[str, BindingLaw] = {
 }
 _OTHER = {CONTROL: PD, PD: CONTROL}
 
-# Anatomy, registration and scanners add scatter and asymmetry of their own to what is drawn here; with these two
+# Anatomy, registration, reference and cameras add scatter and asymmetry of their own to what is drawn here; with these
 # factors the measured values have the published spread and asymmetry (benchmarks/phantom.py).
-SPREAD = 0.92
-"""Factor on the sds that age and sex leave unexplained."""
-SIDE_DIFFERENCE = 0.9
+SPREAD = {"caudate": 0.52, "putamen": 0.68}
+"""Factors on the sds that age and sex leave unexplained."""
+SIDE_DIFFERENCE = 0.86
 """Factor on the difference between the logarithms of the two sides."""
 
+_WORSE_SIDE_LOSS, _BETTER_SIDE_LOSS = (0.15, 0.45), (0.0, 0.2)
+"""What an early disease has taken from the putamina of a borderline subject. [assumed]"""
+_CAUDATE_SHARE_OF_LOSS = 0.4
+"""The caudate of that side has lost this share of what its putamen has. [assumed]"""
+_TRIFLING_LOSS = 0.06
+"""Standard deviation of the share that the healthy have lost of their former binding. [assumed]"""
+
 # Ratio of posterior to anterior putamen: a sigmoid of that putamen's own binding ratio, one law for everyone,
-# from about 0.5 where little is left to about 0.9 in full health. [assumed]
-_RATIO_LOWEST, _RATIO_RISE = 0.45, 0.48
+# from about 0.4 where little is left to about 0.75 in full health. [assumed]
+_RATIO_LOWEST, _RATIO_RISE = 0.38, 0.37
 _RATIO_MIDDLE, _RATIO_WIDTH = 1.1, 0.35
 _RATIO_LIMITS = (0.1, 1.3)
 ANTERIOR_SHARE = 0.6
@@ -90,30 +99,37 @@ ANTERIOR_SHARE = 0.6
 
 @dataclass(frozen=True)
 class Person:
-    """A simulated subject, before any image."""
+    """A simulated subject, before any image.
+
+    binding : shape (6,), ratios that an average scan of this person would measure, in the order of `MEASURED`
+    losses : shape (2, 2), share of the former binding that is lost, of (caudate, putamen) by (left, right)
+    """
 
     label: str
     age: float
     is_man: bool
-    is_discordant: bool
+    course: Course
     worse_side: Side
     binding: FloatArray
-    """Binding ratios that an average scan of this person would measure, shape (6,), in the order of `MEASURED`."""
+    losses: FloatArray
 
 
-def draw_person(label: str, is_discordant: bool, ratio_scatter: float, rng: np.random.Generator) -> Person:
-    """Draw a subject of class `label` from its own generator; a discordant one has the binding of the other class.
+def draw_person(label: str, course: Course, ratio_scatter: float, rng: np.random.Generator) -> Person:
+    """Draw a subject of class `label` from its own generator.
 
     `ratio_scatter`: standard deviation of the posterior/anterior ratio around its law.
     """
-    law = LAWS[_OTHER[label] if is_discordant else label]
+    law = LAWS[_OTHER[label] if course == "discordant" else label]
     age, is_man = _draw_age_and_sex(LAWS[label].demographics, rng)
-    better_caudate, worse_caudate, better, worse = _draw_binding(law, age, is_man, rng)
+    values, losses = _draw_course(law, course, age, is_man, rng)
+    better_caudate, worse_caudate, better, worse = values
     worse_side: Side = "left" if rng.random() < law.left_is_worse else "right"
     halves = [_split_putamen(whole, posterior_ratio(whole, ratio_scatter, rng)) for whole in (better, worse)]
-    better_values, worse_values = (better_caudate, *halves[0]), (worse_caudate, *halves[1])
-    left, right = (worse_values, better_values) if worse_side == "left" else (better_values, worse_values)
-    return Person(label, age, is_man, is_discordant, worse_side, np.column_stack([left, right]).ravel())
+    sides = np.array([(better_caudate, *halves[0]), (worse_caudate, *halves[1])])
+    lost = np.reshape(losses, (2, 2))  # (caudate, putamen) by (better, worse)
+    if worse_side == "left":
+        sides, lost = sides[::-1], lost[:, ::-1]
+    return Person(label, age, is_man, course, worse_side, sides.T.ravel(), lost)
 
 
 def residual_covariance(law: BindingLaw) -> FloatArray:
@@ -140,20 +156,41 @@ def _draw_age_and_sex(demographics: Demographics, rng: np.random.Generator) -> t
     return round(float(age), 1), bool(rng.random() < demographics.men)
 
 
-def _draw_binding(law: BindingLaw, age: float, is_man: bool, rng: np.random.Generator) -> list[float]:
+def _draw_course(
+    law: BindingLaw, course: Course, age: float, is_man: bool, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
+    """Draw binding and losses of (better-side caudate, worse-side caudate, better putamen, worse putamen)."""
+    healthy = LAWS[CONTROL]
+    if course == "borderline":
+        worse, better = rng.uniform(*_WORSE_SIDE_LOSS), rng.uniform(*_BETTER_SIDE_LOSS)
+        losses = np.array([_CAUDATE_SHARE_OF_LOSS * better, _CAUDATE_SHARE_OF_LOSS * worse, better, worse])
+        return _worse_last(_draw_binding(healthy, age, is_man, rng) * (1 - losses)), losses
+    binding = _draw_binding(law, age, is_man, rng)
+    trifling = np.minimum(np.abs(_TRIFLING_LOSS * rng.standard_normal(4)), 0.5)
+    if law is healthy:
+        return binding, trifling
+    former = _draw_binding(healthy, age, is_man, rng)
+    # Nobody has gained: who binds much today was at least there before.
+    return binding, np.maximum(1 - binding / former, trifling)
+
+
+def _draw_binding(law: BindingLaw, age: float, is_man: bool, rng: np.random.Generator) -> FloatArray:
     """Draw (better-side caudate, worse-side caudate, better putamen, worse putamen)."""
     covariance = residual_covariance(law)
-    noise = SPREAD * np.linalg.cholesky(covariance) @ rng.standard_normal(4)
+    spread = np.repeat([SPREAD["caudate"], SPREAD["putamen"]], 2)
+    noise = spread * (np.linalg.cholesky(covariance) @ rng.standard_normal(4))
     # A narrower log-normal law of the same mean has a higher median.
-    recentred = np.asarray(law.log_means) + (1 - SPREAD**2) * np.diag(covariance) / 2
+    recentred = np.asarray(law.log_means) + (1 - spread**2) * np.diag(covariance) / 2
     per_decade, for_men = _log_effects(law)
     explained = per_decade * (age - law.demographics.mean_age) / 10 + for_men * (is_man - law.demographics.men)
     logs = recentred + explained + noise
     side_means = (logs + logs[[1, 0, 3, 2]]) / 2
-    values = np.exp(side_means + SIDE_DIFFERENCE * (logs - side_means))
-    if values[2] < values[3]:
-        values = values[[1, 0, 3, 2]]  # the other side is the better one
-    return [float(value) for value in values]
+    return _worse_last(np.exp(side_means + SIDE_DIFFERENCE * (logs - side_means)))
+
+
+def _worse_last(values: FloatArray) -> FloatArray:
+    """Return the four values with the sides exchanged where the other side has the better putamen."""
+    return values if values[2] >= values[3] else values[[1, 0, 3, 2]]
 
 
 def _log_effects(law: BindingLaw) -> tuple[FloatArray, FloatArray]:

@@ -19,16 +19,28 @@ from datspect.imaging.volume import MNI_SHAPE, Volume, mni_affine
 from datspect.io.digests import file_digest
 from datspect.io.volumes import write_volume
 from datspect.params.data import PhantomParams
-from datspect.phantom.acquisition import Acquisition, Site, acquire, draw_acquisition, draw_site
-from datspect.phantom.anatomy import Activity, build_head, draw_anatomy, read_background
-from datspect.phantom.binding import MEASURED, Person, draw_person
+from datspect.phantom.acquisition import (
+    Acquisition,
+    Camera,
+    Site,
+    acquire,
+    acquisition_at,
+    build_camera,
+    coarsened,
+    draw_acquisition,
+    draw_site,
+    families_of_sites,
+    stored_scan,
+)
+from datspect.phantom.anatomy import Anatomy, build_head, draw_anatomy
+from datspect.phantom.background import Background, read_background
+from datspect.phantom.binding import MEASURED, Course, Person, draw_person
 from datspect.phantom.recovery import Recovery, head_recovery, mean_recovery
 from datspect.running.pool import unordered
 from datspect.running.progress import progress
 
 # Streams of random numbers; each subject, site and calibration head has its own.
-_SUBJECT, _SITE, _CALIBRATION, _DISCORDANT = range(4)
-_N_CALIBRATION_HEADS = 24
+_SUBJECT, _SITE, _CALIBRATION, _DISCORDANT, _BORDERLINE, _FAMILIES = range(6)
 _VISIT = "SC"
 """The screening visit, at which PPMI makes the first scan."""
 
@@ -38,7 +50,8 @@ class Laboratory:
     """What all subjects share."""
 
     params: PhantomParams
-    undeformed: Activity
+    background: Background
+    camera: Camera
     sites: tuple[Site, ...]
     regions: Regions
     recovery: Recovery
@@ -55,6 +68,7 @@ class Simulation:
     scan_id: str
     subject_id: str
     person: Person
+    anatomy: Anatomy
     acquisition: Acquisition
     true_binding: FloatArray
     data: NDArray[np.int16]
@@ -87,44 +101,72 @@ def cohort_members(params: PhantomParams) -> list[tuple[str, int]]:
 
 
 def build_laboratory(
-    params: PhantomParams, undeformed: Activity | None = None, n_workers: int | None = None
+    params: PhantomParams, background: Background | None = None, n_workers: int | None = None
 ) -> Laboratory:
-    """Build sites, regions and recovery; `undeformed`, shape `MNI_SHAPE`, spares reading the background anew."""
-    if undeformed is None:
-        undeformed = read_background()
-    sites = tuple(draw_site(f"site{i + 1:02d}", params, _rng(params, _SITE, i)) for i in range(params.n_sites))
+    """Build camera, sites, regions and recovery; `background` spares reading the background anew."""
+    if background is None:
+        background = read_background()
+    camera = build_camera(coarsened(background.uptake))
+    families = families_of_sites(params, _rng(params, _FAMILIES))
+    sites = tuple(
+        draw_site(f"site{i + 1:02d}", family, params, _rng(params, _SITE, i)) for i, family in enumerate(families)
+    )
     regions = striatal_regions(MNI_SHAPE, mni_affine(), params.z_offset_voxels)
-    calibrate = partial(_calibrate, params, undeformed, sites, regions)
-    recoveries = dict(unordered(calibrate, range(_N_CALIBRATION_HEADS), n_workers))
-    return Laboratory(params, undeformed, sites, regions, mean_recovery([recoveries[i] for i in sorted(recoveries)]))
+    calibrate = partial(_calibrate, params, background, camera, sites, regions)
+    recoveries = dict(unordered(calibrate, range(len(sites)), n_workers))
+    recovery = mean_recovery([recoveries[i] for i in range(len(sites))], np.array([site.size for site in sites]))
+    return Laboratory(params, background, camera, sites, regions, recovery)
 
 
 def _calibrate(
-    params: PhantomParams, undeformed: Activity, sites: tuple[Site, ...], regions: Regions, index: int
+    params: PhantomParams,
+    background: Background,
+    camera: Camera,
+    sites: tuple[Site, ...],
+    regions: Regions,
+    index: int,
 ) -> tuple[int, Recovery]:
-    """Return `index` and the recovery of one sampled head by one sampled camera."""
+    """Return `index` and the recovery of one sampled head at the site of that number; every third head is a control."""
     rng = _rng(params, _CALIBRATION, index)
-    head = build_head(draw_anatomy(params, rng), undeformed)
-    return index, head_recovery(head, draw_acquisition(sites, rng), params.filter_fwhm_mm, regions)
+    person = draw_person(PD if index % 3 else CONTROL, "typical", params.posterior_ratio_sd, rng)
+    well_registered = params.model_copy(update={"misregistered": 0.0})
+    anatomy = draw_anatomy(well_registered, person, rng)
+    acquisition = acquisition_at(sites[index], sites[index].counts)
+    return index, head_recovery(build_head(anatomy, background), anatomy.to_atlas, acquisition, camera, regions)
 
 
 def simulate(laboratory: Laboratory, label: str, index: int) -> Simulation:
     """Simulate subject `index` of class `label`: a function of (parameters, label, index) alone."""
     params = laboratory.params
-    rng = _rng(params, _SUBJECT, LABELS.index(label), index)
-    person = draw_person(label, is_discordant(params, label, index), params.posterior_ratio_sd, rng)
-    head = build_head(draw_anatomy(params, rng), laboratory.undeformed)
+    person, anatomy, rng = draw_subject(params, label, index)
     acquisition = draw_acquisition(laboratory.sites, rng)
     true_binding = laboratory.recovery.true_binding(person.binding)
-    data = acquire(head.activity(true_binding), acquisition, params.filter_fwhm_mm, rng)
+    activity = build_head(anatomy, laboratory.background).activity(true_binding)
+    image = acquire(coarsened(activity), acquisition, laboratory.camera, rng)
+    data = stored_scan(image, acquisition, anatomy.to_atlas)
     subject_id = pseudonym(params.seed, label, index)
-    return Simulation(f"{subject_id}-{_VISIT}", subject_id, person, acquisition, true_binding, data)
+    return Simulation(f"{subject_id}-{_VISIT}", subject_id, person, anatomy, acquisition, true_binding, data)
 
 
-def is_discordant(params: PhantomParams, label: str, index: int) -> bool:
-    """Return whether the subject's binding follows the other class's law: every n-th does, from a seeded start."""
+def draw_subject(params: PhantomParams, label: str, index: int) -> tuple[Person, Anatomy, np.random.Generator]:
+    """Draw who subject `index` of class `label` is, before any scan; the generator goes on to the scan."""
+    rng = _rng(params, _SUBJECT, LABELS.index(label), index)
+    person = draw_person(label, course_of(params, label, index), params.posterior_ratio_sd, rng)
+    return person, draw_anatomy(params, person, rng), rng
+
+
+def course_of(params: PhantomParams, label: str, index: int) -> Course:
+    """Return whose binding the subject has: of a share of them, every n-th from a seeded start is not typical."""
     share = params.discordant_control if label == CONTROL else params.discordant_pd
-    start = _rng(params, _DISCORDANT, LABELS.index(label)).random()
+    if _is_every_nth(share, index, _rng(params, _DISCORDANT, LABELS.index(label))):
+        return "discordant"
+    if label == PD and _is_every_nth(params.borderline_pd, index, _rng(params, _BORDERLINE)):
+        return "borderline"
+    return "typical"
+
+
+def _is_every_nth(share: float, index: int, rng: np.random.Generator) -> bool:
+    start = rng.random()
     return int(start + share * (index + 1)) > int(start + share * index)
 
 
@@ -160,17 +202,29 @@ def _write_subject(
 
 def truth_row(simulation: Simulation, regions: Regions) -> dict[str, Any]:
     """Return what is true of a scan and what it measures; binding ratios keyed `true_caudate_left`, `measured_...`."""
+    person, anatomy, acquisition = simulation.person, simulation.anatomy, simulation.acquisition
     true = dict(zip(MEASURED, simulation.true_binding, strict=True))
     measured = measure_binding(simulation.data, regions)
+    patterns = {
+        f"{part}_{side}": round(value, 4)
+        for side, pattern in anatomy.patterns.items()
+        for part, value in vars(pattern).items()
+    }
     return {
         "scan_id": simulation.scan_id,
-        "label": simulation.person.label,
-        "discordant": simulation.person.is_discordant,
-        "worse_side": simulation.person.worse_side,
-        "site": simulation.acquisition.site,
-        "intrinsic_fwhm_mm": round(simulation.acquisition.intrinsic_fwhm_mm, 3),
-        "counts": round(simulation.acquisition.counts),
+        "label": person.label,
+        "course": person.course,
+        "worse_side": person.worse_side,
+        "site": acquisition.site,
+        "family": acquisition.family,
+        "n_iterations": acquisition.n_iterations,
+        "corrects_scatter": acquisition.corrects_scatter,
+        "filter_fwhm_mm": round(acquisition.filter_fwhm_mm, 3),
+        "counts": round(acquisition.counts),
+        "misregistered": anatomy.is_misregistered,
+        "brain_uptake": round(anatomy.brain_uptake, 4),
         "peak_slice": peak_slice(simulation.data, regions),
         **{f"true_{region}": round(float(value), 4) for region, value in true.items()},
         **{f"measured_{region}": round(value, 4) for region, value in measured.items()},
+        **patterns,
     }

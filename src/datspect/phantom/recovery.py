@@ -1,7 +1,7 @@
 """Find the true activity that gives wished-for measured binding ratios: describe partial volume and undo it.
 
-The measured ratios depend linearly on the true ones (a geometric transfer matrix; Rousset 1998, J Nucl Med 39:904).
-The matrix is averaged over sampled heads and cameras, so that a subject's own anatomy and camera still show.
+The measured ratios depend nearly linearly on the true ones (a geometric transfer matrix; Rousset 1998, J Nucl Med
+39:904). The matrix is averaged over sampled heads and cameras, so that a subject's own anatomy and camera still show.
 """
 
 from dataclasses import dataclass
@@ -10,13 +10,17 @@ import numpy as np
 from scipy.optimize import nnls
 
 from datspect.arrays import FloatArray
-from datspect.imaging.regions import Regions, VoxelIndices
-from datspect.phantom.acquisition import Acquisition, blur
+from datspect.imaging.quantification import measure_binding
+from datspect.imaging.regions import Regions
+from datspect.imaging.volume import Affine
+from datspect.phantom.acquisition import Acquisition, Camera, acquire, coarsened, stored_scan
 from datspect.phantom.anatomy import HeadActivity
 from datspect.phantom.binding import MEASURED
 
-_BOX_MARGIN = 8
-"""Voxels around the striatal box that are blurred with it: 1.5 FWHM."""
+_USUAL_BINDING = np.array([3.5, 3.5, 2.5, 2.5, 2.5, 2.5])
+"""True ratios about which the reconstruction is taken to be linear, in the order of `MEASURED`: between the groups."""
+_LOWERED = 0.5
+"""Each nucleus in turn is lowered to this share of its usual binding, on both sides at once."""
 
 
 @dataclass(frozen=True)
@@ -36,26 +40,28 @@ class Recovery:
         return np.asarray(true, dtype=np.float64)
 
 
-def head_recovery(head: HeadActivity, acquisition: Acquisition, filter_fwhm_mm: float, regions: Regions) -> Recovery:
-    """Return the recovery of one head by one camera, without noise."""
-    fwhm_mm = float(np.hypot(acquisition.intrinsic_fwhm_mm, filter_fwhm_mm))
-    base = blur(head.base, fwhm_mm)
-    reference = float(base[regions.reference].mean(dtype=np.float64))
-    box = tuple(slice(side.start - _BOX_MARGIN, side.stop + _BOX_MARGIN) for side in head.box)
-    margin = [(0, 0)] + [(_BOX_MARGIN, _BOX_MARGIN)] * 3
-    components = blur(np.pad(head.components, margin), fwhm_mm)
-    targets = [regions.targets[name] for name in MEASURED]
-    matrix = [[float(component[_within(target, box)].mean()) for component in components] for target in targets]
-    offset = [float(base[target].mean(dtype=np.float64)) / reference - 1 for target in targets]
-    return Recovery(np.array(matrix) / reference, np.array(offset))
+def head_recovery(
+    head: HeadActivity, to_atlas: Affine, acquisition: Acquisition, camera: Camera, regions: Regions
+) -> Recovery:
+    """Return the recovery of one head by one camera, without noise; what spills from side to side counts as own."""
+
+    def measured(binding: FloatArray) -> FloatArray:
+        image = acquire(coarsened(head.activity(binding)), acquisition, camera, rng=None)
+        ratios = measure_binding(stored_scan(image, acquisition, to_atlas), regions)
+        return np.array([ratios[name] for name in MEASURED])
+
+    usual = measured(_USUAL_BINDING)
+    matrix = np.zeros((len(MEASURED), len(MEASURED)))
+    for nucleus in range(0, len(MEASURED), 2):
+        both = slice(nucleus, nucleus + 2)
+        lowered = _USUAL_BINDING.copy()
+        lowered[both] *= _LOWERED
+        response = (usual - measured(lowered)) / (_USUAL_BINDING[nucleus] - lowered[nucleus])
+        matrix[0::2, nucleus], matrix[1::2, nucleus + 1] = response[0::2], response[1::2]
+    return Recovery(matrix, usual - matrix @ _USUAL_BINDING)
 
 
-def mean_recovery(recoveries: list[Recovery]) -> Recovery:
-    """Return the average of several."""
+def mean_recovery(recoveries: list[Recovery], weights: FloatArray) -> Recovery:
+    """Return the weighted average of several; `weights` has shape (recoveries,)."""
     matrices, offsets = zip(*((recovery.matrix, recovery.offset) for recovery in recoveries), strict=True)
-    return Recovery(np.mean(matrices, axis=0), np.mean(offsets, axis=0))
-
-
-def _within(indices: VoxelIndices, box: tuple[slice, ...]) -> VoxelIndices:
-    """Return the same voxels counted from the corner of `box`."""
-    return VoxelIndices(*(axis - side.start for axis, side in zip(indices, box, strict=True)))
+    return Recovery(np.average(matrices, axis=0, weights=weights), np.average(offsets, axis=0, weights=weights))

@@ -21,8 +21,8 @@ from datspect.params.data import PhantomParams
 from datspect.phantom.cohort import build_laboratory, write_phantom_cohort
 from datspect.running.launch import launch
 
-MNI_PEAK_SLICE = 38
-"""Slice in which the striata of the undeformed head peak (z = 4 mm)."""
+MNI_PEAK_SLICE = 37
+"""Slice in which the striata of the undeformed head peak (z = 2 mm)."""
 
 log = logging.getLogger("datspect.phantom")
 
@@ -44,13 +44,13 @@ def main(cohort_folder: Path, truth_path: Path, contact_sheet_path: Path, params
     slice_index = round(MNI_PEAK_SLICE + params.z_offset_voxels)
     paths = read_cohort(cohort_folder).scans.set_index("scan_id")["path"]
     images = np.stack([_read_image(cohort_folder / paths[scan_id], slice_index) for scan_id in shown["scan_id"]])
-    caption = f"PHANTOM, slice {slice_index}, {ORDER}; * has the other label's binding"
+    caption = f"PHANTOM, slice {slice_index}, {ORDER}; * has the other label's binding, ~ is borderline"
     write_figure(contact_sheet_path, contact_sheet(images, _titles(shown), caption))
     log.info("%d scans simulated", len(truth))
 
 
 def _titles(shown: pd.DataFrame) -> list[str]:
-    marks = np.where(shown["discordant"], " *", "")
+    marks = shown["course"].map({"typical": "", "discordant": " *", "borderline": " ~"})
     return [
         f"{label} {ratio:.2f}{mark}"
         for label, ratio, mark in zip(shown["label"], shown["worse_putamen"], marks, strict=True)
