@@ -31,7 +31,7 @@ def test_a_volume_of_known_binding_is_measured(regions):
         assert measured[f"caudate_{side}"] == pytest.approx(TRUE[f"caudate_{side}"], rel=0.04)
         for region in ("putamen", "putamen_anterior", "putamen_posterior"):
             assert measured[f"{region}_{side}"] == pytest.approx(
-                TRUE[f"putamen_{side}"], rel=0.08
+                TRUE[f"putamen_{side}"], rel=0.15
             )  # neighbours overlap
 
 
