@@ -7,6 +7,7 @@ import pytest
 from datspect.cohort.kind import CohortKind
 from datspect.cohort.table import Cohort, read_cohort, write_cohort, write_truth
 from datspect.errors import CohortError
+from datspect.imaging.striatal_box import BOX_SHAPE
 from datspect.imaging.volume import Volume
 from datspect.io.arrays import read_array
 from datspect.io.digests import file_digest
@@ -18,6 +19,7 @@ from datspect.stages import preprocess
 OUTPUTS = {
     "images.npy",
     "striatum.npy",
+    "striatal_box.npy",
     "subjects.csv",
     "cohort.json",
     "quality.csv",
@@ -49,6 +51,11 @@ def test_every_scan_becomes_an_image_in_the_order_of_the_tables(tiny_cohort, tmp
     striatum = read_array(tmp_path / "images/striatum.npy")
     assert striatum.dtype == np.float32
     hottest = striatum.max(axis=(1, 2, 3))
+    assert hottest[subjects["label"] == "control"].min() > hottest[subjects["label"] == "pd"].max() > 1
+    boxes = read_array(tmp_path / "images/striatal_box.npy", memory_mapped=True)
+    assert boxes.dtype == np.float16
+    assert boxes.shape == (6, *BOX_SHAPE)
+    hottest = np.partition(boxes.reshape(6, -1), -100, axis=1)[:, -100]
     assert hottest[subjects["label"] == "control"].min() > hottest[subjects["label"] == "pd"].max() > 1
     putamen = quality["sbr_putamen_left"]
     assert putamen[subjects["label"] == "control"].min() > 2 * putamen[subjects["label"] == "pd"].max() > 0

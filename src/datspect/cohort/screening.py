@@ -14,6 +14,7 @@ from datspect.imaging.orientation import mni_ras_affine, reorient
 from datspect.imaging.quantification import measure_binding, peak_slice, reference_mean
 from datspect.imaging.regions import Regions, striatal_regions
 from datspect.imaging.slices import axial_slices, resize
+from datspect.imaging.striatal_box import brain_voxels, striatal_box
 from datspect.imaging.volume import MNI_SHAPE, Volume
 from datspect.io.digests import file_digest
 from datspect.io.volumes import read_volume
@@ -31,13 +32,14 @@ _STRIATUM = ("caudate_left", "caudate_right", "putamen_left", "putamen_right")
 class ScreenedScan:
     """Image, striatal voxels and quality of one scan, or the reason why it cannot be used.
 
-    `image`: shape (H, W, 3), in [0, 1]; `striatum`: see `striatal_voxels`.
+    `image`: shape (H, W, 3), in [0, 1]; `striatum`: see `striatal_voxels`; `box`: see `striatal_box`.
     """
 
     scan_id: str
     reason: str = ""
     image: NDArray[np.float32] | None = None
     striatum: NDArray[np.float32] | None = None
+    box: NDArray[np.float16] | None = None
     quality: dict[str, float | int | str] = field(default_factory=dict)
     content_sha256: str = ""
     fingerprint: Fingerprint | None = None
@@ -59,10 +61,11 @@ def screen_scan(cohort: Cohort, row: int, params: PreprocessParams, regions: Reg
         image = network_image(volume, params, regions)
         quality = measure_quality(volume, params, regions)
         striatum = striatal_voxels(volume, regions)
+        box = striatal_box(volume, params.z_offset_voxels, brain_voxels(params.z_offset_voxels))
         likeness = fingerprint(volume.data)
     except ScanError as error:
         return ScreenedScan(scan["scan_id"], reason=str(error))
-    return ScreenedScan(scan["scan_id"], "", image, striatum, quality, voxel_sha256(volume), likeness)
+    return ScreenedScan(scan["scan_id"], "", image, striatum, box, quality, voxel_sha256(volume), likeness)
 
 
 def check_volume(volume: Volume) -> None:

@@ -1,5 +1,6 @@
 """Read and write NumPy arrays."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,27 @@ def read_array(path: Path, *, memory_mapped: bool = False) -> NDArray[Any]:
     except (ValueError, EOFError) as error:
         raise CohortError(f"{path}: not a readable array ({type(error).__name__})") from error
     return array
+
+
+def write_blocks(path: Path, shape: tuple[int, ...], dtype: str, blocks: Iterable[NDArray[Any]]) -> None:
+    """Write a .npy file from its values in order, block by block: memory stays flat however long it gets.
+
+    Appended to a plain file, since the pages that a memory map has touched count as memory of the process.
+
+    Raises
+    ------
+    ValueError : the blocks do not add up to `shape`.
+    """
+    n_values = 0
+    with replacing(path) as unfinished:
+        with unfinished.open("wb") as file:
+            header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            for block in blocks:
+                file.write(np.ascontiguousarray(block, dtype).tobytes())
+                n_values += block.size
+        if n_values != np.prod(shape):
+            raise ValueError(f"an array of shape {shape} holds {np.prod(shape)} values, got {n_values}")
 
 
 def write_array(path: Path, array: NDArray[Any]) -> None:

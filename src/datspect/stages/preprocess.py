@@ -1,10 +1,12 @@
 """Stage `preprocess`: from volumes to one image a subject, with a quality table and a contact sheet."""
 
 import logging
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pandas as pd
@@ -17,7 +19,8 @@ from datspect.cohort.table import LABELS, OTHER_LABELS, Cohort, read_cohort, rea
 from datspect.errors import CohortError
 from datspect.figures.contact_sheet import contact_sheet
 from datspect.figures.spread import ORDER, spread_by_label
-from datspect.io.arrays import write_array
+from datspect.imaging.striatal_box import BOX_SHAPE
+from datspect.io.arrays import write_array, write_blocks
 from datspect.io.png import write_figure
 from datspect.io.records import write_json
 from datspect.io.tables import write_table
@@ -39,15 +42,20 @@ class Read(Sections):
 
 
 def main(cohort_folder: Path, images_folder: Path, params_path: Path = PARAMS_PATH) -> None:
-    """Screen every scan of the cohort; write images, striatal voxels and the tables, all sorted by scan_id."""
+    """Screen every scan of the cohort; write images, striatal voxels, boxes and tables, all sorted by scan_id."""
     params = read_params(Read, params_path).preprocess
     cohort, aside = _set_aside(read_cohort(cohort_folder))
     truth = read_truth(cohort)
-    screened = _screen(cohort, params)
-    bad = bad_scans(cohort.scans, screened)
-    _refuse(bad, params, len(screened))
-    excluded = dict(sorted({**aside, **bad}.items()))
-    _write(images_folder, cohort, [scan for scan in screened if scan.scan_id not in bad], excluded, params)
+    with tempfile.TemporaryFile() as boxes:
+        screened = _screen(cohort, params, boxes)
+        bad = bad_scans(cohort.scans, screened)
+        _refuse(bad, params, len(screened))
+        excluded = dict(sorted({**aside, **bad}.items()))
+        usable = [scan for scan in screened if scan.scan_id not in bad]
+        _write(images_folder, cohort, usable, excluded, params)
+        rows = {scan_id: row for row, scan_id in enumerate(cohort.scans["scan_id"])}
+        in_order = _kept_boxes(boxes, [rows[scan.scan_id] for scan in usable])
+        write_blocks(images_folder / "striatal_box.npy", (len(usable), *BOX_SHAPE), "<f2", in_order)
     known = truth[~truth["scan_id"].isin(excluded)].sort_values("scan_id", ignore_index=True)
     write_table(images_folder / "truth.csv", known)
     log.info("%d scans made into images, %d excluded", len(screened) - len(bad), len(excluded))
@@ -66,12 +74,25 @@ def _set_aside(cohort: Cohort) -> tuple[Cohort, dict[str, str]]:
     return replace(cohort, scans=cohort.scans[~cohort.scans["scan_id"].isin(aside)].reset_index(drop=True)), aside
 
 
-def _screen(cohort: Cohort, params: PreprocessParams) -> list[ScreenedScan]:
+def _screen(cohort: Cohort, params: PreprocessParams, boxes: IO[bytes]) -> list[ScreenedScan]:
+    """Return all screened scans by scan_id; their boxes go to the file, so that memory does not grow with them."""
     work = partial(screen_scan, cohort, params=params, regions=mni_regions(params))
-    n_scans = len(cohort.scans)
+    rows = {scan_id: row for row, scan_id in enumerate(cohort.scans["scan_id"])}
+    screened = []
     with threadpool_limits(1):  # a matrix product on all cores in every worker would stand in its own way
-        screened = list(progress(unordered(work, range(n_scans)), total=n_scans, what="preprocess", unit="scan"))
+        for scan in progress(unordered(work, range(len(rows))), total=len(rows), what="preprocess", unit="scan"):
+            if scan.box is not None:
+                boxes.seek(rows[scan.scan_id] * scan.box.nbytes)
+                boxes.write(scan.box.tobytes())
+            screened.append(replace(scan, box=None))
     return sorted(screened, key=lambda scan: scan.scan_id)
+
+
+def _kept_boxes(boxes: IO[bytes], rows: Sequence[int]) -> Iterator[NDArray[np.float16]]:
+    n_bytes = 2 * int(np.prod(BOX_SHAPE))
+    for row in rows:
+        boxes.seek(row * n_bytes)
+        yield np.frombuffer(boxes.read(n_bytes), np.float16)
 
 
 def _refuse(bad: dict[str, str], params: PreprocessParams, n_scans: int) -> None:

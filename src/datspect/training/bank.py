@@ -8,29 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datspect.errors import WeightsError
-from datspect.io.arrays import read_array
-from datspect.io.atomic import replacing
+from datspect.io.arrays import read_array, write_blocks
 
 
 def write_bank(path: Path, shape: tuple[int, int, int], blocks: Iterable[NDArray[np.float16]]) -> None:
-    """Write the bank from its rows in order, block by block: memory stays flat however long it gets.
-
-    Appended to a plain file, since the pages that a memory map has touched count as memory of the process.
-
-    Raises
-    ------
-    ValueError : the blocks do not add up to `shape`.
-    """
-    n_values = 0
-    with replacing(path) as unfinished:
-        with unfinished.open("wb") as file:
-            header = {"descr": np.lib.format.dtype_to_descr(np.dtype("<f2")), "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
-            for block in blocks:
-                file.write(np.ascontiguousarray(block, "<f2").tobytes())
-                n_values += block.size
-        if n_values != np.prod(shape):
-            raise ValueError(f"a bank of shape {shape} holds {np.prod(shape)} values, got {n_values}")
+    """Write the bank from its rows in order, block by block; raises as `write_blocks` does."""
+    write_blocks(path, shape, "<f2", blocks)
 
 
 def read_bank(path: Path, *, memory_mapped: bool = False) -> NDArray[np.float16]:
