@@ -38,5 +38,12 @@ def test_every_schedule_falls_from_initial_to_final(
     assert rates[-1] == pytest.approx(initial if schedule == "constant" else final)
 
 
+def test_one_cycle_rises_from_a_tenth_to_its_highest_rate_and_falls_to_the_last() -> None:
+    rates = learning_rates(params("one_cycle", initial=4e-3, final=1e-5), 41)
+    assert rates[[0, 10, -1]] == pytest.approx([4e-4, 4e-3, 1e-5])
+    assert (np.diff(rates[:11]) > 0).all()
+    assert (np.diff(rates[10:]) < 0).all()
+
+
 def test_one_epoch_has_one_rate() -> None:
     assert learning_rates(params("cosine"), 1).tolist() == [pytest.approx(1e-3)]

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from datspect.params.base import Section, Seed
 
 Architecture = Literal["InceptionV3", "Xception", "MobileNetV2", "ResNet50V2", "InceptionResNetV2"]
-Schedule = Literal["step", "cosine", "exponential", "constant"]
+Schedule = Literal["step", "cosine", "exponential", "one_cycle", "constant"]
 StudyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,60}$")]
 
 SMALLEST_SIDE: dict[Architecture, int] = {
@@ -63,7 +63,7 @@ class ClassifierParams(Section):
 
 
 class LearningRateParams(Section):
-    """How the learning rate falls from `initial` to `final`."""
+    """How the learning rate falls from `initial` to `final`; `one_cycle` rises to `initial` first."""
 
     initial: float = Field(gt=0, le=1)
     final: float = Field(gt=0, le=1)
