@@ -39,7 +39,7 @@ def main() -> None:
     result: dict[str, Any] = {"epochs": arguments.epochs, "seconds": seconds}
     stages = {
         "split": lambda: split.main(IMAGES / "subjects.csv", SPLITS, PARAMS),
-        "features": lambda: features.main(IMAGES / "images.npy", BACKBONE, FEATURES, PARAMS),
+        "features": lambda: features.main(IMAGES, BACKBONE, FEATURES, PARAMS),
         "cv": lambda: cv.main(IMAGES, FEATURES, BACKBONE, SPLITS, Path("models/cv"), Path("reports/cv"), PARAMS),
     }
     for name, run in stages.items():

@@ -41,7 +41,7 @@ def folder(made_up: Path, tmp_path: Path) -> Path:
 
 
 def run(folder: Path, into: str = "features") -> Any:
-    stage.main(folder / "images.npy", folder / "backbone", folder / into, folder / "params.yaml")
+    stage.main(folder, folder / "backbone", folder / into, folder / "params.yaml")
     return read_bank(folder / into / "bank.npy")
 
 

@@ -14,6 +14,7 @@ from datspect.params.network import (
     TrainingParams,
 )
 from datspect.params.running import ExecutorParams, TrackingParams
+from datspect.params.striatum import Model, StriatumParams
 
 
 class FittingParams(Sections):
@@ -24,9 +25,16 @@ class FittingParams(Sections):
     classifier: ClassifierParams
     training: TrainingParams
     finetuning: FinetuningParams
+    model: Model
+    striatum: StriatumParams
     executor: ExecutorParams
     parameters_from: ParametersFrom | None
     tracking: TrackingParams
+
+    @property
+    def by_fold(self) -> bool:
+        """Return whether each fold is trained by itself, and not all as one stack of heads on the bank."""
+        return self.model == "striatum" or not self.backbone.frozen
 
 
 def read_every_section(path: Path) -> dict[str, Any]:

@@ -99,7 +99,9 @@ def _write_models(
 ) -> list[dict[str, Any]]:
     """Write a file for each fold (its head, the layers that were trained, or the whole model); return their entries."""
     dropout, saved = params.classifier.dropout, []
-    whole = WholeModels(sources, params) if params.tracking.log_fold_models == "all" else None
+    whole = (
+        WholeModels(sources, params) if params.model == "paper" and params.tracking.log_fold_models == "all" else None
+    )
     for head in fitted:
         path, shape = folder / f"{head.name}.keras", [len(head.weights.kernel)]
         if whole:

@@ -1,8 +1,13 @@
-"""Stage `features`: every image and every augmented one through the frozen network, once for everyone."""
+"""Stage `features`: what heads and small networks learn from, clean and altered, once for everyone.
+
+Of the paper's model these are features, every image and every augmented one through the frozen network; of the
+striatum's they are slabs, of every volume and of every altered one.
+"""
 
 import logging
 import time
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import keras
@@ -10,19 +15,27 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from datspect.errors import ParamsError, WeightsError
+from datspect.cohort.table import targets
+from datspect.errors import CohortError, ParamsError, WeightsError
 from datspect.imaging.augmentation import draw_augmentations
-from datspect.io.arrays import read_array
+from datspect.imaging.slabs import SLABS_SHAPE, slabs
+from datspect.imaging.volume_augmentation import altered_views, draw_alterations
+from datspect.io.arrays import read_array, write_array
 from datspect.io.records import read_json, write_json
+from datspect.io.tables import read_table
 from datspect.modeling.backbone import build_backbone, model_digest
 from datspect.modeling.features import bank_blocks, build_extractor, n_bank_images, precision_error
 from datspect.modeling.model_files import read_weights
 from datspect.modeling.precision import MOST_ERROR, Precision, computing_in
 from datspect.params.base import PARAMS_PATH, Sections, read_params
 from datspect.params.network import AugmentParams, BackboneParams
+from datspect.params.striatum import AlterParams, Model, StriatumParams
 from datspect.running.launch import launch
 from datspect.running.progress import progress
-from datspect.training.bank import draw_digests, read_bank, write_bank
+from datspect.training.bank import LOWERED, draw_digests, read_bank, write_bank
+
+_AT_ONCE = 64
+"""So many boxes are cut into slabs at a time."""
 
 log = logging.getLogger(__name__)
 
@@ -30,13 +43,50 @@ log = logging.getLogger(__name__)
 class Read(Sections):
     """The sections that the stage reads."""
 
+    model: Model
+    striatum: StriatumParams
     augment: AugmentParams
     backbone: BackboneParams
 
 
-def main(images_path: Path, backbone_folder: Path, features_folder: Path, params_path: Path = PARAMS_PATH) -> None:
-    """Compute the bank of features."""
+def main(images_folder: Path, backbone_folder: Path, features_folder: Path, params_path: Path = PARAMS_PATH) -> None:
+    """Compute the bank of the model in use."""
     params = read_params(Read, params_path)
+    match params.model:
+        case "paper":
+            _write_features(images_folder / "images.npy", backbone_folder, features_folder, params)
+        case "striatum":
+            _write_slabs(images_folder, features_folder, params.striatum.alter)
+
+
+def _write_slabs(images_folder: Path, folder: Path, params: AlterParams) -> None:
+    boxes = read_array(images_folder / "striatal_box.npy", memory_mapped=True)
+    labels = read_table(images_folder / "subjects.csv", ["label"])["label"]
+    if len(boxes) != len(labels):
+        raise CohortError(f"{images_folder}: {len(boxes)} striatal boxes of {len(labels)} subjects; run dvc repro")
+    alterations = draw_alterations(params, targets(labels) == 0)
+    shape = (params.draws + 1, len(boxes), int(np.prod(SLABS_SHAPE)))
+    clean = (slabs(boxes[start : start + _AT_ONCE]) for start in range(0, len(boxes), _AT_ONCE))
+    views = chain(clean, altered_views(boxes, alterations, params, _AT_ONCE))
+    started = time.monotonic()
+    blocks = (block.astype(np.float16) for block in views)
+    write_bank(folder / "bank.npy", shape, _counted(blocks, shape[0] * shape[1]))
+    write_array(folder / LOWERED, alterations.lowered)
+    log.info("features: bank of slabs of shape %s in %.0f s", shape, time.monotonic() - started)
+    record = {
+        "architecture": "striatum",
+        "backbone_source": "none",
+        "backbone_tensor_digest": "none",
+        "precision": "float32",
+        "draws": params.draws,
+        "n_subjects": len(boxes),
+        "n_features": shape[2],
+        "sha256_by_draw": draw_digests(read_bank(folder / "bank.npy", memory_mapped=True)),
+    }
+    write_json(folder / "features.json", record)
+
+
+def _write_features(images_path: Path, backbone_folder: Path, features_folder: Path, params: Read) -> None:
     images = read_array(images_path, memory_mapped=True)
     origin = read_json(backbone_folder / "backbone.json")
     precision = params.backbone.precision

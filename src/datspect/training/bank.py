@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from datspect.errors import WeightsError
 from datspect.io.arrays import read_array, write_blocks
 
+LOWERED = "lowered.npy"
+"""Beside a bank of slabs: which control counts as pd in which draw."""
+
 
 def write_bank(path: Path, shape: tuple[int, int, int], blocks: Iterable[NDArray[np.float16]]) -> None:
     """Write the bank from its rows in order, block by block; raises as `write_blocks` does."""

@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from datspect.arrays import BoolArray
 from datspect.cohort.kind import CohortKind
 from datspect.cohort.table import targets
 from datspect.errors import CohortError
+from datspect.io.arrays import read_array
 from datspect.io.records import read_json
 from datspect.io.tables import read_table
-from datspect.training.bank import read_bank
+from datspect.training.bank import LOWERED, read_bank
 
 _IDS = ["scan_id", "subject_id", "label"]
 
@@ -27,6 +29,7 @@ class TrainingInputs:
     splits: Path
     bank: Path
     bank_record: Path
+    lowered: Path
 
     @classmethod
     def within(cls, images_folder: Path, features_folder: Path, splits: Path) -> Self:
@@ -37,11 +40,13 @@ class TrainingInputs:
             splits=splits,
             bank=features_folder / "bank.npy",
             bank_record=features_folder / "features.json",
+            lowered=features_folder / LOWERED,
         )
 
     def paths(self) -> list[Path]:
         """Return all of them, in a fixed order."""
-        return [self.subjects, self.cohort, self.splits, self.bank, self.bank_record]
+        of_slabs = [self.lowered] if self.lowered.is_file() else []
+        return [self.subjects, self.cohort, self.splits, self.bank, self.bank_record, *of_slabs]
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,14 @@ class TrainingData:
     bank : shape (draws + 1, N, F), float16
     cohort : its kind and digest
     bank_record : how the bank was made
+    lowered : shape (draws, N), controls that count as pd in a draw; None for the bank of an ImageNet network
     """
 
     splits: pd.DataFrame
     bank: NDArray[np.float16]
     cohort: dict[str, Any]
     bank_record: dict[str, Any]
+    lowered: BoolArray | None = None
 
     @property
     def kind(self) -> CohortKind:
@@ -108,4 +115,5 @@ def read_training_data(inputs: TrainingInputs, *, memory_mapped: bool = False) -
         )
     ordered = splits.set_index("scan_id").loc[subjects["scan_id"]].reset_index()
     ordered["target"] = targets(ordered["label"])
-    return TrainingData(ordered, bank, read_json(inputs.cohort), read_json(inputs.bank_record))
+    lowered = read_array(inputs.lowered) if inputs.lowered.is_file() else None
+    return TrainingData(ordered, bank, read_json(inputs.cohort), read_json(inputs.bank_record), lowered)

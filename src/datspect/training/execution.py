@@ -47,7 +47,7 @@ class Execution:
     def fit(self, heads: Sequence[Head]) -> list[FittedHead]:
         """Fit all heads, each as if alone; MLflow shows them while they are trained."""
         own_head = FINAL_HEAD if self.stage == "final" else None
-        by_fold = own_head is None and not self.params.backbone.frozen
+        by_fold = own_head is None and self.params.by_fold
         with live.shown(self.run, heads, own_head=own_head, by_fold=by_fold) as curves:
             return fit_folds(self.stage, heads, self.data, self.sources, self.params, self.kept, curves)
 

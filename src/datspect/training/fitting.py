@@ -1,4 +1,4 @@
-"""Fits every fold of a stage: heads as one stack on the bank, or each fold with a network of its own."""
+"""Fits every fold of a stage: heads as one stack on the bank, or each fold with networks of its own."""
 
 import logging
 import shutil
@@ -12,9 +12,11 @@ import numpy as np
 from tqdm import tqdm
 
 from datspect.arrays import FloatArray
+from datspect.errors import CohortError
 from datspect.io.arrays import read_array
 from datspect.modeling.backbone import build_backbone, layer_arrays, set_layer_arrays
 from datspect.modeling.classifier import build_classifier
+from datspect.modeling.ensemble import SlabMaterial, fit_ensemble
 from datspect.modeling.finetuning import Material, fit_fold
 from datspect.modeling.heads import FittedHead, Head
 from datspect.modeling.model_files import read_weights
@@ -54,13 +56,14 @@ def fit_folds(
 ) -> list[FittedHead]:
     """Fit all heads, each as if alone; `curves` grow with every epoch.
 
-    Finished folds of a fine-tuning stay in `kept`, so that a start after a crash fits only the others.
+    Finished folds that were trained each by itself stay in `kept`, so that a start after a crash fits only the others.
     """
-    if params.backbone.frozen:
+    if not params.by_fold:
         return crossval.train(
             heads, data.bank, data.targets, params.training.batch_size, stage, curves.add_epoch_of_stack
         )
-    release_convolutions()
+    if params.model == "paper":
+        release_convolutions()
     share_gpus(params.executor)
     kept.forget_others()
     fitted = kept.finished(heads)
@@ -70,7 +73,8 @@ def fit_folds(
     for earlier in fitted.values():
         curves.finish(earlier)
     if missing:
-        fitted |= fit_networks(stage, missing, material_of(data, sources, params), params.executor, kept, curves)
+        material = slabs_of(data, params) if params.model == "striatum" else material_of(data, sources, params)
+        fitted |= fit_networks(stage, missing, material, params.executor, kept, curves)
     return [fitted[head.name] for head in heads]
 
 
@@ -146,12 +150,12 @@ class WholeModels:
 def fit_networks(
     what: str,
     heads: Sequence[Head],
-    material: Material,
+    material: Material | SlabMaterial,
     executor: ExecutorParams,
     kept: Kept,
     curves: Curves | None = None,
 ) -> dict[str, FittedHead]:
-    """Fine-tune a network for each of `heads`, with a progress line named `what`.
+    """Fine-tune a network or fit an ensemble for each of `heads`, with a progress line named `what`.
 
     Return the fitted folds by name; each is in `kept` as soon as it is done. `curves` grow with every epoch, wherever
     it is done.
@@ -183,14 +187,28 @@ def fit_networks(
     return fitted
 
 
-def _fit(material: Material, piece: _Piece, report: Any) -> FittedHead:
+def _fit(material: Material | SlabMaterial, piece: _Piece, report: Any) -> FittedHead:
     """Fit one fold, in whichever process this runs, and report the sums of each epoch, as `Curves.add` takes them."""
 
     def watch(n_before: int, sums: FloatArray) -> None:
         report((n_before, sums.tolist()))
 
     checkpoints = FileCheckpoints(piece.checkpoint, piece.minutes)
+    if isinstance(material, SlabMaterial):
+        return fit_ensemble(piece.head, material, checkpoints, watch)
     return fit_fold(piece.head, material, checkpoints=checkpoints, watch=watch)
+
+
+def slabs_of(data: TrainingData, params: FittingParams) -> SlabMaterial:
+    """Return what all folds of small networks share.
+
+    Raises
+    ------
+    CohortError : the bank holds no slabs.
+    """
+    if data.lowered is None or data.lowered.shape != (len(data.bank) - 1, len(data.targets)):
+        raise CohortError("the bank holds no slabs; run stage features with model: striatum (dvc repro)")
+    return SlabMaterial(data.bank, data.targets, data.lowered, params.striatum, params.training.batch_size)
 
 
 def material_of(data: TrainingData, sources: Sources, params: FittingParams) -> Material:

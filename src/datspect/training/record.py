@@ -39,7 +39,9 @@ def run_record(
     that make its identity.
     """
     sections: dict[str, BaseModel] = {"classifier": params.classifier, "training": params.training}
-    if not params.backbone.frozen:
+    if params.model == "striatum":
+        sections["striatum"] = params.striatum
+    elif not params.backbone.frozen:
         sections |= {"backbone": params.backbone, "finetuning": params.finetuning, "augment": params.augment}
     if params.parameters_from:
         sections["parameters_from"] = params.parameters_from
@@ -171,7 +173,10 @@ def data_tags(data: TrainingData, splits_sha256: str) -> dict[str, str]:
 
 def _training_tags(params: FittingParams) -> dict[str, str]:
     """Return what was trained and on which backend; for a fine-tuning also its own precision."""
-    tags = {"datspect.trainable": params.backbone.trainable, "datspect.backend": keras.backend.backend()}
+    tags = {"datspect.model": params.model, "datspect.backend": keras.backend.backend()}
+    if params.model == "striatum":
+        return tags | {"datspect.trainable": "all"}
+    tags["datspect.trainable"] = params.backbone.trainable
     return tags if params.backbone.frozen else tags | {"datspect.precision": params.finetuning.precision}
 
 

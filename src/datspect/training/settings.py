@@ -17,10 +17,11 @@ from datspect.tracking.labels import flat_params, same_value
 from datspect.tracking.provenance import committed_text
 
 SECTIONS = (
-    "cohort", "phantom", "preprocess", "split", "backbone", "augment", "classifier", "training", "finetuning",
-    "parameters_from",
+    "cohort", "phantom", "model", "preprocess", "split", "striatum", "backbone", "augment", "classifier", "training",
+    "finetuning", "parameters_from",
 )  # fmt: skip
-"""Every section that a fitted fold depends on; the others say where something runs, or what is done with it later."""
+"""Every section, or plain value, that a fitted fold depends on; the others say where something runs, or what is done
+with it later."""
 
 _FILE = "file"
 """Stands for the path of a weights file, whose digest is a tag."""
@@ -70,8 +71,10 @@ def _without_paths(sections: Mapping[str, Any], kind: CohortKind) -> dict[str, A
     return kept
 
 
-def without_places(name: str, section: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a section without what no result depends on, and a weights file only as such."""
+def without_places(name: str, section: Any) -> Any:
+    """Return a section without what no result depends on, and a weights file only as such; a plain value as it is."""
+    if not isinstance(section, Mapping):
+        return section
     kept = {key: value for key, value in section.items() if key not in _NO_RESULT.get(name, ())}
     if name == "backbone" and kept.get("weights") not in _WITHOUT_A_PATH:
         kept["weights"] = _FILE
@@ -108,7 +111,7 @@ def _committed(path: Path) -> dict[str, Any] | None:
         return None
     if not isinstance(sections, dict):
         return None
-    return {name: section for name, section in sections.items() if isinstance(section, dict)}
+    return {name: section for name, section in sections.items() if isinstance(section, dict) or name == "model"}
 
 
 def of_the_bank(record: Mapping[str, Any]) -> dict[str, Any]:
