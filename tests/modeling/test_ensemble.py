@@ -28,8 +28,7 @@ def params(lowered_share: float = 0.25, **changes: Any) -> StriatumParams:
     return StriatumParams.model_validate(values | changes)
 
 
-@pytest.fixture
-def material() -> SlabMaterial:
+def made_up_material() -> SlabMaterial:
     """Return views of which those of pd lack a bright spot on one side or the other."""
     rng = np.random.default_rng(3)
     labels = (np.arange(N) % 2).astype(np.int64)
@@ -41,6 +40,11 @@ def material() -> SlabMaterial:
         views[:, row, spot, 8:14] -= 2.5
     bank = views.reshape(DRAWS + 1, N, -1).astype(np.float16)
     return SlabMaterial(bank, labels, np.zeros((DRAWS, N), bool), params(0.0), 8)
+
+
+@pytest.fixture
+def material() -> SlabMaterial:
+    return made_up_material()
 
 
 def test_it_learns_one_disease_of_either_side_and_repeats_byte_for_byte(material: SlabMaterial) -> None:

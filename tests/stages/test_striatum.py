@@ -18,7 +18,7 @@ from datspect.stages import features
 from datspect.training import fitting
 from datspect.training.bank import read_bank
 from datspect.training.fitting import UNFINISHED
-from datspect.training.fold_files import read_fold
+from datspect.training.fold_files import read_fold, read_own_features
 
 from .conftest import Inputs, N
 
@@ -89,6 +89,20 @@ def test_every_subject_is_judged_by_an_ensemble_that_has_not_seen_it(striatal: I
     history = pd.read_csv(reports / "history.csv")
     assert len(history) == 4 * 6
     assert np.isfinite(history["validation_loss"]).all()
+
+
+def test_the_final_ensemble_is_one_model_that_says_what_its_features_do(striatal: Inputs) -> None:
+    make_features(striatal)
+    reports = striatal.final("final")
+    metrics = json.loads((reports / "metrics.json").read_text("utf-8"))
+    assert metrics["bank_difference_max"] < 1e-4
+    assert metrics["holdout"]["n"] == 6
+    models = striatal.root / "models" / "final"
+    assert sorted(path.name for path in models.iterdir()) == ["features.npz", "model.keras"]
+    own = read_own_features(models)
+    assert {name: each.shape for name, each in own.items()} == dict.fromkeys(["final", "dev-01", "dev-02"], (N, 16))
+    record = json.loads((reports / "run.json").read_text("utf-8"))
+    assert record["models"][0]["input_shape"] == list(SLABS_SHAPE)
 
 
 def test_a_fold_that_was_finished_before_a_crash_is_not_trained_again(

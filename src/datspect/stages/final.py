@@ -26,7 +26,7 @@ from datspect.running.launch import launch
 from datspect.training import crossval, results
 from datspect.training.data import TrainingData
 from datspect.training.execution import Places, execution
-from datspect.training.fitting import WholeModels
+from datspect.training.fitting import WholeEnsembles, WholeModels
 from datspect.training.fold_files import write_own_features
 from datspect.training.record import saved_model
 
@@ -60,9 +60,12 @@ def main(
         is_test = (data.splits["role"] == "test").to_numpy()
         heads = crossval.final_heads(is_test, data.splits["dev_fold"].to_numpy(), params.classifier, params.training)
         fitted = stage.fit(heads)
-        models = _write_models(fitted, WholeModels(stage.sources, params), params.classifier.dropout, models_folder)
+        slabs = params.model == "striatum"
+        whole = WholeEnsembles(params) if slabs else WholeModels(stage.sources, params)
+        models = _write_models(fitted, whole, params.classifier.dropout, models_folder)
         test_images = np.asarray(read_array(stage.sources.images, memory_mapped=True)[is_test])
-        probabilities = _whole_model_probabilities(models_folder / "model.keras", test_images)
+        seen = data.bank[0, is_test].astype(np.float32).reshape(-1, *whole.image_shape) if slabs else test_images
+        probabilities = _whole_model_probabilities(models_folder / "model.keras", seen)
         evaluation = evaluate(heads, fitted, data, is_test, probabilities, stage.record["parameters_from"])
         write_reports(evaluation, fitted, test_images, reports_folder)
         _say(evaluation.metrics)
@@ -103,11 +106,13 @@ def evaluate(
     )
 
 
-def _write_models(fitted: list[FittedHead], whole: WholeModels, dropout: float, folder: Path) -> list[dict[str, Any]]:
+def _write_models(
+    fitted: list[FittedHead], whole: WholeModels | WholeEnsembles, dropout: float, folder: Path
+) -> list[dict[str, Any]]:
     """Write model.keras, the whole final model, and the development heads; return the final model's entry.
 
-    Fine-tuned development networks leave only their features, in features.npz: ten networks would make a predictor ten
-    times as large and as slow.
+    Development networks that were trained each by itself leave only their features, in features.npz: ten networks would
+    make a predictor ten times as large and as slow.
     """
     write_model(folder / "model.keras", whole.build(fitted[0]))
     if fitted[0].features is None:

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from datspect.arrays import FloatArray
 from datspect.errors import CohortError
+from datspect.imaging.slabs import SLABS_SHAPE
 from datspect.io.arrays import read_array
 from datspect.modeling.backbone import build_backbone, layer_arrays, set_layer_arrays
 from datspect.modeling.classifier import build_classifier
@@ -21,6 +22,7 @@ from datspect.modeling.finetuning import Material, fit_fold
 from datspect.modeling.heads import FittedHead, Head
 from datspect.modeling.model_files import read_weights
 from datspect.modeling.network import NetworkPlan, trained_layers
+from datspect.modeling.whole_ensemble import build_ensemble
 from datspect.params.fitting import FittingParams
 from datspect.params.running import ExecutorParams
 from datspect.running.arithmetic import release_convolutions
@@ -145,6 +147,19 @@ class WholeModels:
         arrays = [(name, fitted.layers.get(name, frozen)) for name, frozen in self._arrays]
         set_layer_arrays(self._backbone, arrays)
         return build_classifier(self._backbone, fitted.weights, self._dropout)
+
+
+class WholeEnsembles:
+    """Builds whole ensembles: slabs come in, probabilities go out."""
+
+    image_shape = SLABS_SHAPE
+
+    def __init__(self, params: FittingParams) -> None:
+        self._dropout = params.classifier.dropout
+
+    def build(self, fitted: FittedHead) -> keras.Model:
+        """Return the model of an ensemble."""
+        return build_ensemble(fitted, self._dropout)
 
 
 def fit_networks(
