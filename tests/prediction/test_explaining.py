@@ -33,7 +33,9 @@ def explainer_of(input_size: str | list[int] = "native") -> Explainer:
     inputs = keras.Input((109, 91, 3))
     means = keras.layers.GlobalAveragePooling2D(name="features")(inputs)
     head = HeadWeights(np.ones((3, 1), np.float32), np.zeros(1, np.float32), np.array([WEIGHT], np.float32), 0.0)
-    parts = SimpleNamespace(preprocess=PREPROCESS.model_copy(update={"input_size": input_size}), cohort_kind="phantom")
+    parts = SimpleNamespace(
+        preprocess=PREPROCESS.model_copy(update={"input_size": input_size}), cohort_kind="phantom", model="paper"
+    )
     predictor = Predictor(Path("nowhere"), parts)  # type: ignore[arg-type]
     vars(predictor)["model"] = build_classifier(keras.Model(inputs, means), head, 0.5)
     return Explainer(predictor)
@@ -48,7 +50,7 @@ def explainer() -> Explainer:
 def scan(make_volume: MakeVolume, tmp_path: Path) -> PreparedScan:
     """A head of one brightness in the dark, with brighter putamina, 8 mm above MNI."""
     write_volume(tmp_path / "scan.nii", make_volume(caudate=0.0, putamen=3.0, shift_mm=8.0))
-    predictor = Predictor(Path("nowhere"), SimpleNamespace(preprocess=PREPROCESS))  # type: ignore[arg-type]
+    predictor = Predictor(Path("nowhere"), SimpleNamespace(preprocess=PREPROCESS, model="paper"))  # type: ignore[arg-type]
     prepared = predictor.prepare(read_nifti_bytes((tmp_path / "scan.nii").read_bytes()))
     image = np.select([prepared.image > 0.5, prepared.image > 0.1], [1.0, 0.25]).astype(np.float32)
     return replace(prepared, image=image)

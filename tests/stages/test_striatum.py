@@ -9,18 +9,25 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
+from datspect.cohort.screening import network_slabs
 from datspect.errors import CohortError
+from datspect.imaging.orientation import mni_ras_affine, reorient
 from datspect.imaging.regions import structure, structure_fractions
 from datspect.imaging.slabs import SLABS_SHAPE, slabs
 from datspect.imaging.striatal_box import BOX_SHAPE, box_affine
+from datspect.imaging.volume import MNI_SHAPE, Volume
 from datspect.io.arrays import write_array
-from datspect.stages import features
+from datspect.io.volumes import read_volume
+from datspect.params.data import PreprocessParams
+from datspect.prediction.attribution import IntegratedGradients, logit_model
+from datspect.prediction.predictor import Predictor, PreparedScan
+from datspect.stages import features, preprocess
 from datspect.training import fitting
 from datspect.training.bank import read_bank
 from datspect.training.fitting import UNFINISHED
 from datspect.training.fold_files import read_fold, read_own_features
 
-from .conftest import Inputs, N
+from .conftest import Inputs, N, WriteParams
 
 FOLDS = [f"fold-{k:02d}" for k in range(1, 5)]
 
@@ -103,6 +110,49 @@ def test_the_final_ensemble_is_one_model_that_says_what_its_features_do(striatal
     assert {name: each.shape for name, each in own.items()} == dict.fromkeys(["final", "dev-01", "dev-02"], (N, 16))
     record = json.loads((reports / "run.json").read_text("utf-8"))
     assert record["models"][0]["input_shape"] == list(SLABS_SHAPE)
+
+
+def test_the_predictor_gives_the_tables_answers_and_explains_them(striatal: Inputs) -> None:
+    bank = read_bank(make_features(striatal) / "bank.npy")
+    striatal.final("final")
+    reports = striatal.predictor("final", "predictor")
+    table = pd.read_csv(reports / "predictions.csv")
+    predictor = Predictor.read(striatal.root / "models" / "predictor")
+    assert predictor.parts.model == "striatum"
+    images = np.load(striatal.root / "images" / "images.npy")
+    quality = pd.read_csv(striatal.root / "images" / "quality.csv")
+    scans = [
+        PreparedScan(
+            volume=Volume(np.zeros(MNI_SHAPE), mni_ras_affine()),
+            image=images[k],
+            measures={**quality.iloc[k, 1:].astype(float).to_dict(), "image_mean": float(images[k].mean())},
+            flags=(),
+            slabs=bank[0, k].astype(np.float32).reshape(SLABS_SHAPE),
+        )
+        for k in range(6)
+    ]
+    answers = predictor.answers(scans)
+    np.testing.assert_allclose([one.model_probability for one in answers], table["model_probability"], atol=1e-5)
+    np.testing.assert_allclose([one.probability for one in answers], table["probability"], atol=1e-4)
+    gradients = IntegratedGradients(logit_model(predictor.model))
+    found = gradients.attribute(scans[0].seen, np.minimum(scans[0].seen, np.median(scans[0].seen)))
+    assert found.values.shape == SLABS_SHAPE
+    assert found.values.sum() == pytest.approx(found.difference, rel=0.01)
+
+
+def test_a_prepared_scan_has_the_slabs_of_the_bank(
+    tiny_cohort: Path, tmp_path: Path, write_params: WriteParams
+) -> None:
+    params = write_params()
+    values = YAML(typ="safe", pure=True).load(params.read_text("utf-8"))
+    YAML().dump(values | {"model": "striatum"}, params)
+    preprocess.main(tiny_cohort, tmp_path / "images", params)
+    features.main(tmp_path / "images", tmp_path / "backbone", tmp_path / "features", params)
+    clean = read_bank(tmp_path / "features" / "bank.npy")[0]
+    section = PreprocessParams.model_validate(values["preprocess"], strict=False)
+    for row in range(3):
+        volume = reorient(read_volume(tiny_cohort / "volumes" / f"S{row:02d}.nii"))
+        np.testing.assert_array_equal(network_slabs(volume, section).ravel(), clean[row].astype(np.float32))
 
 
 def test_a_fold_that_was_finished_before_a_crash_is_not_trained_again(

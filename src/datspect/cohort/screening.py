@@ -13,6 +13,7 @@ from datspect.imaging.likeness import Fingerprint, fingerprint
 from datspect.imaging.orientation import mni_ras_affine, reorient
 from datspect.imaging.quantification import measure_binding, peak_slice, reference_mean
 from datspect.imaging.regions import Regions, striatal_regions
+from datspect.imaging.slabs import slabs
 from datspect.imaging.slices import axial_slices, resize
 from datspect.imaging.striatal_box import brain_voxels, striatal_box
 from datspect.imaging.volume import MNI_SHAPE, Volume
@@ -107,6 +108,18 @@ def network_image(volume: Volume, params: PreprocessParams, regions: Regions) ->
         return image
     height, width = params.input_size
     return resize(image, height, width).astype(np.float32)
+
+
+def network_slabs(volume: Volume, params: PreprocessParams) -> NDArray[np.float32]:
+    """Return the slabs that a small network sees, shape (28, 24, 4), rounded as in the bank; `volume` is RAS+.
+
+    Raises
+    ------
+    ScanError : the volume does not hold the box, or no signal.
+    """
+    offset = params.z_offset_voxels
+    box = striatal_box(volume, offset, brain_voxels(offset))
+    return np.asarray(slabs(box[np.newaxis])[0].astype(np.float16), np.float32)
 
 
 def striatal_voxels(volume: Volume, regions: Regions) -> NDArray[np.float32]:

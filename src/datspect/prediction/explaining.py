@@ -13,8 +13,10 @@ from datspect.errors import ScanError
 from datspect.figures.explanation import Explanation, draw_explanation
 from datspect.imaging.orientation import mni_ras_affine
 from datspect.imaging.regions import mni_affine_of, striatal_structures, structure_mask
+from datspect.imaging.slabs import slabs
 from datspect.imaging.slices import axial_slices
 from datspect.imaging.volume import MNI_SHAPE, Volume
+from datspect.imaging.volume_augmentation import striatal_share
 from datspect.io.mni_maps import template_t1
 from datspect.phantom.uprightness import check_uprightness
 from datspect.prediction.attribution import Attribution, IntegratedGradients, logit_model
@@ -48,10 +50,10 @@ class Explainer:
         """
         if scan.volume is None:
             raise ValueError("a scan that was prepared without its volume cannot be explained")
-        baseline = np.minimum(scan.image, np.median(scan.image[scan.image > 0]))
-        attribution = self._gradients.attribute(scan.image, baseline)
+        baseline = np.minimum(scan.seen, np.median(scan.seen[scan.seen > 0]))
+        attribution = self._gradients.attribute(scan.seen, baseline)
         offset = check_uprightness(scan.volume).z_offset_voxels
-        inside = _striatum(self.predictor.parts.preprocess.slices, offset)
+        inside = _striatum(self.predictor.parts.preprocess.slices, offset) if scan.slabs is None else _slab_striatum()
         return Explained(attribution, _share(attribution.values, inside), offset)
 
     def figure(self, scan: PreparedScan, answer: Answer, title: str) -> Figure:
@@ -59,9 +61,11 @@ class Explainer:
 
         Raises
         ------
-        ScanError : the model sees images of another size than the slices, so that no template can be laid over them.
+        ScanError : the model sees slabs, or images of another size than the slices: no template can be laid over them.
         """
         parts = self.predictor.parts
+        if parts.model != "paper":
+            raise ScanError("figures show slices, and this model sees slabs; leave --figure out")
         if parts.preprocess.input_size != "native":
             raise ScanError("a figure needs a model of preprocess.input_size: native; leave --figure out")
         found, slices = self.explain(scan), parts.preprocess.slices
@@ -98,6 +102,11 @@ def _striatum(slices: list[int], z_offset_voxels: float) -> BoolArray:
     masks = [structure_mask(each, MNI_SHAPE, to_mni) for each in striatal_structures().values()]
     grown = binary_dilation(np.any(masks, axis=0), iterations=_GROWN_VOXELS)
     return _on_image(Volume(grown, mni_ras_affine()), slices) > 0
+
+
+def _slab_striatum() -> BoolArray:
+    """Return where the striata and their blur lie in the slabs, shape (28, 24, 4)."""
+    return np.asarray(slabs((striatal_share() == 1)[np.newaxis])[0] > 0.5)
 
 
 def _on_image(volume: Volume, slices: list[int]) -> NDArray[np.float64]:

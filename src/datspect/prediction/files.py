@@ -21,6 +21,7 @@ from datspect.io.digests import file_digest
 from datspect.io.records import read_json, write_json
 from datspect.params.data import PreprocessParams
 from datspect.params.judging import PredictionParams
+from datspect.params.striatum import Model
 
 FOLDER_NAME = "predictor"
 """The name of a predictor's folder on disk and among the artifacts of a version."""
@@ -35,6 +36,7 @@ _FORMAT = 3
 class PredictorParts:
     """What judges the whole model's answers; all of it was fitted on the training role.
 
+    model : what the whole model sees of a volume: the paper's image, or slabs of the striatum
     preprocess : how a volume becomes an image
     prediction : the rules in force
     cohort_kind : phantom or real
@@ -58,6 +60,7 @@ class PredictorParts:
     measures: dict[str, float]
     ranges: dict[str, tuple[float, float]]
     typicality: Typicality
+    model: Model = "paper"
 
     @property
     def prevalence(self) -> float:
@@ -76,6 +79,7 @@ def write_parts(folder: Path, parts: PredictorParts) -> None:
     typicality = parts.typicality
     record = {
         "format": _FORMAT,
+        "model": parts.model,
         "preprocess": parts.preprocess.model_dump(mode="json"),
         "prediction": parts.prediction.model_dump(mode="json"),
         "cohort_kind": parts.cohort_kind,
@@ -160,4 +164,5 @@ def _parts(record: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Predictor
             variances=arrays["typicality_variances"],
             **record["typicality"],
         ),
+        model=record.get("model", "paper"),  # a predictor from before there was another model names none
     )

@@ -17,6 +17,7 @@ from datspect.evaluation.metrics import predicted_labels
 from datspect.evaluation.typicality import fit_typicality
 from datspect.params.data import PreprocessParams
 from datspect.params.judging import PredictionParams
+from datspect.params.striatum import Model
 from datspect.prediction.files import PredictorParts
 
 RANGED = ("peak_slice", "striatal_contrast", "image_mean")
@@ -80,6 +81,7 @@ def fit_parts(
     cohort_kind: str,
     preprocess: PreprocessParams,
     prediction: PredictionParams,
+    model: Model = "paper",
 ) -> PredictorParts:
     """Fit calibration and limits; `fitted`: what `judge_doubt` gives for the same role."""
     tail = (1 - prediction.typical_share) / 2
@@ -102,6 +104,7 @@ def fit_parts(
             share=prediction.typical_share,
             features_by_fold=role.features_by_fold,
         ),
+        model=model,
     )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from datspect.arrays import FloatArray
-from datspect.cohort.screening import check_volume, measure_quality, mni_regions, network_image
+from datspect.cohort.screening import check_volume, measure_quality, mni_regions, network_image, network_slabs
 from datspect.cohort.table import LABELS
 from datspect.evaluation.baselines import SBR, ordered_sides
 from datspect.evaluation.calibration import log_odds
@@ -21,6 +21,7 @@ from datspect.imaging.volume import Volume
 from datspect.io.scan_reading import ReadScan, on_mni_grid
 from datspect.modeling.folding import folded
 from datspect.modeling.model_files import read_model
+from datspect.modeling.whole_ensemble import Readings  # noqa: F401  (registers the layer that a saved ensemble holds)
 from datspect.prediction.files import MODEL_NAME, PredictorParts, read_parts
 from datspect.prediction.judging import image_mean, judged, out_of_range
 
@@ -36,14 +37,21 @@ class PreparedScan:
     """A scan that is ready for the network.
 
     volume : on the MNI grid, RAS+; None if only an answer is wanted
-    image : what the network sees, shape (H, W, 3), in [0, 1]
+    image : the paper's image, shape (H, W, 3), in [0, 1]
     measures, flags : of the quality control
+    slabs : what a model of the striatum sees, shape (28, 24, 4); None for the paper's model
     """
 
     volume: Volume | None
     image: NDArray[np.float32]
     measures: dict[str, float]
     flags: tuple[str, ...]
+    slabs: NDArray[np.float32] | None = None
+
+    @property
+    def seen(self) -> NDArray[np.float32]:
+        """What the network sees."""
+        return self.image if self.slabs is None else self.slabs
 
 
 @dataclass(frozen=True)
@@ -125,7 +133,8 @@ class Predictor:
         quality = measure_quality(volume, self.parts.preprocess, self.regions)
         measures = {name: float(value) for name, value in quality.items() if name != "flags"}
         measures["image_mean"] = image_mean(image)
-        return PreparedScan(volume, image, measures, tuple(str(quality["flags"]).split()))
+        slabs = network_slabs(volume, self.parts.preprocess) if self.parts.model == "striatum" else None
+        return PreparedScan(volume, image, measures, tuple(str(quality["flags"]).split()), slabs)
 
     def answers(self, scans: Sequence[PreparedScan], prevalence: float | None = None) -> list[Answer]:
         """Return what the model says of prepared scans, in their order, at a prevalence: None is that of training.
@@ -136,7 +145,7 @@ class Predictor:
         """
         if not scans:
             return []
-        features, probabilities = self._outputs(np.stack([scan.image for scan in scans]))
+        features, probabilities = self._outputs(np.stack([scan.seen for scan in scans]))
         # Threads of NumPy's matrix products would wait for those of the network: a third of the time of a batch.
         with threadpool_limits(limits=1, user_api="blas"):
             ratios = ordered_sides(pd.DataFrame([scan.measures for scan in scans]), SBR)
@@ -159,7 +168,7 @@ class Predictor:
         ]
 
     def probabilities(self, images: NDArray[np.float32]) -> FloatArray:
-        """Return what the network alone says of images, shape (N, H, W, 3): probabilities of PD, shape (N,)."""
+        """Return what the network alone says of what it sees, shape (N, ...): probabilities of PD, shape (N,)."""
         return self._outputs(images)[1]
 
     @cached_property
@@ -168,7 +177,7 @@ class Predictor:
         return keras.Model(network.input, [network.get_layer("features").output, network.output], name="predictor")
 
     def _outputs(self, images: NDArray[np.float32]) -> tuple[FloatArray, FloatArray]:
-        """Return features, shape (N, F), and probabilities, shape (N,), of images, shape (N, H, W, 3)."""
+        """Return features, shape (N, F), and probabilities, shape (N,), of what it sees, shape (N, ...)."""
         if len(images) <= _FEW and not self.stays:
             features, probabilities = (keras.ops.convert_to_numpy(each) for each in self._network(images))
         else:

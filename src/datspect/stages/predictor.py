@@ -23,6 +23,7 @@ from datspect.io.tables import read_table, write_table
 from datspect.params.base import PARAMS_PATH, Sections, read_params
 from datspect.params.data import PreprocessParams
 from datspect.params.judging import PredictionParams
+from datspect.params.striatum import Model
 from datspect.prediction.files import MODEL_NAME, PredictorParts, copy_model, write_parts
 from datspect.prediction.judging import Judgements, TrainingRole, fit_parts, image_mean, judge_doubt, judged
 from datspect.running.launch import launch
@@ -38,6 +39,7 @@ OwnFeatures = dict[str, NDArray[np.float32]]
 class Read(Sections):
     """The sections that the stage reads."""
 
+    model: Model
     preprocess: PreprocessParams
     prediction: PredictionParams
 
@@ -61,7 +63,7 @@ def main(
     role = _training_role(data, ~is_test, quality, images_folder, final_folder, own_features)
     with threadpool_limits(limits=1):  # the matrix products are small, and threads would wait for each other
         doubt = judge_doubt(role, params.prediction)
-    parts = fit_parts(role, doubt, data.cohort["kind"], params.preprocess, params.prediction)
+    parts = fit_parts(role, doubt, data.cohort["kind"], params.preprocess, params.prediction, params.model)
     copy_model(model_folder / MODEL_NAME, predictor_folder)
     write_parts(predictor_folder, parts)
     holdout = _read_in_order(final_folder / "predictions.csv", data.splits[is_test])
