@@ -1,5 +1,8 @@
 """An ensemble learns, repeats, goes on from where it stopped, and is a head like any other."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -138,3 +141,26 @@ def test_every_epoch_has_its_own_order_and_goes_through_all_draws(material: Slab
     draws = np.array([[(e.index[e.index % N == row] // N)[0] for row in range(18)] for e in epochs])
     assert (np.sort(draws, axis=0) == np.array([[1], [2]])).all()
     assert (epochs[0].index != epochs[1].index).any()
+
+
+FIT_ELSEWHERE = """
+import sys
+import numpy as np
+from tests.modeling.test_ensemble import head, made_up_material
+from datspect.modeling.ensemble import fit_ensemble, member_log_odds
+np.save(sys.argv[1], member_log_odds(fit_ensemble(head(n_epochs=12), made_up_material())))
+"""
+
+
+@pytest.mark.slow
+def test_both_backends_say_the_same(tmp_path: Path) -> None:
+    said = {}
+    for backend in ("tensorflow", "jax"):
+        path = tmp_path / f"{backend}.npy"
+        subprocess.run(
+            [sys.executable, "-c", FIT_ELSEWHERE, path], env=os.environ | {"KERAS_BACKEND": backend}, check=True
+        )
+        said[backend] = np.load(path)
+    probabilities = {backend: 1 / (1 + np.exp(-scores.mean(axis=0))) for backend, scores in said.items()}
+    np.testing.assert_allclose(probabilities["jax"], probabilities["tensorflow"], atol=1e-3)
+    assert ((said["jax"] > 0) == (said["tensorflow"] > 0)).all()
