@@ -35,7 +35,7 @@ STAGES = (
 )
 MEASURED = ("checks", "cv", "final", "predictor", "baselines")
 TINY: dict[str, dict[str, Any]] = {
-    "phantom": {"n_pd": 16, "n_control": 8},
+    "phantom": {"n_pd": 16, "n_control": 8, "n_sites": 3},
     "split": {"n_folds": 3, "n_dev_folds": 3},
     "backbone": {"precision": "float32"},  # `auto` may choose otherwise on another backend
     "augment": {"draws": 2},

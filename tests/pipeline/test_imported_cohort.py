@@ -29,10 +29,15 @@ def contents(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def texts_in(content: bytes, texts: Iterable[str]) -> Iterator[str]:
-    """Those that stand in `content`; looked for where it is printable, since most of it are weights and images."""
+    """Those that stand in `content`; looked for where it is printable, since most of it are weights and images.
+
+    Digits alone count where no other digit is beside them: among thousands of decimals any six are found.
+    """
     printable = b"\n".join(re.findall(rb"[\x20-\x7e]{6,}", content))
     for text in texts:
-        if text.encode() in (printable if text.isascii() and len(text) >= 6 else content):
+        place = printable if text.isascii() and len(text) >= 6 else content
+        looked_for = rf"(?<!\d){text}(?!\d)" if text.isdigit() else re.escape(text)
+        if re.search(looked_for.encode(), place):
             yield text
 
 
