@@ -126,7 +126,9 @@ def test_late_and_atypical_disease_leaves_the_same_share_of_normal_binding_every
     shapes = [table["putamen_left"] / table["caudate_left"] for table in (healthy, atypical)]
     assert shapes[1].mean() == pytest.approx(shapes[0].mean(), rel=0.03)
     for seed in range(50):
-        normal, ill = (draw_person(label, "typical", 0.12, np.random.default_rng(seed)) for label in ("swedd", "atypical"))
+        normal, ill = (
+            draw_person(label, "typical", 0.12, np.random.default_rng(seed)) for label in ("swedd", "atypical")
+        )
         share = ill.binding / normal.binding
         assert 0.2 <= share[0] <= 0.5
         np.testing.assert_allclose(share, share[0])

@@ -154,7 +154,7 @@ def simulate(laboratory: Laboratory, label: str, index: int) -> Simulation:
 
 
 def draw_subject(params: PhantomParams, label: str, index: int) -> tuple[Person, Anatomy, np.random.Generator]:
-    """Draw who subject `index` of class or other group `label` is, before any scan; the generator goes on to the scan."""
+    """Draw who subject `index` of a class or group is, before any scan; the generator goes on to the scan."""
     rng = _rng(params, _SUBJECT, _CLASSES.index(label), index)
     person = draw_person(label, course_of(params, label, index), params.posterior_ratio_sd, rng)
     return person, draw_anatomy(params, person, rng), rng
