@@ -69,6 +69,8 @@ def test_a_download_goes_through_the_whole_graph_and_names_nobody(
     assert len(trained) + len(excluded) == len(imported)
     swedd = names.scan(download.subjects["group SWEDD"].imported)
     assert excluded[swedd].startswith("label swedd")
+    answered = pd.read_csv(graph.folder / "reports/other_groups/predictions.csv").set_index("scan_id")["label"]
+    assert answered.to_dict() == {swedd: "swedd"}
     twins = [download.subjects[trap].imported for trap in ("under another subject too", "same voxels under two ids")]
     for image_id in twins:
         assert "two ids" in excluded[names.scan(image_id)]
