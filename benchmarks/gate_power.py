@@ -41,15 +41,15 @@ QUICK_REPEATS = 20
 class Version(NamedTuple):
     """A version with its ROC AUC, and what was done to its log odds."""
 
-    roc_auc: float = 0.98
+    roc_auc: float = 0.965  # as the paper's recipe has it out of fold on the default phantom
     factor: float = 1.0
     shift: float = 0.0
 
 
 SOUND = Version()
 ALONE = {
-    "sound, ROC AUC 0.98": SOUND,
-    "ROC AUC 0.97": Version(roc_auc=0.97),
+    "sound, ROC AUC 0.965": SOUND,
+    "ROC AUC 0.98": Version(roc_auc=0.98),
     "ROC AUC 0.95": Version(roc_auc=0.95),
     "ROC AUC 0.93": Version(roc_auc=0.93),
     "ROC AUC 0.90": Version(roc_auc=0.90),
@@ -66,11 +66,10 @@ ALONE = {
 }
 BESIDE_A_CHAMPION = {
     "as good": SOUND,
-    "ROC AUC 0.985": Version(roc_auc=0.985),
     "ROC AUC 0.975": Version(roc_auc=0.975),
-    "ROC AUC 0.97": Version(roc_auc=0.97),
-    "ROC AUC 0.96": Version(roc_auc=0.96),
-    "ROC AUC 0.95": Version(roc_auc=0.95),
+    "ROC AUC 0.955": Version(roc_auc=0.955),
+    "ROC AUC 0.945": Version(roc_auc=0.945),
+    "ROC AUC 0.93": Version(roc_auc=0.93),
 }
 
 

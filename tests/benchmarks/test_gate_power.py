@@ -26,6 +26,6 @@ def test_a_version_has_the_area_and_the_fault_that_were_asked_for(version: Versi
 
 def test_log_odds_four_times_too_large_passed_the_former_rule_and_do_not_pass_this_one() -> None:
     found = shares(alone_outcomes(Version(factor=4.0), LIMITS), 40)
-    assert found["former rule"] > 0.9
+    assert found["former rule"] > 0.8
     assert found["calibration on the test set"] < 0.2
     assert shares(alone_outcomes(SOUND, LIMITS), 40)["calibration on the test set"] > 0.85

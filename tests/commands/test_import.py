@@ -177,12 +177,13 @@ def test_a_zip_of_a_folder_gives_the_same_cohort(folder: Path, tmp_path: Path) -
 def test_the_offset_is_compared_with_what_the_graph_is_set_to(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    nifti(folder, params=ROOT / "params.yaml")
-    assert "set preprocess.z_offset_voxels" not in capsys.readouterr().out
-    text = (ROOT / "params.yaml").read_text()
-    (tmp_path / "params.yaml").write_text(re.sub(r"z_offset_voxels: 3\.0( +# how)", r"z_offset_voxels: 0.0\1", text))
-    nifti(folder)
-    assert re.search(r"set preprocess.z_offset_voxels: [23]\.\d in params.yaml \(it is 0\.0\)", capsys.readouterr().out)
+    text, params = (ROOT / "params.yaml").read_text(), tmp_path / "params.yaml"
+    for offset, said in (("3.0", False), ("0.0", True)):
+        params.write_text(re.sub(r"z_offset_voxels: \d\.0( +# how)", rf"z_offset_voxels: {offset}\1", text))
+        nifti(folder, f"to {offset}", params=params)
+        output = capsys.readouterr().out
+        assert ("set preprocess.z_offset_voxels" in output) is said
+    assert re.search(r"set preprocess.z_offset_voxels: [23]\.\d in params.yaml \(it is 0\.0\)", output)
 
 
 def test_scans_upside_down_are_reported_and_flipped_only_when_asked(

@@ -152,6 +152,7 @@ def test_a_header_that_lacks_what_every_image_has_is_spoilt_not_ineligible(chang
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(share=st.floats(0, 1, exclude_max=True), within_header=st.booleans())
 @example(share=0.0, within_header=True)
+@example(share=0.091796875, within_header=True)  # within the code of the modality
 @example(share=1 - 1e-6, within_header=False)
 def test_a_file_that_is_cut_short_is_spoilt_wherever_it_is_cut(whole, share, within_header):
     kept = int(share * (HEADER_BYTES if within_header else len(whole)))

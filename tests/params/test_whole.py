@@ -4,9 +4,11 @@ import pytest
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
+from datspect.cohort.table import OTHER_LABELS
 from datspect.errors import ParamsError
 from datspect.params.data import PHANTOM_COHORT_PATH
 from datspect.params.whole import load_params
+from datspect.phantom.binding import OTHER_GROUPS
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 
@@ -52,6 +54,13 @@ def test_the_projects_own_params_hold_the_papers_protocol():
     assert (params.split.n_folds, params.split.test_fraction) == (10, 0.2)
     assert (params.training.epochs, params.training.batch_size) == (500, 16)
     assert (params.training.learning_rate.initial, params.training.learning_rate.final) == (1e-3, 1e-6)
+
+
+def test_every_label_of_another_group_can_be_asked_for(load):
+    assert load({"other_groups.answered": list(OTHER_LABELS)}).other_groups.answered == list(OTHER_LABELS)
+    assert set(load().phantom.other_groups.model_dump()) == set(OTHER_GROUPS) < set(OTHER_LABELS)
+    with pytest.raises(ParamsError, match=r"other_groups\.answered\.0 = 'pd'"):
+        load({"other_groups.answered": ["pd"]})
 
 
 def test_values_are_read_as_dvc_reads_them(load):

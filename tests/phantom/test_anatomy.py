@@ -6,7 +6,7 @@ import pytest
 from datspect.imaging.regions import mni_affine_of, striatal_regions
 from datspect.imaging.volume import MNI_SHAPE, mni_affine
 from datspect.phantom.anatomy import build_head, draw_anatomy, undeformed_anatomy
-from datspect.phantom.binding import MEASURED
+from datspect.phantom.binding import MEASURED, draw_person
 
 
 def test_without_variation_the_scan_lies_at_mni_lifted_by_the_offset(still_params, healthy, rng):
@@ -73,3 +73,22 @@ def test_more_uptake_of_the_brain_lowers_the_ratio(plain_head):
     more = build_head(replace(undeformed_anatomy(), brain_uptake=1.1), plain_head)
     np.testing.assert_array_equal(usual.components, more.components)
     assert more.base[45, 54, 52] == pytest.approx(1.1 * usual.base[45, 54, 52], rel=1e-5)
+
+
+def test_a_vascular_head_has_one_hole_in_the_striatum_of_its_worse_side(phantom_params, plain_head):
+    for seed in range(6):
+        patient, spared = (
+            replace(draw_person("control", "typical", 0.0, np.random.default_rng(seed)), label=label)
+            for label in ("vascular", "swedd")
+        )
+        anatomy = draw_anatomy(phantom_params, patient, np.random.default_rng(seed))
+        whole = draw_anatomy(phantom_params, spared, np.random.default_rng(seed))
+        assert whole.lesion is None
+        hole, intact = build_head(anatomy, plain_head), build_head(whole, plain_head)
+        np.testing.assert_array_equal(hole.base, intact.base)
+        lost = 1 - hole.components.sum(axis=(1, 2, 3)) / intact.components.sum(axis=(1, 2, 3))
+        worse = [name.endswith(patient.worse_side) for name in MEASURED]
+        assert lost[worse].max() > 0.2
+        assert lost[np.logical_not(worse)].max() < 0.01
+        emptied = (intact.components.sum(axis=0) > 0.3) & (hole.components.sum(axis=0) == 0)
+        assert emptied.sum() * 8 > 400, "cubic millimetres that bind nothing"

@@ -116,3 +116,29 @@ def test_the_posterior_putamen_goes_first_by_one_law_for_everybody(rng):
 def test_the_scatter_around_that_law_is_the_one_asked_for(rng):
     ratios = [posterior_ratio(1.5, 0.12, rng) for _ in range(2000)]
     assert np.std(ratios) == pytest.approx(0.12, rel=0.1)
+
+
+def test_late_and_atypical_disease_leaves_the_same_share_of_normal_binding_everywhere():
+    healthy, atypical = (regional(draw_people(label)) for label in ("swedd", "atypical"))
+    ratios = atypical.median() / healthy.median()
+    assert ratios.between(0.3, 0.4).all()
+    assert ratios.max() - ratios.min() < 0.02, "the caudate has lost as much as the putamen"
+    shapes = [table["putamen_left"] / table["caudate_left"] for table in (healthy, atypical)]
+    assert shapes[1].mean() == pytest.approx(shapes[0].mean(), rel=0.03)
+    for seed in range(50):
+        normal, ill = (
+            draw_person(label, "typical", 0.12, np.random.default_rng(seed)) for label in ("swedd", "atypical")
+        )
+        share = ill.binding / normal.binding
+        assert 0.2 <= share[0] <= 0.5
+        np.testing.assert_allclose(share, share[0])
+        np.testing.assert_array_equal(ill.losses, normal.losses)
+
+
+@pytest.mark.parametrize("label", ["swedd", "vascular"])
+def test_other_groups_with_normal_striata_bind_as_controls_do(label):
+    table, people = regional(draw_people(label)), draw_people(label)
+    assert table[["caudate_left", "caudate_right"]].mean(axis=None) == pytest.approx(2.99, rel=0.05)
+    assert table[["putamen_left", "putamen_right"]].mean(axis=None) == pytest.approx(2.14, rel=0.05)
+    assert {person.label for person in people} == {label}
+    assert np.mean([person.age for person in people]) == pytest.approx(61.6, abs=0.7)

@@ -12,6 +12,7 @@ from datspect.cohort.table import LABELS, read_cohort
 from datspect.imaging.volume import MNI_SHAPE, mni_affine
 from datspect.io.digests import file_digest
 from datspect.io.volumes import read_volume
+from datspect.params.data import SimulatedGroups
 from datspect.params.whole import load_params
 from datspect.phantom.acquisition import draw_acquisition
 from datspect.phantom.anatomy import draw_anatomy
@@ -76,6 +77,22 @@ def test_a_smaller_cohort_holds_the_first_of_each_class_unchanged(written, labor
     assert all(large[name] == data for name, data in small.items() if name.endswith(".nii"))
     expected = truth[truth["scan_id"].isin(smaller["scan_id"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(smaller, expected)
+
+
+def test_other_groups_join_the_cohort_and_change_no_byte_of_it(written, laboratory, tmp_path):
+    folder, truth = written
+    groups = SimulatedGroups(swedd=1, atypical=1, vascular=1)
+    larger = write_phantom_cohort(tmp_path / "cohort", resized(laboratory, other_groups=groups), n_workers=1)
+    before, after = contents(folder), contents(tmp_path / "cohort")
+    assert all(after[name] == data for name, data in before.items() if name.endswith(".nii"))
+    is_new = larger["label"].isin(["swedd", "atypical", "vascular"])
+    assert is_new.sum() == 3
+    assert (larger["course"][is_new] == "typical").all()
+    pd.testing.assert_frame_equal(larger[~is_new].reset_index(drop=True), truth)
+    scans = [read_cohort(place).scans.set_index("scan_id") for place in (folder, tmp_path / "cohort")]
+    pd.testing.assert_frame_equal(scans[1].loc[scans[0].index], scans[0])
+    measured = larger.set_index("label")[[f"measured_{name}" for name in MEASURED]]
+    assert (measured.loc["atypical"] < 0.6 * measured.loc["swedd"]).all()
 
 
 def test_a_subject_is_drawn_by_seed_class_and_number_alone(laboratory):

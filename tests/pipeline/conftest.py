@@ -30,12 +30,19 @@ STAGES = (
     "cv",
     "final",
     "predictor",
+    "other_groups",
     "baselines",
     "report",
 )
 MEASURED = ("checks", "cv", "final", "predictor", "baselines")
 TINY: dict[str, dict[str, Any]] = {
-    "phantom": {"n_pd": 16, "n_control": 8},
+    "phantom": {
+        "n_pd": 16,
+        "n_control": 8,
+        "n_sites": 3,
+        "other_groups": {"swedd": 1, "atypical": 2, "vascular": 1},
+    },
+    "other_groups": {"answered": ["swedd", "atypical"]},
     "split": {"n_folds": 3, "n_dev_folds": 3},
     "backbone": {"precision": "float32"},  # `auto` may choose otherwise on another backend
     "augment": {"draws": 2},

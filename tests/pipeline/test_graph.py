@@ -75,6 +75,24 @@ def test_the_report_is_one_page_that_calls_the_cohort_a_phantom(tiny_graph: Grap
     assert "<script" not in page
 
 
+def test_other_groups_are_answered_if_asked_for_and_nobody_learns_from_them(tiny_graph: Graph) -> None:
+    reports = tiny_graph.folder / "reports"
+    truth = pd.read_csv(tiny_graph.folder / "data/phantom/truth.csv").set_index("scan_id")["label"]
+    answers = pd.read_csv(reports / "other_groups/predictions.csv")
+    assert sorted(answers["label"]) == ["atypical", "atypical", "swedd"]
+    assert (truth[answers["scan_id"]].to_numpy() == answers["label"]).all()
+    splits = pd.read_csv(tiny_graph.folder / "data/splits.csv")
+    assert set(truth[splits["scan_id"]]) == {"control", "pd"}
+    assert set(answers["scan_id"]).isdisjoint(splits["scan_id"])
+    assert set(answers["scan_id"]) < set(pd.read_csv(tiny_graph.folder / "data/images/excluded.csv")["scan_id"])
+    bank = np.load(tiny_graph.folder / "data/features/bank.npy", mmap_mode="r")
+    assert bank.shape[1] == len(splits) == 24
+    markdown = (reports / "report.md").read_text("utf-8")
+    assert "## Other groups" in markdown
+    assert "3 scans that are neither PD nor control" in markdown
+    assert "| pd, holdout " in markdown
+
+
 def test_mlflow_has_a_parent_with_a_child_per_fold_and_the_final_run(tiny_graph: Graph) -> None:
     import mlflow
 

@@ -74,7 +74,7 @@ def test_a_sound_first_version_passes_every_rule_and_needs_no_comparison(registr
         ({"shift": 2e-4}, "stored predictions reproduced", "refused"),
         ({"holdout": {"roc_auc_low": 0.84}}, "ROC AUC, lower bound", "FAILED"),
         ({"holdout": {"sensitivity_low": 0.79}}, "sensitivity, lower bound", "FAILED"),
-        ({"holdout": {"specificity_low": 0.69}}, "specificity, lower bound", "FAILED"),
+        ({"holdout": {"specificity_low": 0.59}}, "specificity, lower bound", "FAILED"),
         ({"holdout": {"recalibration_gain": 0.031}}, "calibration on the test set", "FAILED"),
     ],
 )

@@ -110,6 +110,7 @@ def _write_reports(folder: Path, kind: str, splits: pd.DataFrame, rng: np.random
     predictor["evidence"] = [{"looks_at": ["margin"], "is_applied": True}]
     write_json(folder / "predictor/metrics.json", predictor | {"cohort_kind": kind, "holdout_typical": 0.984})
     write_figure(folder / "predictor/calibration.png", Figure(figsize=(1, 1)))
+    write_json(folder / "other_groups/metrics.json", {"cohort_kind": kind, "groups": [], "holdout": []})
     for stage in ("cv", "final"):
         write_json(folder / stage / "run.json", _run(stage, kind))
         write_figure(folder / stage / "training.png", Figure(figsize=(1, 1)))

@@ -2,9 +2,11 @@
 
 import numpy as np
 
-from datspect.reporting.answers import answers_table, evidence_table
+from datspect.reporting.answers import answers_table, evidence_table, other_groups_table
 
 from .results import random_metrics
+
+ENDS = (("", 0.0), ("_low", 0.01), ("_high", 0.02))
 
 
 def test_each_figure_stands_in_its_own_column() -> None:
@@ -38,3 +40,15 @@ def test_the_rule_applied_is_marked_and_every_rule_has_its_figures() -> None:
     assert "margin and support (applied)" in lines[-1]
     assert "0.2500 (0.1000 to 0.5000)" in lines[-1]
     assert "applied" not in lines[-2]
+
+
+def test_other_groups_stand_above_the_test_sets_two_with_all_their_shares() -> None:
+    names = ("called_pd", "called_control", "called_inconclusive", "unlike")
+    shares = {f"{name}{end}": 0.1 * k + add for k, name in enumerate(names) for end, add in ENDS}
+    row = {"label": "gencohort_pd", "n": 12, **shares, "probability": 0.123, "sbr_caudate": 1.04, "sbr_putamen": 0.51}
+    table = other_groups_table({"groups": [row], "holdout": [row | {"label": "control", "n": 40}]})
+    *_, group, control = ([cell.strip() for cell in line.split("|")[1:-1]] for line in table.split("\n"))
+    assert group[:2] == ["gencohort pd", "12"]
+    assert group[2:6] == [f"0.{k}0 (0.{k}1 to 0.{k}2)" for k in range(4)]
+    assert group[6:] == ["0.123", "1.04", "0.51"]
+    assert control[:2] == ["control, holdout", "40"]

@@ -25,6 +25,8 @@ OUTPUTS = {
     "quality.csv",
     "excluded.csv",
     "truth.csv",
+    "other_groups.npy",
+    "other_groups.csv",
     "contact_sheet.png",
 }
 
@@ -172,6 +174,53 @@ def test_other_groups_are_set_aside_without_a_fault(tiny_cohort, tmp_path, write
     assert len(read_array(tmp_path / "images/images.npy")) == len(read_table(tmp_path / "images/quality.csv")) == 4
     record = read_json(tmp_path / "images/cohort.json")
     assert (record["n"], record["n_excluded"]) == (4, 2)
+
+
+def asked_for(cohort_folder, labels):
+    """Label scans by their row, and return what asks for all of these labels."""
+    cohort = read_cohort(cohort_folder)
+    cohort.scans.loc[list(labels), "label"] = list(labels.values())
+    write_cohort(cohort)
+    return {"answered": sorted(set(labels.values()))}
+
+
+def test_other_groups_that_are_asked_for_have_images_of_their_own(tiny_cohort, tmp_path, write_params):
+    everybody = write_params()
+    preprocess.main(tiny_cohort, tmp_path / "all", everybody)
+    images, quality = read_array(tmp_path / "all/images.npy"), read_table(tmp_path / "all/quality.csv")
+    asked_for(tiny_cohort, {0: "swedd", 3: "vascular"})
+    preprocess.main(tiny_cohort, tmp_path / "aside", write_params())
+    preprocess.main(tiny_cohort, tmp_path / "images", write_params(other_groups={"answered": ["vascular"]}))
+    aside, asked = _outputs(tmp_path / "aside"), _outputs(tmp_path / "images")
+    own = {"other_groups.npy", "other_groups.csv"}
+    assert {name for name in OUTPUTS if aside[name] != asked[name]} == own, "nothing of the others follows from it"
+    table = read_table(tmp_path / "images/other_groups.csv")
+    assert list(table["scan_id"]) == ["S03"]
+    assert list(table["label"]) == ["vascular"]
+    assert table["sbr_putamen_left"][0] == quality["sbr_putamen_left"][3]
+    np.testing.assert_array_equal(read_array(tmp_path / "images/other_groups.npy"), images[[3]])
+    assert read_table(tmp_path / "aside/other_groups.csv").empty
+    assert read_array(tmp_path / "aside/other_groups.npy").shape == (0, 109, 91, 3)
+
+
+def test_a_bad_scan_of_another_group_counts_where_it_is_asked_for(tiny_cohort, tmp_path, write_params):
+    asked = asked_for(tiny_cohort, {0: "swedd", 3: "vascular", 4: "vascular"})
+    cohort = read_cohort(tiny_cohort)
+    (tiny_cohort / cohort.scans["path"][0]).write_bytes(b"cut short")
+    cohort.scans.loc[3, "subject_id"] = "P01"
+    write_cohort(cohort)
+    with pytest.raises(CohortError, match="2 of 6 scans cannot be used"):
+        preprocess.main(tiny_cohort, tmp_path / "images", write_params(other_groups=asked))
+    params = write_params(other_groups=asked, preprocess={"on_bad_scan": "exclude"})
+    preprocess.main(tiny_cohort, tmp_path / "images", params)
+    excluded = read_table(tmp_path / "images/excluded.csv").set_index("scan_id")["reason"]
+    label = "label {} takes no part in training or testing"
+    assert excluded["S00"].startswith(f"{label.format('swedd')}; not a readable NIfTI file")
+    assert excluded["S03"].startswith(f"{label.format('vascular')}; subject P01 has two labels")
+    assert excluded["S04"] == label.format("vascular")
+    assert list(read_table(tmp_path / "images/other_groups.csv")["scan_id"]) == ["S04"]
+    # The scan that S03 contradicts trains on: what is asked for changes nothing there.
+    assert list(read_table(tmp_path / "images/subjects.csv")["scan_id"]) == ["S01", "S02", "S05"]
 
 
 def test_a_cohort_of_other_groups_alone_has_nothing_to_tell_apart(tiny_cohort, tmp_path, write_params):

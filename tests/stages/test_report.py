@@ -15,6 +15,7 @@ import pytest
 from tests.reporting.results import N, Results, write_results
 
 from datspect.errors import CohortError
+from datspect.evaluation.other_groups import answers_by_group
 from datspect.io.records import read_json, write_json
 from datspect.params.network import ParametersFrom
 from datspect.stages.report import IMAGE_FILES, REPORT_FILES, main
@@ -270,7 +271,7 @@ def test_a_run_record_of_an_earlier_version_is_refused(tmp_path: Path, key: str)
         run(results)
 
 
-@pytest.mark.parametrize("stage", ["cv", "final", "baselines", "checks", "predictor"])
+@pytest.mark.parametrize("stage", ["cv", "final", "baselines", "checks", "predictor", "other_groups"])
 def test_results_of_a_phantom_and_of_patients_do_not_meet_in_a_report(tmp_path: Path, stage: str) -> None:
     results = write_results(tmp_path, "real")
     path = results.reports / stage / "metrics.json"
@@ -285,6 +286,25 @@ def test_one_site_no_age_and_no_sex_make_a_report_too(tmp_path: Path) -> None:
     assert "No scan was excluded." in markdown
     assert row(markdown, "control", "Cohort")[-1] == "12"  # controls of unknown age
     assert row(markdown, "age: unknown", "Cohort")[1:3] == ["12", "12"]
+
+
+def test_other_groups_have_a_section_where_some_are_answered(tmp_path: Path, phantom: tuple[Results, str, str]) -> None:
+    assert "## Other groups" not in phantom[1]
+    results = write_results(tmp_path)
+    ratios = {f"sbr_{nucleus}_{side}": 0.7 for nucleus in ("caudate", "putamen") for side in ("left", "right")}
+    answers = pd.DataFrame(
+        {"label": "atypical", "prediction": ["pd", "control", "control"], "probability": [0.9, 0.2, 0.1], **ratios}
+    ).assign(inconclusive=[0, 0, 1], unlike=["", "features", ""])
+    groups = answers_by_group(answers)
+    record = {"cohort_kind": "phantom", "groups": groups, "holdout": []}
+    write_json(results.reports / "other_groups/metrics.json", record)
+    markdown, html = run(results)
+    cells = row(markdown, "atypical", "Other groups")
+    assert [cell[:4] for cell in cells[1:6]] == ["3", "0.33", "0.33", "0.33", "0.33"]
+    assert cells[6:] == ["0.200", "0.70", "0.70"]
+    assert "3 scans that are neither PD nor control" in markdown
+    assert "scaled by its own maximum" in markdown
+    assert ">Other groups</a>" in html
 
 
 def test_a_failed_check_is_said_in_the_summary_and_leads_its_table(phantom: tuple[Results, str, str]) -> None:

@@ -1,5 +1,6 @@
 """A training shows its curves while it runs: no point twice, none lost when it is killed, all there at its end."""
 
+import os
 import signal
 import sys
 import time
@@ -23,6 +24,7 @@ from datspect.tracking import live as tracking_live
 from datspect.training import crossval, live, to_mlflow
 from datspect.training.curves import Curves
 
+ROOT = Path(__file__).resolve().parents[2]
 CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate")
 
 # Trains four folds, one after the other, as `fit_networks` reports them, and is killed by the test.
@@ -193,9 +195,11 @@ def test_of_a_killed_training_everything_up_to_then_is_there_and_relog_sends_the
 ) -> None:
     made_up_results.write_result(project, "cv")
     program = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n" + PROGRAM
-    process = Popen([sys.executable, "-c", program], stdout=PIPE, stderr=PIPE, text=True)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
+    process = Popen([sys.executable, "-c", program], env=environment, stdout=PIPE, stderr=PIPE, text=True)
     assert process.stdout is not None
-    assert process.stdout.readline() == "grown\n"
+    if process.stdout.readline() != "grown\n":
+        pytest.fail(process.communicate(timeout=60)[1])
     if signum == signal.SIGKILL:  # which leaves no time for what came since the last sending
         wait_for(lambda: progress_of(recorded).startswith("10 of"))
     process.send_signal(signum)

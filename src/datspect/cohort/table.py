@@ -20,7 +20,10 @@ from datspect.io.tables import read_table, write_table
 
 CONTROL, PD = LABELS = ("control", "pd")
 """Class names in the order of their numbers; 1, Parkinson's disease, is the positive class."""
-OTHER_LABELS = ("swedd", "prodromal", "gencohort_pd", "gencohort_unaffected", "genreg_pd", "genreg_unaffected")
+OTHER_LABELS = (
+    *("swedd", "prodromal", "gencohort_pd", "gencohort_unaffected", "genreg_pd", "genreg_unaffected"),
+    *("atypical", "vascular"),
+)
 """Labels that a cohort folder may hold too; their subjects take no part in training or testing."""
 
 COLUMNS = ("scan_id", "subject_id", "label", "sex", "age", "site", "visit", "path", "sha256")

@@ -140,7 +140,8 @@ def _read(stream: BinaryIO, *, stop_before_pixels: bool) -> Dataset:
 
 def _check_kind(header: Dataset) -> None:
     """Refuse what is not a single reconstructed volume in grey, plainest reason first."""
-    if header.get("Modality") is None or (_is_spect(header) and header.get("Rows") is None):
+    is_cut = len(str(header.get("Modality") or "")) < 2  # within the code, or before it
+    if is_cut or (_is_spect(header) and header.get("Rows") is None):
         raise ScanError("the header ends early or lacks what every image has; download or export it anew")
     image_type = [str(value).strip().upper() for value in _many(header, "ImageType")]
     pointers = [int(tag) for tag in _many(header, "FrameIncrementPointer")]

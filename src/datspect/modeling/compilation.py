@@ -111,8 +111,8 @@ def n_programs(n_heads: int) -> int:
 
     Under TensorFlow on a CPU it is one for two heads, whatever the number of cores: what two heads change in training
     stays in a core's cache (ten heads of 60 epochs on two cores: 8.3 s by five programs of one thread each, 10.7 s by
-    two, 8.6 s by ten). A program of a single head adds in another order, so none is made of several heads. Under JAX,
-    whose programs have threads of their own, it is at most 2; on an accelerator 1.
+    two, 8.6 s by ten). A program of a single head adds in another order, so of several heads none trains alone. Under
+    JAX, whose programs have threads of their own, it is at most 2; on an accelerator 1.
     """
     if on_accelerator():
         return 1

@@ -12,6 +12,16 @@ SMALLEST_SIDE, LARGEST_SIDE = 32, 1024
 """Pixels of an image either way; some architectures need more."""
 
 SliceIndex = Annotated[int, Field(ge=0, le=90)]
+OtherLabel = Literal[
+    "swedd",
+    "prodromal",
+    "gencohort_pd",
+    "gencohort_unaffected",
+    "genreg_pd",
+    "genreg_unaffected",
+    "atypical",
+    "vascular",
+]
 PositiveFactor = Annotated[float, Field(gt=0, le=10)]
 
 
@@ -47,11 +57,20 @@ class FamilyShares(Section):
         return self
 
 
+class SimulatedGroups(Section):
+    """Number of subjects of each other group that can be simulated."""
+
+    swedd: int = Field(ge=0)
+    atypical: int = Field(ge=0)
+    vascular: int = Field(ge=0)
+
+
 class PhantomParams(Section):
     """The simulated cohort."""
 
     n_pd: int = Field(ge=1)
     n_control: int = Field(ge=1)
+    other_groups: SimulatedGroups
     seed: Seed
     n_sites: int = Field(ge=1, le=99)
     z_offset_voxels: float = Field(ge=-10, le=10)
@@ -100,6 +119,12 @@ class PreprocessParams(Section):
     input_size: InputSize
     z_offset_voxels: float = Field(ge=-10, le=10)
     on_bad_scan: Literal["stop", "exclude"]
+
+
+class OtherGroupsParams(Section):
+    """Labels, neither PD nor control, whose scans the final model is to answer."""
+
+    answered: list[OtherLabel]
 
 
 class TestPerClass(Section):

@@ -7,7 +7,14 @@ from typing import Self
 from pydantic import ConfigDict, model_validator
 
 from datspect.params.base import PARAMS_PATH, read_params
-from datspect.params.data import PHANTOM_COHORT_PATH, CohortParams, PhantomParams, PreprocessParams, SplitParams
+from datspect.params.data import (
+    PHANTOM_COHORT_PATH,
+    CohortParams,
+    OtherGroupsParams,
+    PhantomParams,
+    PreprocessParams,
+    SplitParams,
+)
 from datspect.params.fitting import FittingParams
 from datspect.params.judging import BaselinesParams, ChecksParams, PredictionParams
 from datspect.params.network import SMALLEST_SIDE
@@ -23,6 +30,7 @@ class Params(FittingParams):
     cohort: CohortParams
     phantom: PhantomParams
     preprocess: PreprocessParams
+    other_groups: OtherGroupsParams
     split: SplitParams
     prediction: PredictionParams
     baselines: BaselinesParams

@@ -11,8 +11,10 @@ from scipy.spatial.transform import Rotation
 from datspect.arrays import FloatArray
 from datspect.imaging.regions import (
     SIDES,
+    Ellipsoid,
     Fractions,
     Structure,
+    ellipsoid_fractions,
     mni_affine_of,
     striatal_box_slices,
     striatal_structures,
@@ -22,7 +24,7 @@ from datspect.imaging.regions import (
 from datspect.imaging.volume import MNI_SHAPE, Affine, mni_affine
 from datspect.params.data import PhantomParams
 from datspect.phantom.background import GREY_MATTER, Activity, Background
-from datspect.phantom.binding import MEASURED, Person
+from datspect.phantom.binding import MEASURED, VASCULAR, Person, Side
 from datspect.phantom.pattern import EVEN, Pattern, draw_pattern, spread
 from datspect.phantom.projector import FWHM_PER_SD
 
@@ -41,6 +43,11 @@ _ACCUMBENS_OF_CAUDATE = 0.7
 _PALLIDUM_OF_PUTAMEN = 0.2
 
 _REGIONS = ("caudate", "putamen_anterior", "putamen_posterior")
+_LESION_CENTRES_MM = ((12.0, 11.0, 5.0), (23.0, 6.0, 1.0), (27.0, -8.0, 2.0))
+"""In the caudate, the anterior and the posterior putamen of the right side: where an infarct may lie. [assumed]"""
+_LESION_RADIUS_MM = (7.0, 10.0)
+_LESION_SHIFT_SD_MM = 1.5
+_UPRIGHT = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 _SEEN_FWHM_MM = 11.0
 """Resolution at which a region's voxels count for what it measures."""
 
@@ -55,6 +62,7 @@ class Anatomy:
     patterns : of binding, by side
     ageing_decades : age of the head beyond middle age
     brain_uptake : nonspecific uptake of the brain, as a factor
+    lesion : where nothing binds, if anywhere
     """
 
     to_atlas: Affine
@@ -63,6 +71,7 @@ class Anatomy:
     patterns: Mapping[str, Pattern]
     ageing_decades: float
     brain_uptake: float
+    lesion: Ellipsoid | None = None
 
 
 def draw_anatomy(params: PhantomParams, person: Person, rng: np.random.Generator) -> Anatomy:
@@ -78,7 +87,8 @@ def draw_anatomy(params: PhantomParams, person: Person, rng: np.random.Generator
     }
     ageing = (person.age - _MIDDLE_AGE) / 10 + _AGEING_SD_DECADES * rng.standard_normal()
     brain_uptake = 1 + params.brain_uptake_sd * float(np.clip(rng.standard_normal(), -3, 3))
-    return Anatomy(to_atlas, is_misregistered, structures, patterns, ageing, brain_uptake)
+    lesion = _draw_lesion(person.worse_side, rng) if person.label == VASCULAR else None
+    return Anatomy(to_atlas, is_misregistered, structures, patterns, ageing, brain_uptake, lesion)
 
 
 def undeformed_anatomy() -> Anatomy:
@@ -107,6 +117,15 @@ def _draw_registration(params: PhantomParams, rng: np.random.Generator) -> tuple
 def _thickness(name: str, patterns: Mapping[str, Pattern]) -> float:
     nucleus, _, side = name.rpartition("_")
     return patterns[side].thickness if nucleus.startswith("putamen") else 1.0
+
+
+def _draw_lesion(side: Side, rng: np.random.Generator) -> Ellipsoid:
+    """Draw the ball, in caudate or putamen of one side, that an infarct has punched out."""
+    x_mm, y_mm, z_mm = _LESION_CENTRES_MM[rng.integers(len(_LESION_CENTRES_MM))]
+    middle_mm = (x_mm if side == "right" else -x_mm, y_mm, z_mm)
+    radius_mm = float(rng.uniform(*_LESION_RADIUS_MM))
+    ball = Ellipsoid(middle_mm, (radius_mm, radius_mm, radius_mm), _UPRIGHT)
+    return ball.moved(rng.normal(0, _LESION_SHIFT_SD_MM, 3))
 
 
 def _vary(structure: Structure, params: PhantomParams, rng: np.random.Generator) -> Structure:
@@ -143,7 +162,10 @@ def build_head(anatomy: Anatomy, background: Background) -> HeadActivity:
     shares = _shares(anatomy, box)
     inside = base[box]
     inside += np.sum(list(shares.values()), axis=0) * (np.float32(GREY_MATTER * anatomy.brain_uptake) - inside)
-    return HeadActivity(base, _components(shares, anatomy.patterns, box), box)
+    components = _components(shares, anatomy.patterns, box)
+    if anatomy.lesion is not None:
+        components *= 1 - ellipsoid_fractions(anatomy.lesion, inside.shape, _corner_affine(box))
+    return HeadActivity(base, components, box)
 
 
 def _shares(anatomy: Anatomy, box: tuple[slice, slice, slice]) -> dict[str, Fractions]:

@@ -11,6 +11,9 @@ import numpy as np
 from datspect.arrays import FloatArray
 from datspect.cohort.table import CONTROL, PD
 
+OTHER_GROUPS = SWEDD, ATYPICAL, VASCULAR = ("swedd", "atypical", "vascular")
+"""Patients without PD who can be simulated: normal scans despite symptoms, late or atypical disease, an infarct."""
+
 Side = Literal["left", "right"]
 Course = Literal["typical", "discordant", "borderline"]
 """Whose binding a subject has: its class's own, the other class's, or that of an early and mostly one-sided disease."""
@@ -73,6 +76,8 @@ LAWS: dict[str, BindingLaw] = {
     ),
 }
 _OTHER = {CONTROL: PD, PD: CONTROL}
+_LEFT_BY_ATYPICAL = (0.2, 0.5)
+"""Late and atypical disease leaves a share of normal binding within these, the same everywhere. [assumed]"""
 
 # Anatomy, registration, reference and cameras add scatter and asymmetry of their own to what is drawn here; with these
 # factors the measured values have the published spread and asymmetry (benchmarks/phantom.py).
@@ -102,7 +107,8 @@ class Person:
     """A simulated subject, before any image.
 
     binding : shape (6,), ratios that an average scan of this person would measure, in the order of `MEASURED`
-    losses : shape (2, 2), share of the former binding that is lost, of (caudate, putamen) by (left, right)
+    losses : shape (2, 2), share of the former binding that is lost, of (caudate, putamen) by (left, right); without
+        what an atypical disease has taken alike from everywhere, which leaves no pattern
     """
 
     label: str
@@ -115,12 +121,12 @@ class Person:
 
 
 def draw_person(label: str, course: Course, ratio_scatter: float, rng: np.random.Generator) -> Person:
-    """Draw a subject of class `label` from its own generator.
+    """Draw a subject of class `label`, or of one of `OTHER_GROUPS`, from its own generator.
 
     `ratio_scatter`: standard deviation of the posterior/anterior ratio around its law.
     """
-    law = LAWS[_OTHER[label] if course == "discordant" else label]
-    age, is_man = _draw_age_and_sex(LAWS[label].demographics, rng)
+    law = LAWS[CONTROL if label in OTHER_GROUPS else _OTHER[label] if course == "discordant" else label]
+    age, is_man = _draw_age_and_sex(LAWS[PD if label in OTHER_GROUPS else label].demographics, rng)
     values, losses = _draw_course(law, course, age, is_man, rng)
     better_caudate, worse_caudate, better, worse = values
     worse_side: Side = "left" if rng.random() < law.left_is_worse else "right"
@@ -129,7 +135,8 @@ def draw_person(label: str, course: Course, ratio_scatter: float, rng: np.random
     lost = np.reshape(losses, (2, 2))  # (caudate, putamen) by (better, worse)
     if worse_side == "left":
         sides, lost = sides[::-1], lost[:, ::-1]
-    return Person(label, age, is_man, course, worse_side, sides.T.ravel(), lost)
+    left = rng.uniform(*_LEFT_BY_ATYPICAL) if label == ATYPICAL else 1.0
+    return Person(label, age, is_man, course, worse_side, left * sides.T.ravel(), lost)
 
 
 def residual_covariance(law: BindingLaw) -> FloatArray:

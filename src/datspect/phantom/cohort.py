@@ -34,13 +34,15 @@ from datspect.phantom.acquisition import (
 )
 from datspect.phantom.anatomy import Anatomy, build_head, draw_anatomy
 from datspect.phantom.background import Background, read_background
-from datspect.phantom.binding import MEASURED, Course, Person, draw_person
+from datspect.phantom.binding import MEASURED, OTHER_GROUPS, Course, Person, draw_person
 from datspect.phantom.recovery import Recovery, head_recovery, mean_recovery
 from datspect.running.pool import unordered
 from datspect.running.progress import progress
 
 # Streams of random numbers; each subject, site and calibration head has its own.
 _SUBJECT, _SITE, _CALIBRATION, _DISCORDANT, _BORDERLINE, _FAMILIES = range(6)
+_CLASSES = (*LABELS, *OTHER_GROUPS)
+"""Of every subject; the position is part of its stream."""
 _VISIT = "SC"
 """The screening visit, at which PPMI makes the first scan."""
 
@@ -94,9 +96,12 @@ def write_phantom_cohort(folder: Path, laboratory: Laboratory, n_workers: int | 
 
 
 def cohort_members(params: PhantomParams) -> list[tuple[str, int]]:
-    """Return (label, index within the class) of every subject, shuffled: sorted by pseudonym, a seeded digest."""
-    sizes = {CONTROL: params.n_control, PD: params.n_pd}
-    members = [(label, index) for label in LABELS for index in range(sizes[label])]
+    """Return (label, index within the class) of every subject, shuffled: sorted by pseudonym, a seeded digest.
+
+    Those of other groups stand between the others, whose order stays the same.
+    """
+    sizes = {CONTROL: params.n_control, PD: params.n_pd, **params.other_groups.model_dump()}
+    members = [(label, index) for label in _CLASSES for index in range(sizes[label])]
     return sorted(members, key=lambda member: pseudonym(params.seed, *member))
 
 
@@ -136,7 +141,7 @@ def _calibrate(
 
 
 def simulate(laboratory: Laboratory, label: str, index: int) -> Simulation:
-    """Simulate subject `index` of class `label`: a function of (parameters, label, index) alone."""
+    """Simulate subject `index` of class or other group `label`: a function of (parameters, label, index) alone."""
     params = laboratory.params
     person, anatomy, rng = draw_subject(params, label, index)
     acquisition = draw_acquisition(laboratory.sites, rng)
@@ -149,14 +154,16 @@ def simulate(laboratory: Laboratory, label: str, index: int) -> Simulation:
 
 
 def draw_subject(params: PhantomParams, label: str, index: int) -> tuple[Person, Anatomy, np.random.Generator]:
-    """Draw who subject `index` of class `label` is, before any scan; the generator goes on to the scan."""
-    rng = _rng(params, _SUBJECT, LABELS.index(label), index)
+    """Draw who subject `index` of a class or group is, before any scan; the generator goes on to the scan."""
+    rng = _rng(params, _SUBJECT, _CLASSES.index(label), index)
     person = draw_person(label, course_of(params, label, index), params.posterior_ratio_sd, rng)
     return person, draw_anatomy(params, person, rng), rng
 
 
 def course_of(params: PhantomParams, label: str, index: int) -> Course:
-    """Return whose binding the subject has: of a share of them, every n-th from a seeded start is not typical."""
+    """Return whose binding the subject has: of a share of a class, every n-th from a seeded start is not typical."""
+    if label in OTHER_GROUPS:
+        return "typical"
     share = params.discordant_control if label == CONTROL else params.discordant_pd
     if _is_every_nth(share, index, _rng(params, _DISCORDANT, LABELS.index(label))):
         return "discordant"

@@ -34,6 +34,32 @@ def evidence_table(predictor: JsonObject) -> str:
     return markdown_table(rows)
 
 
+def other_groups_table(other_groups: JsonObject) -> str:
+    """Return what is said of each group that is neither PD nor control, and below of the test set's two."""
+    titles = {
+        "called_pd": "called PD",
+        "called_control": "called control",
+        "called_inconclusive": "inconclusive",
+        "unlike": "unlike training",
+    }
+    head = ["group", "n", *titles.values(), "median P(PD)", "caudate", "putamen"]
+    rows = [*other_groups["groups"], *(row | {"label": f"{row['label']}, holdout"} for row in other_groups["holdout"])]
+    body = [
+        [
+            *(row["label"].replace("_", " "), f"{row['n']}"),
+            *(_share(row, name) for name in titles),
+            *(f"{row['probability']:.3f}", f"{row['sbr_caudate']:.2f}", f"{row['sbr_putamen']:.2f}"),
+        ]
+        for row in rows
+    ]
+    return markdown_table([head, *body])
+
+
+def _share(row: JsonObject, name: str) -> str:
+    low, share, high = (row[f"{name}{end}"] for end in ("_low", "", "_high"))
+    return f"{share:.2f} ({low:.2f} to {high:.2f})"
+
+
 def checks_table(checks: Mapping[str, JsonObject]) -> str:
     """Return name, finding and outcome of every check, those that did not pass first."""
     rows = [["check", "passed", "finding"]]

@@ -6,7 +6,7 @@ from datspect.cohort.kind import CohortKind
 from datspect.cohort.table import targets
 from datspect.evaluation.doubt import promise
 from datspect.reporting import groups, paper
-from datspect.reporting.answers import answers_table, checks_table, evidence_table
+from datspect.reporting.answers import answers_table, checks_table, evidence_table, other_groups_table
 from datspect.reporting.choices import choices_table
 from datspect.reporting.inputs import Inputs
 from datspect.reporting.paper_tables import (
@@ -70,6 +70,7 @@ def _tables(inputs: Inputs) -> dict[str, str]:
         "checks": checks_table(inputs.check_metrics["checks"]),
         "answers": answers_table(inputs.final_metrics, inputs.predictor_metrics),
         "evidence": evidence_table(inputs.predictor_metrics),
+        "other_groups": other_groups_table(inputs.other_group_metrics),
         "errors": groups.errors_table(predictions, subjects, inputs.quality),
         "people": groups.people_table(subjects),
         "groups": groups.accuracy_by_group(subjects, predictions),
@@ -106,6 +107,8 @@ def _facts(inputs: Inputs) -> dict[str, Any]:
         "n_holdout_wrong": int((inputs.holdout.network["prediction"] != inputs.holdout.network["label"]).sum()),
         "holdout_typical": f"{100 * inputs.predictor_metrics['holdout_typical']:.0f} %",
         "promise": promise(inputs.predictor_metrics["training_role"]),
+        "is_scaled_by_maximum": inputs.params.preprocess.intensity == "image_max",
+        "n_other": sum(row["n"] for row in inputs.other_group_metrics["groups"]),
         "n_excluded": len(inputs.excluded),
         "n_sites": inputs.subjects["site"].nunique(),
         "n_pd": int(targets(inputs.subjects["label"]).sum()),

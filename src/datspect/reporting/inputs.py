@@ -49,6 +49,7 @@ class Inputs:
     baseline_metrics: JsonObject
     check_metrics: JsonObject
     predictor_metrics: JsonObject
+    other_group_metrics: JsonObject
     cv_run: JsonObject
     final_run: JsonObject
     out_of_fold: HeldOut

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ from datspect.io.png import write_figure
 from datspect.io.records import write_json
 from datspect.io.tables import write_table
 from datspect.params.base import PARAMS_PATH, Sections, read_params
-from datspect.params.data import PreprocessParams
+from datspect.params.data import OtherGroupsParams, PreprocessParams
 from datspect.running.launch import launch
 from datspect.running.pool import unordered
 from datspect.running.progress import progress
@@ -39,30 +39,38 @@ class Read(Sections):
     """The sections that the stage reads."""
 
     preprocess: PreprocessParams
+    other_groups: OtherGroupsParams
 
 
 def main(cohort_folder: Path, images_folder: Path, params_path: Path = PARAMS_PATH) -> None:
-    """Screen every scan of the cohort; write images, striatal voxels, boxes and tables, all sorted by scan_id."""
-    params = read_params(Read, params_path).preprocess
-    cohort, aside = _set_aside(read_cohort(cohort_folder))
+    """Screen every scan of the cohort; write images, striatal voxels, boxes and tables, all sorted by scan_id.
+
+    Of other groups, those that the final model is to answer have images, boxes and a table of their own.
+    """
+    sections = read_params(Read, params_path)
+    params = sections.preprocess
+    cohort, others, aside = _parted(read_cohort(cohort_folder), sections.other_groups.answered)
     truth = read_truth(cohort)
-    with tempfile.TemporaryFile() as boxes:
-        screened = _screen(cohort, params, boxes)
+    with _Boxes(cohort) as boxes, _Boxes(others) as boxes_of_others:
+        screened, also_screened = _screen(cohort, params, boxes), _screen(others, params, boxes_of_others)
         bad = bad_scans(cohort.scans, screened)
-        _refuse(bad, params, len(screened))
-        excluded = dict(sorted({**aside, **bad}.items()))
+        bad_others = _bad_others(cohort.scans, others.scans, screened, also_screened)
+        _refuse(bad, len(screened), bad_others, len(also_screened), params)
+        unusable_others = {scan_id: f"{aside[scan_id]}; {reason}" for scan_id, reason in bad_others.items()}
+        excluded = dict(sorted({**aside, **unusable_others, **bad}.items()))
         usable = [scan for scan in screened if scan.scan_id not in bad]
+        usable_others = [scan for scan in also_screened if scan.scan_id not in bad_others]
         _write(images_folder, cohort, usable, excluded, params)
-        rows = {scan_id: row for row, scan_id in enumerate(cohort.scans["scan_id"])}
-        in_order = _kept_boxes(boxes, [rows[scan.scan_id] for scan in usable])
-        write_blocks(images_folder / "striatal_box.npy", (len(usable), *BOX_SHAPE), "<f2", in_order)
+        boxes.write(images_folder / "striatal_box.npy", usable)
+        _write_others(images_folder, others, usable_others, usable[0])
+        boxes_of_others.write(images_folder / "other_groups_box.npy", usable_others)
     known = truth[~truth["scan_id"].isin(excluded)].sort_values("scan_id", ignore_index=True)
     write_table(images_folder / "truth.csv", known)
     log.info("%d scans made into images, %d excluded", len(screened) - len(bad), len(excluded))
 
 
-def _set_aside(cohort: Cohort) -> tuple[Cohort, dict[str, str]]:
-    """Return the cohort of scans with a label to tell apart, and the reason why each other scan takes no part."""
+def _parted(cohort: Cohort, answered: Sequence[str]) -> tuple[Cohort, Cohort, dict[str, str]]:
+    """Return the scans to tell apart, those of other groups to answer, and why each scan of any other group is out."""
     labels = cohort.scans.set_index("scan_id")["label"]
     others = labels[labels.isin(OTHER_LABELS)]
     if len(others) == len(labels):
@@ -71,35 +79,72 @@ def _set_aside(cohort: Cohort) -> tuple[Cohort, dict[str, str]]:
         counts = ", ".join(f"{count} {label}" for label, count in others.value_counts().sort_index().items())
         log.info("%d scans set aside, which take no part in training or testing: %s", len(others), counts)
     aside = {str(scan_id): f"label {label} takes no part in training or testing" for scan_id, label in others.items()}
-    return replace(cohort, scans=cohort.scans[~cohort.scans["scan_id"].isin(aside)].reset_index(drop=True)), aside
+    main, asked = (cohort.scans["label"].isin(names) for names in (LABELS, answered))
+    chosen, asked_for = (replace(cohort, scans=cohort.scans[rows].reset_index(drop=True)) for rows in (main, asked))
+    return chosen, asked_for, aside
 
 
-def _screen(cohort: Cohort, params: PreprocessParams, boxes: IO[bytes]) -> list[ScreenedScan]:
-    """Return all screened scans by scan_id; their boxes go to the file, so that memory does not grow with them."""
+class _Boxes:
+    """The striatal boxes of a cohort in a file without a name, so that memory does not grow with them."""
+
+    def __init__(self, cohort: Cohort) -> None:
+        self._rows = {scan_id: row for row, scan_id in enumerate(cohort.scans["scan_id"])}
+
+    def __enter__(self) -> Self:
+        self._file = tempfile.TemporaryFile()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._file.close()
+
+    def keep(self, scan: ScreenedScan) -> ScreenedScan:
+        """Take the box of a scan and return the scan without it."""
+        if scan.box is not None:
+            self._file.seek(self._rows[scan.scan_id] * scan.box.nbytes)
+            self._file.write(scan.box.tobytes())
+        return replace(scan, box=None)
+
+    def write(self, path: Path, scans: Sequence[ScreenedScan]) -> None:
+        """Write the boxes of these scans, in their order."""
+        write_blocks(path, (len(scans), *BOX_SHAPE), "<f2", self._read(scans))
+
+    def _read(self, scans: Sequence[ScreenedScan]) -> Iterator[NDArray[np.float16]]:
+        n_bytes = 2 * int(np.prod(BOX_SHAPE))
+        for scan in scans:
+            self._file.seek(self._rows[scan.scan_id] * n_bytes)
+            yield np.frombuffer(self._file.read(n_bytes), np.float16)
+
+
+def _screen(cohort: Cohort, params: PreprocessParams, boxes: _Boxes) -> list[ScreenedScan]:
+    """Return all screened scans by scan_id; `boxes` keeps their boxes."""
+    n_scans = len(cohort.scans)
+    if not n_scans:
+        return []
     work = partial(screen_scan, cohort, params=params, regions=mni_regions(params))
-    rows = {scan_id: row for row, scan_id in enumerate(cohort.scans["scan_id"])}
-    screened = []
     with threadpool_limits(1):  # a matrix product on all cores in every worker would stand in its own way
-        for scan in progress(unordered(work, range(len(rows))), total=len(rows), what="preprocess", unit="scan"):
-            if scan.box is not None:
-                boxes.seek(rows[scan.scan_id] * scan.box.nbytes)
-                boxes.write(scan.box.tobytes())
-            screened.append(replace(scan, box=None))
+        found = progress(unordered(work, range(n_scans)), total=n_scans, what="preprocess", unit="scan")
+        screened = [boxes.keep(scan) for scan in found]
     return sorted(screened, key=lambda scan: scan.scan_id)
 
 
-def _kept_boxes(boxes: IO[bytes], rows: Sequence[int]) -> Iterator[NDArray[np.float16]]:
-    n_bytes = 2 * int(np.prod(BOX_SHAPE))
-    for row in rows:
-        boxes.seek(row * n_bytes)
-        yield np.frombuffer(boxes.read(n_bytes), np.float16)
+def _bad_others(
+    scans: pd.DataFrame, others: pd.DataFrame, screened: list[ScreenedScan], also_screened: list[ScreenedScan]
+) -> dict[str, str]:
+    """Return the scans of `others` that cannot be used, those that repeat one of the cohort's `scans` among them."""
+    if others.empty:
+        return {}
+    bad = bad_scans(pd.concat([scans, others], ignore_index=True), [*screened, *also_screened])
+    return {scan_id: reason for scan_id, reason in bad.items() if scan_id in set(others["scan_id"])}
 
 
-def _refuse(bad: dict[str, str], params: PreprocessParams, n_scans: int) -> None:
-    listed = "\n  ".join(f"scan {scan_id}: {reason}" for scan_id, reason in bad.items())
-    if bad and params.on_bad_scan == "stop":
+def _refuse(
+    bad: dict[str, str], n_scans: int, bad_others: dict[str, str], n_others: int, params: PreprocessParams
+) -> None:
+    all_bad, n_all = bad | bad_others, n_scans + n_others
+    listed = "\n  ".join(f"scan {scan_id}: {reason}" for scan_id, reason in all_bad.items())
+    if all_bad and params.on_bad_scan == "stop":
         raise CohortError(
-            f"{len(bad)} of {n_scans} scans cannot be used; mend them, or set preprocess.on_bad_scan: exclude\n"
+            f"{len(all_bad)} of {n_all} scans cannot be used; mend them, or set preprocess.on_bad_scan: exclude\n"
             f"  {listed}"
         )
     if len(bad) == n_scans:
@@ -122,6 +167,18 @@ def _write(
     write_json(folder / "cohort.json", record)
     title = f"{cohort.kind.caption}, slice {params.slices[1]}"
     _write_contact_sheet(folder / "contact_sheet.png", images, scans, quality, title)
+
+
+def _write_others(folder: Path, others: Cohort, usable: list[ScreenedScan], example: ScreenedScan) -> None:
+    """Write images as large as that of `example` and a table of subjects and quality, both empty if none is asked for.
+
+    Their order is that of `usable`, by scan_id.
+    """
+    images = np.array([scan.image for scan in (*usable, example)], np.float32)[:-1]
+    columns = ["scan_id", *example.quality]
+    quality = pd.DataFrame([{"scan_id": scan.scan_id, **scan.quality} for scan in usable], columns=columns)
+    write_array(folder / "other_groups.npy", images)
+    write_table(folder / "other_groups.csv", quality.merge(others.scans[SUBJECT_COLUMNS], on="scan_id"))
 
 
 def _write_contact_sheet(

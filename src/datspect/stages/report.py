@@ -28,6 +28,7 @@ REPORT_FILES = {
     "baselines": ("metrics.json", "predictions.csv", "holdout_predictions.csv"),
     "checks": ("metrics.json",),
     "predictor": ("metrics.json", "calibration.png"),
+    "other_groups": ("metrics.json",),
 }
 """What is read of each stage's folder of reports."""
 
@@ -85,6 +86,7 @@ def read_inputs(images: Path, splits: Path, reports: Path, params: ReportParams)
         baseline_metrics=_read_record(reports / "baselines/metrics.json", ("cohort_kind", "out_of_fold", "holdout")),
         check_metrics=_read_record(reports / "checks/metrics.json", ("cohort_kind", "checks")),
         predictor_metrics=_read_record(reports / "predictor/metrics.json", _PREDICTOR),
+        other_group_metrics=_read_record(reports / "other_groups/metrics.json", ("cohort_kind", "groups", "holdout")),
         cv_run=_read_record(reports / "cv/run.json", _RUN),
         final_run=_read_record(reports / "final/run.json", _RUN),
         out_of_fold=HeldOut(
@@ -126,6 +128,7 @@ def _check_unity(inputs: Inputs) -> None:
         "baselines/metrics.json": inputs.baseline_metrics["cohort_kind"],
         "predictor/metrics.json": inputs.predictor_metrics["cohort_kind"],
         "checks/metrics.json": inputs.check_metrics["cohort_kind"],
+        "other_groups/metrics.json": inputs.other_group_metrics["cohort_kind"],
     }
     digests = {
         "cohort.json": inputs.cohort["digest"],
