@@ -26,6 +26,7 @@ OUTPUTS = {
     "excluded.csv",
     "truth.csv",
     "other_groups.npy",
+    "other_groups_box.npy",
     "other_groups.csv",
     "contact_sheet.png",
 }
@@ -192,13 +193,15 @@ def test_other_groups_that_are_asked_for_have_images_of_their_own(tiny_cohort, t
     preprocess.main(tiny_cohort, tmp_path / "aside", write_params())
     preprocess.main(tiny_cohort, tmp_path / "images", write_params(other_groups={"answered": ["vascular"]}))
     aside, asked = _outputs(tmp_path / "aside"), _outputs(tmp_path / "images")
-    own = {"other_groups.npy", "other_groups.csv"}
+    own = {"other_groups.npy", "other_groups_box.npy", "other_groups.csv"}
     assert {name for name in OUTPUTS if aside[name] != asked[name]} == own, "nothing of the others follows from it"
     table = read_table(tmp_path / "images/other_groups.csv")
     assert list(table["scan_id"]) == ["S03"]
     assert list(table["label"]) == ["vascular"]
     assert table["sbr_putamen_left"][0] == quality["sbr_putamen_left"][3]
     np.testing.assert_array_equal(read_array(tmp_path / "images/other_groups.npy"), images[[3]])
+    boxes = read_array(tmp_path / "images/other_groups_box.npy")
+    np.testing.assert_array_equal(boxes, read_array(tmp_path / "all/striatal_box.npy")[[3]])
     assert read_table(tmp_path / "aside/other_groups.csv").empty
     assert read_array(tmp_path / "aside/other_groups.npy").shape == (0, 109, 91, 3)
 

@@ -1,14 +1,12 @@
 """Stage `other_groups`: what the predictor makes of scans that are neither PD nor control; nothing is learnt here."""
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from datspect.arrays import BoolArray
 from datspect.cohort.kind import CohortKind
 from datspect.evaluation.baselines import SBR
 from datspect.evaluation.other_groups import answers_by_group
@@ -30,7 +28,8 @@ def main(images_folder: Path, splits_path: Path, predictor_folder: Path, reports
     """Answer the scans of other groups as `datspect predict` would, and the test set's beside them; write both up."""
     predictor = Predictor.read(predictor_folder)
     others = read_table(images_folder / "other_groups.csv", _IDS)
-    answers = _answers(predictor, others, _Cut.read(images_folder, "other_groups.npy", "other_groups_box.npy"))
+    everyone = np.ones(len(others), bool)
+    answers = _answers(predictor, others, images_folder, ("other_groups.npy", "other_groups_box.npy"), everyone)
     beside = _answers_beside(predictor, images_folder, splits_path) if len(others) else answers
     metrics = {
         "cohort_kind": predictor.parts.cohort_kind,
@@ -48,30 +47,21 @@ def _answers_beside(predictor: Predictor, images_folder: Path, splits_path: Path
     splits = read_table(splits_path, ("scan_id", "role"))
     table = quality.merge(subjects[list(_IDS)], on="scan_id", validate="one_to_one")
     is_test = table["scan_id"].isin(splits["scan_id"][splits["role"] == "test"]).to_numpy()
-    cut = _Cut.read(images_folder, "images.npy", "striatal_box.npy")
-    return _answers(predictor, table[is_test], _Cut(cut.images[is_test], cut.boxes[is_test]))
+    return _answers(predictor, table, images_folder, ("images.npy", "striatal_box.npy"), is_test)
 
 
-@dataclass(frozen=True, eq=False)
-class _Cut:
-    """What either model reads of scans: images, shape (N, H, W, 3), and striatal boxes, shape (N, ...)."""
-
-    images: NDArray[np.float32]
-    boxes: NDArray[np.float16]
-
-    @classmethod
-    def read(cls, folder: Path, images: str, boxes: str) -> Self:
-        return cls(*(read_array(folder / name, memory_mapped=True) for name in (images, boxes)))
-
-
-def _answers(predictor: Predictor, table: pd.DataFrame, cut: _Cut) -> pd.DataFrame:
-    """Return a row for each of `table`, whose order is that of `cut`."""
+def _answers(
+    predictor: Predictor, table: pd.DataFrame, folder: Path, names: tuple[str, str], chosen: BoolArray
+) -> pd.DataFrame:
+    """Return a row for each chosen one of `table`, whose order is that of the arrays in `folder`: images and boxes."""
+    images, boxes = (folder / name for name in names)
+    table, seen = table[chosen], np.asarray(read_array(images, memory_mapped=True)[chosen])
+    of_striatum = predictor.parts.model == "striatum"
+    views = slabs(read_array(boxes, memory_mapped=True)[chosen]) if of_striatum else [None] * len(table)
     measured = table[[name for name in table.columns if name in RANGED or name.startswith(SBR)]].astype(float)
-    images = np.asarray(cut.images)
-    seen = slabs(cut.boxes) if predictor.parts.model == "striatum" else [None] * len(images)
     scans = [
         PreparedScan(None, image, {str(name): row[name] for name in row} | {"image_mean": image_mean(image)}, (), view)
-        for row, image, view in zip(measured.to_dict("records"), images, seen, strict=True)
+        for row, image, view in zip(measured.to_dict("records"), seen, views, strict=True)
     ]
     answers = pd.DataFrame([_row(answer) for answer in predictor.answers(scans)], table.index, _ANSWER)
     ratios = [f"{SBR}{nucleus}_{side}" for nucleus in ("caudate", "putamen") for side in ("left", "right")]
