@@ -44,9 +44,8 @@ def main() -> None:
     groups = answers_by_group(
         pd.DataFrame([row(GROUPS[number // n], answer) for number, answer in zip(numbers, answers, strict=True)])
     )
-    said = (
-        f"{n} of each, {CohortKind.PHANTOM.caption}, by a model of {CohortKind.of(predictor.parts.cohort_kind).short}:"
-    )
+    taught = CohortKind.of(predictor.parts.cohort_kind).short
+    said = f"{n} of each, {CohortKind.PHANTOM.caption}, by a model of a {taught}:"
     publish(arguments, [said, other_groups_table({"groups": groups, "holdout": []})], {"groups": groups})
 
 
