@@ -144,6 +144,7 @@ def new_graph(folder: Path, **changes: dict[str, Any]) -> Graph:
     """A copy of the project's tracked shape under `folder`, with the tiny parameters and `changes`."""
     ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
     shutil.copytree(ROOT / "src", folder / "src", ignore=ignore)
+    shutil.copytree(ROOT / "recipes", folder / "recipes")
     for name in ("dvc.yaml", "params.yaml", "MLproject", ".dvcignore", "data/phantom/dvc.yaml"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)

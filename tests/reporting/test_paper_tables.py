@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from datspect.cohort.kind import CohortKind, Scope
+from datspect.cohort.kind import CohortKind
+from datspect.cohort.scope import Scope
 from datspect.evaluation.metrics import binary_metrics
 from datspect.reporting.paper_tables import (
     BASELINES,

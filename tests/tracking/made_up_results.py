@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from datspect.cohort.kind import Scope
+from datspect.cohort.scope import Scope
 from datspect.evaluation.metrics import TABLE_1_MEASURES
 from datspect.io.records import read_json
 from datspect.io.tables import write_table

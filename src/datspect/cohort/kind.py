@@ -1,9 +1,6 @@
-"""What stands wherever figures do: whether the cohort is a phantom, and a recipe that is not the paper's."""
+"""The kind of a cohort and its names: a phantom is called a phantom wherever its figures stand."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 
 class CohortKind(StrEnum):
@@ -31,44 +28,3 @@ class CohortKind(StrEnum):
     def banner(self) -> str:
         """The notice on pages about the cohort; empty for real scans."""
         return "PHANTOM cohort: simulated scans, not patients" if self is CohortKind.PHANTOM else ""
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What figures are of: a kind of cohort, and a recipe; "" is the paper's, changed or not, which needs no name."""
-
-    kind: CohortKind
-    recipe: str = ""
-
-    @classmethod
-    def of(cls, metrics: Mapping[str, Any]) -> "Scope":
-        """Return the scope that a metrics.json states."""
-        return cls(CohortKind.of(metrics.get("cohort_kind")), str(metrics.get("recipe", "")))
-
-    @property
-    def record(self) -> dict[str, str]:
-        """How a metrics.json states it."""
-        return {"cohort_kind": str(self.kind), **({"recipe": self.recipe} if self.recipe else {})}
-
-    @property
-    def caption(self) -> str:
-        """The heading of every figure and report.
-
-        >>> Scope(CohortKind.PHANTOM, "striatum").caption
-        'PHANTOM cohort, simulated; recipe striatum'
-        """
-        return "; ".join([self.kind.caption, *self._named])
-
-    @property
-    def short(self) -> str:
-        """The same in a line on the terminal."""
-        return "; ".join([self.kind.short, *self._named])
-
-    @property
-    def banner(self) -> str:
-        """The notice on pages; empty for real scans and the paper's recipe."""
-        return " · ".join([*filter(None, [self.kind.banner]), *self._named])
-
-    @property
-    def _named(self) -> list[str]:
-        return [f"recipe {self.recipe}"] if self.recipe else []

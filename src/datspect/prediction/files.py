@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from datspect.cohort.kind import CohortKind, Scope
+from datspect.cohort.kind import CohortKind
+from datspect.cohort.scope import Scope
 from datspect.errors import WeightsError
 from datspect.evaluation.calibration import Calibration
 from datspect.evaluation.doubt import Doubt

@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from datspect.cohort.kind import CohortKind, Scope
+from datspect.cohort.kind import CohortKind
+from datspect.cohort.scope import Scope
 from datspect.evaluation.doubt import is_informative, promise
 from datspect.reporting.groups import (
     GROUP_COLUMNS,

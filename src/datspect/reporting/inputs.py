@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from datspect.cohort.kind import CohortKind, Scope
+from datspect.cohort.kind import CohortKind
+from datspect.cohort.scope import Scope
 from datspect.params.base import Sections
 from datspect.params.data import PreprocessParams, SplitParams
 from datspect.params.network import AugmentParams, BackboneParams, ClassifierParams, TrainingParams

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from datspect.cohort.kind import Scope
+from datspect.cohort.scope import Scope
 from datspect.evaluation.intervals import wilson_interval, with_bounds
 from datspect.evaluation.metrics import TABLE_1_MEASURES, ConfusionCounts
 from datspect.reporting import paper

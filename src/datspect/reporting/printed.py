@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from datspect.cohort.kind import Scope
+from datspect.cohort.scope import Scope
 from datspect.reporting import paper
 from datspect.reporting.markdown import escape
 from datspect.reporting.paper_tables import baselines_in_brief, heading, table_1, table_2, tuning_note

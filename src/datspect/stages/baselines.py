@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from datspect.arrays import BoolArray, FloatArray, IntArray
-from datspect.cohort.kind import Scope
+from datspect.cohort.scope import Scope
 from datspect.cohort.table import TRUE, label_names, targets
 from datspect.errors import CohortError
 from datspect.evaluation.baselines import (

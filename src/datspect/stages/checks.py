@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from datspect.arrays import BoolArray, FloatArray, IntArray
-from datspect.cohort.kind import CohortKind, Scope
+from datspect.cohort.kind import CohortKind
+from datspect.cohort.scope import Scope
 from datspect.cohort.table import LABELS, targets
 from datspect.errors import CohortError, LeakageError
 from datspect.evaluation.baselines import (

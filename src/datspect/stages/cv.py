@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from datspect.cohort.kind import Scope
+from datspect.cohort.scope import Scope
 from datspect.evaluation.metrics import binary_metrics, fold_mean_auc
 from datspect.io.records import write_json
 from datspect.io.tables import write_table

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from datspect.arrays import BoolArray, FloatArray
-from datspect.cohort.kind import Scope
+from datspect.cohort.scope import Scope
 from datspect.evaluation.calibration import log_odds
 from datspect.evaluation.metrics import binary_metrics
 from datspect.figures.curves import misclassified_figure

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from datspect.arrays import BoolArray
-from datspect.cohort.kind import Scope
+from datspect.cohort.scope import Scope
 from datspect.cohort.table import label_names
 from datspect.evaluation.baselines import SBR, ordered_sides
 from datspect.evaluation.doubt import doubt_measures, evidence_table, is_informative, promise

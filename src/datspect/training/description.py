@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datspect.cohort.kind import Scope
+from datspect.cohort.scope import Scope
 
 NOTE_TAG = "mlflow.note.content"
 """What MLflow shows as the description of a run."""

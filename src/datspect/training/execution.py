@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datspect import tracking
-from datspect.cohort.kind import Scope
+from datspect.cohort.scope import Scope
 from datspect.modeling.heads import FittedHead, Head
 from datspect.params.base import read_params
 from datspect.params.fitting import FittingParams
