@@ -176,6 +176,18 @@ def copied(graph: Graph, folder: Path, *left_out: str) -> Graph:
     return Graph(folder)
 
 
+def repository(tiny_graph: Graph, folder: Path, *left_out: str) -> Graph:
+    """A copy in which git knows what it knows of a clone: DVC's configuration, too."""
+    graph = copied(tiny_graph, folder, *left_out)
+    (folder / ".dvc/.gitignore").write_text("/config.local\n/tmp\n/cache\n", encoding="utf-8")
+    ignored = (folder / ".gitignore").read_text(encoding="utf-8")
+    (folder / ".gitignore").write_text(ignored.replace("/.dvc/\n", ""), encoding="utf-8")
+    graph.git("config", "user.name", "x")
+    graph.git("config", "user.email", "x@example.org")
+    graph.commit("what a clone has")
+    return graph
+
+
 @pytest.fixture(scope="session")
 def tiny_graph(tmp_path_factory: pytest.TempPathFactory, pretrained_weights: Path) -> Graph:
     """The tiny graph in a repository of its own: committed, run from nothing, its results committed. Not to change."""
