@@ -76,7 +76,7 @@ def write_cv(root: Path, kind: str = "phantom", run_id: str | None = None) -> No
     heads = crossval.cv_heads(data.splits["fold"].to_numpy(), params().classifier, params().training)
     fitted = [_fitted(head, rng) for head in heads]
     begun = _record("cv", root, data)
-    cv.write_reports(cv.evaluate(heads, fitted, data, Scope(data.kind)), fitted, Scope(data.kind), reports)
+    cv.write_reports(cv.evaluate(heads, fitted, data, Scope(data.kind)), fitted, Scope(data.kind), "augmented", reports)
     saved = [_saved(models / f"{head.name}.keras", head, [N_FEATURES]) for head in heads]
     record.write_run_record(reports, begun, run_id, heads, fitted, saved, to_mlflow.FILES["cv"])
 
@@ -92,7 +92,7 @@ def write_final(root: Path, kind: str = "phantom") -> None:
     begun = _record("final", root, data)
     said = rng.random(is_test.sum()).astype(np.float32)
     evaluation = final.evaluate(heads, fitted, data, Scope(data.kind), is_test, said)
-    final.write_reports(evaluation, fitted, rng.random((is_test.sum(), 20, 16, 3)), reports)
+    final.write_reports(evaluation, fitted, rng.random((is_test.sum(), 20, 16, 3)), "augmented", reports)
     saved = [_saved(models / "model.keras", heads[0], [20, 16, 3])]
     record.write_run_record(reports, begun, None, heads, fitted, saved, to_mlflow.FILES["final"])
 

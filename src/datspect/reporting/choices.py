@@ -138,6 +138,11 @@ def _sets(inputs: Inputs) -> list[list[str]]:
 
 def _selection(inputs: Inputs) -> str:
     n_dev_folds, origin = inputs.params.split.n_dev_folds, inputs.cv_metrics.get("parameters_from")
+    if origin is None and inputs.of_striatum:
+        return (
+            "none in this run; the recipe was chosen on development folds of the default phantom, in which none of its "
+            "test subjects took part"
+        )
     if origin is None:
         return (
             f"none in this run: the values of params.yaml; {n_dev_folds} development folds inside the training set "
@@ -176,7 +181,7 @@ def _alteration(alter: AlterParams) -> str:
 
 def _regularisation(inputs: Inputs) -> list[list[str]]:
     striatum = inputs.params.striatum
-    here = f"AdamW, weight decay {striatum.weight_decay:g}; labels {striatum.label_smoothing:g} off 0 and 1"
+    here = f"AdamW, weight decay {striatum.weight_decay:g}; labels smoothed by {striatum.label_smoothing:g}"
     return [["optimiser", _NOT_STATED, here]]
 
 

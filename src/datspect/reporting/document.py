@@ -87,6 +87,11 @@ def _tables(inputs: Inputs) -> dict[str, str]:
 def _tuned(inputs: Inputs) -> str:
     """Return which of network and simpler models were tuned, and whom that favours."""
     origin = inputs.cv_metrics.get("parameters_from")
+    if origin is None and inputs.of_striatum:
+        return (
+            "None of them was tuned; the recipe of the network was, on the development folds of the default phantom, "
+            "which favours it there, out of fold above all."
+        )
     if origin is None:
         return "Nothing was tuned."
     if origin["same_split"]:

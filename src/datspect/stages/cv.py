@@ -54,7 +54,7 @@ def main(
         heads = crossval.cv_heads(data.splits["fold"].to_numpy(), params.classifier, params.training)
         fitted = stage.fit(heads)
         evaluation = evaluate(heads, fitted, data, stage.scope, stage.record["parameters_from"])
-        write_reports(evaluation, fitted, stage.scope, reports_folder)
+        write_reports(evaluation, fitted, stage.scope, params.training_is_on, reports_folder)
         models = _write_models(fitted, stage.sources, params, models_folder)
         _say(evaluation.metrics)
         stage.finish(heads, fitted, models)
@@ -85,10 +85,10 @@ def evaluate(
     return Evaluation(results.predictions_table(data.splits, "fold", scores, probabilities), table_1, metrics)
 
 
-def write_reports(evaluation: Evaluation, fitted: list[FittedHead], scope: Scope, folder: Path) -> None:
-    """Write everything but the models and run.json."""
+def write_reports(evaluation: Evaluation, fitted: list[FittedHead], scope: Scope, training: str, folder: Path) -> None:
+    """Write everything but the models and run.json; `training` is for the legend of its curves."""
     caption = f"{len(fitted)}-fold cross-validation, {scope.caption}"
-    results.write_curves(folder, crossval.history_table(fitted), caption)
+    results.write_curves(folder, crossval.history_table(fitted), caption, training)
     out_of_fold = evaluation.metrics["out_of_fold"]
     results.write_evaluation(folder, evaluation.predictions, out_of_fold, f"out of fold, {caption}")
     write_table(folder / "table1.csv", evaluation.table_1)

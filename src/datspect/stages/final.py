@@ -70,7 +70,7 @@ def main(
             seen = np.asarray(read_array(stage.sources.images, memory_mapped=True)[is_test])
         probabilities = _whole_model_probabilities(models_folder / "model.keras", seen)
         evaluation = evaluate(heads, fitted, data, stage.scope, is_test, probabilities, stage.record["parameters_from"])
-        write_reports(evaluation, fitted, as_images(seen) if of_slabs else seen, reports_folder)
+        write_reports(evaluation, fitted, as_images(seen) if of_slabs else seen, params.training_is_on, reports_folder)
         _say(evaluation.metrics)
         stage.finish(heads, fitted, models)
 
@@ -132,10 +132,15 @@ def _whole_model_probabilities(path: Path, images: FloatArray) -> FloatArray:
     return np.asarray(folded(read_model(path)).predict(images, batch_size=64, verbose=0)[:, 0])
 
 
-def write_reports(evaluation: Evaluation, fitted: list[FittedHead], images: FloatArray, folder: Path) -> None:
-    """Write everything but models and run.json; `images`: of the test set, shape (n_test, H, W, slices)."""
+def write_reports(
+    evaluation: Evaluation, fitted: list[FittedHead], images: FloatArray, training: str, folder: Path
+) -> None:
+    """Write everything but models and run.json; `images`: of the test set, shape (n_test, H, W, slices).
+
+    `training` is for the legend of its curves.
+    """
     metrics, title = evaluation.metrics, Scope.of(evaluation.metrics).caption
-    results.write_curves(folder, crossval.history_table(fitted), f"final and development heads, {title}")
+    results.write_curves(folder, crossval.history_table(fitted), f"final and development heads, {title}", training)
     results.write_evaluation(folder, evaluation.holdout, metrics["holdout"], f"holdout, {title}")
     table_2 = pd.Series(metrics["holdout"])
     write_table(folder / "table2.csv", table_2.rename_axis("measure").reset_index(name="value"))
