@@ -59,9 +59,9 @@ Metrics = Mapping[str, Any]
 
 def heading(scope: Scope) -> str:
     """Return a line on what the numbers are of; those of a phantom are never called anything else."""
-    if banner := scope.banner:
-        return f"**{banner}.** The paper's columns are of 659 PPMI subjects."
-    return "Cohort of real scans. The paper's columns are of 659 PPMI subjects."
+    if scope.kind.banner:
+        return f"**{scope.banner}.** The paper's columns are of 659 PPMI subjects."
+    return f"{scope.caption.capitalize()}. The paper's columns are of 659 PPMI subjects."
 
 
 def baseline_name(key: str) -> str:

@@ -33,7 +33,12 @@ def description(stage: str, metrics: Mapping[str, Any], note: str | None, links:
     )
     headline = f"{where}, {figures['n']} subjects (95 % intervals): {shown}"
     return _PARAGRAPH.join(
-        [f"**{scope.banner or scope.caption}**", headline, *([note] if note else []), _BESIDE.join(links)]
+        [
+            f"**{scope.banner if scope.kind.banner else scope.caption}**",
+            headline,
+            *([note] if note else []),
+            _BESIDE.join(links),
+        ]
     )
 
 
