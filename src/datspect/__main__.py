@@ -12,6 +12,7 @@ from datspect.commands import import_
 from datspect.commands.compare import compare
 from datspect.commands.predict import predict
 from datspect.commands.promote import promote, rollback
+from datspect.commands.recipe import recipe
 from datspect.commands.register import register
 from datspect.commands.relog import relog
 from datspect.commands.reproduced import reproduced
@@ -53,6 +54,7 @@ app.add_typer(import_.app, name="import")
 app.command()(compare)
 app.command()(predict)
 app.command()(promote)
+app.command()(recipe)
 app.command()(register)
 app.command()(relog)
 app.command()(reproduced)

@@ -24,7 +24,7 @@ def history(n_heads: int = 2) -> pd.DataFrame:
 
 
 def test_training_shows_every_head_and_the_mean_of_both_sets() -> None:
-    figure = training_figure(history(), "PHANTOM")
+    figure = training_figure(history(), "PHANTOM", "altered views")
     loss = figure.axes[0]
     assert len(loss.get_lines()) == 2 * (2 + 1)
     assert figure.get_suptitle() == "PHANTOM"
@@ -33,7 +33,7 @@ def test_training_shows_every_head_and_the_mean_of_both_sets() -> None:
 def test_a_head_without_validation_draws_no_validation_curve() -> None:
     table = history(1)
     table[["validation_loss", "validation_accuracy"]] = np.nan
-    assert len(training_figure(table, "").axes[0].get_lines()) == 2
+    assert len(training_figure(table, "", "").axes[0].get_lines()) == 2
 
 
 def test_roc_and_pr_carry_their_area_and_chance_line() -> None:

@@ -86,6 +86,14 @@ def test_validation_curves_are_of_the_whole_ensemble_on_unaltered_views(material
     np.testing.assert_array_equal(nobody.weights.output_kernel, fitted.weights.output_kernel)
 
 
+def test_training_figures_are_weighted_means_whoever_was_lowered(material: SlabMaterial) -> None:
+    nobody_lowered = replace(material, params=params(0.25))  # each control counts 4/3: more than all subjects together
+    fitted = fit_ensemble(head(n_epochs=12), nobody_lowered)
+    accuracy = fitted.history["train_accuracy"]
+    assert 0.9 < accuracy[-1] <= 1 + 1e-6
+    assert (accuracy <= 1 + 1e-6).all()
+
+
 class _StoppedError(Exception):
     pass
 

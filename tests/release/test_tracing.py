@@ -35,7 +35,7 @@ def test_the_trace_has_the_facts_the_outputs_and_the_commit_to_check_out(
 ) -> None:
     head = run_in(project, "git", "rev-parse", "HEAD")
     trace = traced(version, project)
-    assert (trace.number, trace.kind, trace.lock_commit) == ("1", CohortKind.PHANTOM, head)
+    assert (trace.number, trace.scope.kind, trace.lock_commit) == ("1", CohortKind.PHANTOM, head)
     assert trace.facts["commit of dvc.lock"] == head
     assert trace.facts["commit at training"] == "c" * 40
     assert trace.facts["files changed then"] == "none"

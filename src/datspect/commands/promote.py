@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datspect.cohort.kind import CohortKind
+from datspect.cohort.scope import Scope
 from datspect.errors import PromotionError
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def promote(
         moved = promoting.promote(opened, challenger, champion, decision, wish)
         numbers = {"challenger": wanted.number, "champion": current.number if current else None}
         path = promoting.write_protocol(root, decision, moved, wish, numbers)
-    kind = CohortKind.of(challenger.tag("cohort_kind")).short
+    of = Scope.of_tags(wanted.tags).short
     against = f"version {current.number}" if current else "none"
-    typer.echo(f"version {wanted.number} ({kind}) against the champion ({against})\n")
+    typer.echo(f"version {wanted.number} ({of}) against the champion ({against})\n")
     _print_rules(decision)
     typer.echo(f"\n{_conclusion(decision, wish, moved, wanted.number)}\nwritten to {path.relative_to(root)}")
     if not (moved or (dry_run and decision.passed)):

@@ -17,4 +17,4 @@ def register() -> None:
     with registry.opened() as opened:
         version, is_new = registering.register(opened.registry, results)
     what = "registered" if is_new else "was registered before"
-    typer.echo(f"version {version.number} of {registry.NAME} {what} ({results.kind.short}) and is the challenger")
+    typer.echo(f"version {version.number} of {registry.NAME} {what} ({results.scope.short}) and is the challenger")

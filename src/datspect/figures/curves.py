@@ -47,16 +47,17 @@ class Forecast:
     probabilities: FloatArray
 
 
-def training_figure(history: pd.DataFrame, caption: str) -> Figure:
+def training_figure(history: pd.DataFrame, caption: str, training: str) -> Figure:
     """Draw loss, accuracy and learning rate by epoch: each head thin, the mean over heads thick.
 
     `history`: columns head, epoch, train_loss, train_accuracy, validation_loss, validation_accuracy, learning_rate.
+    `training`: what the figures of training are of.
     """
     figure = Figure(figsize=(13, 4), layout="constrained")
     figure.suptitle(caption, fontsize=11)
     loss, accuracy, rate = figure.subplots(1, 3)
     for axes, measure in ((loss, "loss"), (accuracy, "accuracy")):
-        _draw_curves(axes, history, f"train_{measure}", _TRAIN_COLOUR, "training (augmented, with dropout)")
+        _draw_curves(axes, history, f"train_{measure}", _TRAIN_COLOUR, f"training ({training})")
         _draw_curves(axes, history, f"validation_{measure}", _VALIDATION_COLOUR, "validation (clean)")
         axes.set(xlabel="epoch", ylabel=measure)
     loss.set_yscale("log")
@@ -136,9 +137,9 @@ def calibration_figure(forecasts: Mapping[str, Forecast], caption: str) -> Figur
 
 
 def misclassified_figure(images: FloatArray, titles: list[str], caption: str) -> Figure:
-    """Draw the three slices of each misclassified image side by side, its title above, several subjects in a row.
+    """Draw the slices of each misclassified image side by side, its title above, several subjects in a row.
 
-    `images`: shape (N, H, W, 3) in [0, 1]; with N = 0 the page says that nobody was misclassified.
+    `images`: shape (N, H, W, slices) in [0, 1]; with N = 0 the page says that nobody was misclassified.
     """
     n_rows = ceil(len(images) / _SUBJECTS_PER_ROW)
     figure = Figure(figsize=(10, 0.5 + 1.5 * max(n_rows, 1)), layout="constrained")
@@ -183,6 +184,6 @@ def _draw_curves(axes: Axes, history: pd.DataFrame, column: str, colour: str, la
 def _square(caption: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(5, 5), layout="constrained")
     axes = figure.subplots()
-    axes.set_title(caption, fontsize=10)
+    axes.set_title(caption.replace("; ", "\n"), fontsize=10)
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal")
     return figure, axes

@@ -77,6 +77,15 @@ def peaks(views: FloatArray) -> FloatArray:
     return np.asarray(np.partition(flat, -N_PEAK, axis=1)[:, -N_PEAK:].mean(axis=1))
 
 
+def as_images(views: FloatArray) -> FloatArray:
+    """Return slabs, shape (n, 28, 24, 4), for the eye: rows from the front, columns from the left, values in [0, 1].
+
+    Each scan is over its own peak; the result has shape (n, 24, 28, 4).
+    """
+    over_peak = views / peaks(views)[:, None, None, None]
+    return np.asarray(over_peak.transpose(0, 2, 1, 3)[:, ::-1].clip(0, 1))
+
+
 def _to_source(moves: Moves) -> FloatArray:
     """Return the matrices, shape (n, 3, 3), from a place in the slabs to where its content comes from."""
     about_x, about_y, about_z = moves.turn.T

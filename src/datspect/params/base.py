@@ -40,13 +40,20 @@ def read_params(model: type[Read], path: Path = PARAMS_PATH) -> Read:
     ParamsError : the file is missing or not YAML, or a key is unknown, missing, of a wrong type or impossible;
         the message holds each dotted key, the value and what is allowed.
     """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ParamsError(f"{path}: cannot be read ({error.strerror}); run from the repository root") from error
+    return parsed_params(model, text, path)
+
+
+def parsed_params(model: type[Read], text: str, path: Path = PARAMS_PATH) -> Read:
+    """Return the sections that `model` names of a text of params.yaml; raises as `read_params` does, about `path`."""
     # Named, not imported: the rest of the file can stop a stage but not change its result, so no stage depends on it.
     whole: type[Sections] = import_module("datspect.params.whole").Params
     try:
         # Pure Python: the parser that DVC uses, so that both read the same values (1e-4 is a number, no is text).
-        raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ParamsError(f"{path}: cannot be read ({error.strerror}); run from the repository root") from error
+        raw = YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
         raise ParamsError(f"{path}: not valid YAML: {error}") from error
     try:

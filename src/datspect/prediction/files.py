@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from datspect.cohort.kind import CohortKind
+from datspect.cohort.scope import Scope
 from datspect.errors import WeightsError
 from datspect.evaluation.calibration import Calibration
 from datspect.evaluation.doubt import Doubt
@@ -47,6 +49,7 @@ class PredictorParts:
     measures : what the rule is worth, out of fold
     ranges : lowest and highest usual value of some measures of a scan
     typicality : of the features
+    recipe : the one that the model was trained by, "" if it is the paper's
     """
 
     preprocess: PreprocessParams
@@ -61,6 +64,12 @@ class PredictorParts:
     ranges: dict[str, tuple[float, float]]
     typicality: Typicality
     model: Model = "paper"
+    recipe: str = ""
+
+    @property
+    def scope(self) -> Scope:
+        """What the model's figures are of."""
+        return Scope(CohortKind.of(self.cohort_kind), self.recipe)
 
     @property
     def prevalence(self) -> float:
@@ -95,6 +104,7 @@ def write_parts(folder: Path, parts: PredictorParts) -> None:
         "measures": parts.measures,
         "ranges": parts.ranges,
         "typicality": {"rest_variance": typicality.rest_variance, "limit": typicality.limit},
+        **({"recipe": parts.recipe} if parts.recipe else {}),
     }
     arrays: dict[str, NDArray[Any]] = {
         "typicality_mean": typicality.mean,
@@ -165,4 +175,5 @@ def _parts(record: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Predictor
             **record["typicality"],
         ),
         model=record.get("model", "paper"),  # a predictor from before there was another model names none
+        recipe=record.get("recipe", ""),
     )

@@ -17,6 +17,7 @@ from datspect.errors import PromotionError
 from datspect.evaluation.calibration import cross_calibrated, log_odds
 from datspect.evaluation.comparison import Predictions
 from datspect.evaluation.metrics import predicted_labels
+from datspect.imaging.slabs import slabs
 from datspect.io.arrays import read_array
 from datspect.io.records import read_json, write_json
 from datspect.io.scan_reading import read_scan
@@ -179,9 +180,12 @@ def _reproduced(challenger: Side, root: Path) -> Rule:
         )
     subjects = read_table(root / "data/images/subjects.csv", ["scan_id"])
     row_of = {scan_id: row for row, scan_id in enumerate(subjects["scan_id"])}
-    images = read_array(root / "data/images/images.npy", memory_mapped=True)
     rows = [row_of[scan_id] for scan_id in challenger.holdout["scan_id"]]
-    again = challenger.predictor.probabilities(np.asarray(images[rows]))
+    if challenger.predictor.parts.model == "striatum":
+        seen = slabs(read_array(root / "data/images/striatal_box.npy", memory_mapped=True)[rows])
+    else:
+        seen = np.asarray(read_array(root / "data/images/images.npy", memory_mapped=True)[rows])
+    again = challenger.predictor.probabilities(seen)
     return rules.reproduced(challenger.holdout["probability"].to_numpy(), again)
 
 

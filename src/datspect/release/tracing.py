@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from datspect.cohort.kind import CohortKind
+from datspect.cohort.scope import Scope
 from datspect.errors import PromotionError, WeightsError
 from datspect.prediction.files import FOLDER_NAME, predictor_digest
 from datspect.release.dvc_lock import commit_of, content_md5, has_commit, is_cached
@@ -38,7 +38,7 @@ class Trace:
     """
 
     number: str
-    kind: CohortKind
+    scope: Scope
     facts: Mapping[str, str]
     outputs: Mapping[str, str]
     lock_commit: str | None
@@ -65,7 +65,7 @@ def traced(version: Version, root: Path) -> Trace:
     facts = {"MLflow run": version.run_id or "none", "commit of dvc.lock": lock_commit or "not found", **facts}
     return Trace(
         number=version.number,
-        kind=CohortKind.of(tags.get("datspect.cohort_kind")),
+        scope=Scope.of_tags(tags),
         facts=facts,
         outputs=outputs,
         lock_commit=lock_commit,

@@ -1,6 +1,7 @@
 """Stage `predictor`: calibration, when an answer is inconclusive, and the limits of the training cohort."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from datspect.arrays import BoolArray
-from datspect.cohort.kind import CohortKind
+from datspect.cohort.scope import Scope
 from datspect.cohort.table import label_names
 from datspect.evaluation.baselines import SBR, ordered_sides
 from datspect.evaluation.doubt import doubt_measures, evidence_table, is_informative, promise
@@ -18,7 +19,7 @@ from datspect.evaluation.metrics import binary_metrics
 from datspect.figures.curves import Forecast, calibration_figure
 from datspect.io.arrays import read_array
 from datspect.io.png import write_figure
-from datspect.io.records import write_json
+from datspect.io.records import read_json, write_json
 from datspect.io.tables import read_table, write_table
 from datspect.params.base import PARAMS_PATH, Sections, read_params
 from datspect.params.data import PreprocessParams
@@ -63,7 +64,9 @@ def main(
     role = _training_role(data, ~is_test, quality, images_folder, final_folder, own_features)
     with threadpool_limits(limits=1):  # the matrix products are small, and threads would wait for each other
         doubt = judge_doubt(role, params.prediction)
-    parts = fit_parts(role, doubt, data.cohort["kind"], params.preprocess, params.prediction, params.model)
+    scope = Scope.of(read_json(final_folder / "metrics.json"))
+    fitted = fit_parts(role, doubt, data.cohort["kind"], params.preprocess, params.prediction, params.model)
+    parts = replace(fitted, recipe=scope.recipe)
     copy_model(model_folder / MODEL_NAME, predictor_folder)
     write_parts(predictor_folder, parts)
     holdout = _read_in_order(final_folder / "predictions.csv", data.splits[is_test])
@@ -129,14 +132,14 @@ def _report(
         typical=found.typical.astype(int),
     )
     metrics: dict[str, Any] = {
-        "cohort_kind": parts.cohort_kind,
+        **parts.scope.record,
         "training_role": parts.measures,
         "evidence": evidence,
         "holdout": binary_metrics(labels, found.probabilities),
         "holdout_decisions": doubt_measures(labels, found.probabilities, found.inconclusive),
         "holdout_typical": float(found.typical.mean()),
     }
-    title = CohortKind.of(metrics["cohort_kind"]).caption
+    title = parts.scope.caption
     forecasts = {
         "as the network gives it": Forecast(labels, holdout["probability"].to_numpy()),
         "calibrated": Forecast(labels, found.probabilities),
