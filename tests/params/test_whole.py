@@ -297,3 +297,20 @@ def test_the_network_is_frozen_only_if_nothing_of_it_is_trainable(load):
     assert load().backbone.frozen
     assert not load({"backbone.trainable": "all"}).backbone.frozen
     assert not load({"backbone.trainable": "mixed7"}).backbone.frozen
+
+
+def test_training_stops_within_its_epochs(load):
+    assert load({"training.stop_after": 60}).training.last_epoch == 60
+    assert load().training.last_epoch == 500
+    with pytest.raises(ParamsError, match=r"training\.stop_after = 501: at most training\.epochs \(500\)"):
+        load({"training.stop_after": 501})
+    with pytest.raises(ParamsError, match=r"finetuning\.warmup_epochs = 60: must be below"):
+        load({"training.stop_after": 60, "finetuning.warmup_epochs": 60})
+
+
+def test_fine_tuning_refuses_weight_decay(load):
+    decays = {"training.weight_decay": 0.01}
+    assert load(decays).training.weight_decay == 0.01
+    with pytest.raises(ParamsError, match=r"training\.weight_decay = 0\.01: fine-tuning knows none"):
+        load(decays | {"backbone.trainable": "all"})
+    assert load(decays | {"backbone.trainable": "all", "model": "striatum"}).model == "striatum"

@@ -27,8 +27,10 @@ SPACE = TuneSpace.model_validate(
 CLASSIFIER = ClassifierParams(width=128, dropout=0.5)
 TRAINING = TrainingParams(
     epochs=500,
+    stop_after=None,
     batch_size=16,
     learning_rate=LearningRateParams(initial=1e-3, final=1e-6, schedule="step", drops=3),
+    weight_decay=0.0,
     seed=1,
 )
 

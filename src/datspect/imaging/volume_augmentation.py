@@ -16,6 +16,7 @@ from datspect.arrays import BoolArray, FloatArray
 from datspect.imaging.regions import striatal_structures, structure_fractions
 from datspect.imaging.slabs import SLAB_EDGES_MM, SLABS_SHAPE, Moves, slabs
 from datspect.imaging.striatal_box import BOX_SHAPE, VOXEL_MM, box_affine
+from datspect.imaging.volume import FWHM_PER_SD
 from datspect.params.striatum import AlterParams
 
 BLURRED_SHARE = 0.5
@@ -25,7 +26,6 @@ REACH_MM = (8.0, 14.0)
 
 _STREAM = 2  # after the streams of imaging/augmentation.py
 _NOISE_STREAM = 3
-_FWHM_PER_SD = 2 * np.sqrt(2 * np.log(2))
 _UNIFORM = 13
 
 
@@ -157,7 +157,7 @@ def _root(axis: int, fwhm_mm: float) -> FloatArray:
     edges = SLAB_EDGES_MM[axis]
     places = np.linspace(edges[:-1], edges[1:], 9).T  # (pixels, places within)
     difference = places.ravel()[:, None] - places.ravel()
-    correlation = np.exp(-np.square(difference * _FWHM_PER_SD / (2 * fwhm_mm)))
+    correlation = np.exp(-np.square(difference * FWHM_PER_SD / (2 * fwhm_mm)))
     n_pixels, n_places = places.shape
     covariance = correlation.reshape(n_pixels, n_places, n_pixels, n_places).mean(axis=(1, 3))
     values, vectors = np.linalg.eigh(covariance)

@@ -43,6 +43,5 @@ class StriatumParams(Section):
 
     maps: int = Field(ge=1, le=64, description="of the first convolution; the other two have twice as many")
     members: int = Field(ge=1, le=20)
-    weight_decay: float = Field(ge=0, le=1)
     label_smoothing: float = Field(ge=0, lt=0.5, description="targets are this and 1 - this")
     alter: AlterParams

@@ -43,6 +43,7 @@ def _cohort_and_image(inputs: Inputs) -> list[list[str]]:
             f"{', '.join(map(str, preprocess.slices))}, counted from 0",
         ],
         ["intensity", f"PNG of 8 bits; scaling {_NOT_STATED}", _INTENSITIES[preprocess.intensity]],
+        *([["smoothing", "none", f"Gaussian of {fwhm:g} mm"]] if (fwhm := preprocess.smooth_fwhm_mm) else []),
         [
             "input size",
             _NOT_STATED,
@@ -84,6 +85,8 @@ def _training(inputs: Inputs) -> list[list[str]]:
             else "on the fly, new in every epoch",
         ],
         ["epochs, batch size", "500, 16", f"{training.epochs}, {training.batch_size}"],
+        *([["early stopping", "none", f"after {training.stop_after} epochs"]] if training.stop_after else []),
+        *([["weight decay", "none", f"{training.weight_decay:g}"]] if training.weight_decay else []),
         [
             "learning rate",
             f'1e-3 to 1e-6, "gradual step decay"; steps {_NOT_STATED}',
