@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from datspect.arrays import BoolArray, FloatArray
+from datspect.arrays import BoolArray, FloatArray, IntArray
 from datspect.imaging.regions import striatal_structures, structure_fractions
 from datspect.imaging.slabs import SLAB_EDGES_MM, SLABS_SHAPE, Moves, slabs
 from datspect.imaging.striatal_box import BOX_SHAPE, VOXEL_MM, box_affine
@@ -86,7 +86,11 @@ def draw_alterations(params: AlterParams, is_control: BoolArray) -> Alterations:
 
 
 def altered_views(
-    boxes: FloatArray, alterations: Alterations, params: AlterParams, scans_at_once: int = 64
+    boxes: FloatArray,
+    alterations: Alterations,
+    params: AlterParams,
+    scans_at_once: int = 64,
+    only: IntArray | None = None,
 ) -> Iterator[NDArray[np.float32]]:
     """Yield altered views of N boxes in order, draw by draw, in blocks of shape (n, 28, 24, 4).
 
@@ -94,12 +98,14 @@ def altered_views(
     ----------
     boxes : shape (N, 65, 57, 33), may be memory-mapped
     alterations : of shape (draws, N)
+    only : rows of the boxes to alter, each of which becomes what it is among all; by default all
     """
     n_draws, n_subjects = alterations.gain.shape
+    chosen = np.arange(n_subjects) if only is None else only
     for draw in range(n_draws):
-        for start in range(0, n_subjects, scans_at_once):
-            rows = slice(start, min(start + scans_at_once, n_subjects))
-            keys = [(draw, row) for row in range(rows.start, rows.stop)]
+        for start in range(0, len(chosen), scans_at_once):
+            rows = chosen[start : start + scans_at_once]
+            keys = [(draw, int(row)) for row in rows]
             white = np.stack(
                 [_generator(params.seed, _NOISE_STREAM, *key).standard_normal(SLABS_SHAPE) for key in keys]
             )
