@@ -112,7 +112,7 @@ def test_any_values_are_read_again_exactly_and_applying_twice_changes_nothing(
     origin = ParametersFrom(study=study, trial=trial, split=split)
     after = applied(SMALL, values, origin)
     document = loaded(after)
-    for name in PLACES:
+    for name in VALUES:
         expected = values.get(name, at(loaded(SMALL), name))
         assert at(document, name) == expected
         assert type(at(document, name)) is type(expected)
