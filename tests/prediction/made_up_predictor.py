@@ -15,7 +15,12 @@ from datspect.prediction.files import write_parts
 from datspect.prediction.judging import TrainingRole, fit_parts, judge_doubt
 
 PREPROCESS = PreprocessParams(
-    slices=[40, 41, 42], intensity="image_max", input_size="native", z_offset_voxels=4.0, on_bad_scan="stop"
+    slices=[40, 41, 42],
+    intensity="image_max",
+    input_size="native",
+    smooth_fwhm_mm=None,
+    z_offset_voxels=4.0,
+    on_bad_scan="stop",
 )
 N_RATIOS = 8
 """Two sides of caudate, putamen and its two halves."""

@@ -10,6 +10,7 @@ from datspect.evaluation.calibration import Calibration
 from datspect.evaluation.doubt import Doubt
 from datspect.evaluation.regression import Regression
 from datspect.evaluation.typicality import Typicality
+from datspect.io.records import read_json, write_json
 from datspect.params.data import PreprocessParams
 from datspect.params.judging import PredictionParams
 from datspect.prediction.files import (
@@ -31,7 +32,12 @@ def parts(rng: np.random.Generator) -> PredictorParts:
 
     return PredictorParts(
         preprocess=PreprocessParams(
-            slices=[40, 41, 42], intensity="image_max", input_size=[120, 100], z_offset_voxels=3.0, on_bad_scan="stop"
+            slices=[40, 41, 42],
+            intensity="image_max",
+            input_size=[120, 100],
+            smooth_fwhm_mm=None,
+            z_offset_voxels=3.0,
+            on_bad_scan="stop",
         ),
         prediction=PredictionParams(coverage=0.9, ratio_c=1.0, typical_share=0.99, typical_directions=3),
         cohort_kind="phantom",
@@ -102,3 +108,11 @@ def test_the_digest_changes_with_every_file(tmp_path: Path) -> None:
             (tmp_path / name).write_text("other" if name == changed else "same")
         digests.add(predictor_digest(tmp_path))
     assert len(digests) == 1 + len(FILES)
+
+
+def test_a_predictor_from_before_images_could_be_smoothed_smooths_none(parts: PredictorParts, tmp_path: Path) -> None:
+    write_parts(tmp_path, parts)
+    record = read_json(tmp_path / PARTS_NAME)
+    del record["preprocess"]["smooth_fwhm_mm"]
+    write_json(tmp_path / PARTS_NAME, record)
+    assert read_parts(tmp_path).preprocess == parts.preprocess

@@ -14,7 +14,12 @@ from datspect.prediction.judging import RANGED, TrainingRole, fit_parts, image_m
 
 N, N_FEATURES = 300, 12
 PREPROCESS = PreprocessParams(
-    slices=[40, 41, 42], intensity="image_max", input_size="native", z_offset_voxels=3.0, on_bad_scan="stop"
+    slices=[40, 41, 42],
+    intensity="image_max",
+    input_size="native",
+    smooth_fwhm_mm=None,
+    z_offset_voxels=3.0,
+    on_bad_scan="stop",
 )
 RULES = PredictionParams(coverage=0.9, ratio_c=1.0, typical_share=0.98, typical_directions=4)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from datspect.arrays import FloatArray
 from datspect.imaging.striatal_box import BOX_CENTRES_MM, BOX_SHAPE, VOXEL_MM
+from datspect.imaging.volume import FWHM_PER_SD
 
 SLAB_EDGES_MM = (
     np.linspace(-56, 56, 29),  # x: 28 pixels, 14 of each side
@@ -24,8 +25,6 @@ more in prototypes."""
 SLABS_SHAPE = tuple(len(edges) - 1 for edges in SLAB_EDGES_MM)
 N_PEAK = 12
 """Pixels that a scan's peak is the mean of: 2.3 ml, a quarter of the striata. [assumed]"""
-
-_FWHM_PER_SD = 2 * np.sqrt(2 * np.log(2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +125,7 @@ def _blurred(values: NDArray[np.float32], fwhm_mm: FloatArray) -> NDArray[np.flo
     if not len(blurs):
         return values
     distance = np.subtract.outer(np.arange(values.shape[-1]), np.arange(values.shape[-1])) * VOXEL_MM
-    kernels = np.exp(-0.5 * np.square(distance / (fwhm_mm[blurs, None, None] / _FWHM_PER_SD)))
+    kernels = np.exp(-0.5 * np.square(distance / (fwhm_mm[blurs, None, None] / FWHM_PER_SD)))
     kernels = (kernels / kernels.sum(axis=1, keepdims=True)).astype(np.float32)
     blurred = np.array(values)
     flat = values[blurs].reshape(len(blurs), -1, values.shape[-1])

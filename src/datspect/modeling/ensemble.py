@@ -132,7 +132,7 @@ def _member_seeds(seed: int, n_members: int) -> list[int]:
 
 
 def _rules(head: Head, params: StriatumParams, epoch: int) -> Rules:
-    numbers = (head.learning_rates[epoch], params.weight_decay, params.label_smoothing)
+    numbers = (head.learning_rates[epoch], head.weight_decay, params.label_smoothing)
     return Rules(*(np.float32(number) for number in numbers))
 
 

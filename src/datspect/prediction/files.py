@@ -156,7 +156,8 @@ def predictor_digest(folder: Path) -> str:
 def _parts(record: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> PredictorParts:
     regression, doubt = record["regression"], record["doubt"]
     return PredictorParts(
-        preprocess=PreprocessParams.model_validate(record["preprocess"]),
+        # A predictor from before images could be smoothed says nothing of it.
+        preprocess=PreprocessParams.model_validate({"smooth_fwhm_mm": None} | record["preprocess"]),
         prediction=PredictionParams.model_validate(record["prediction"]),
         cohort_kind=record["cohort_kind"],
         n_train=record["n_train"],

@@ -132,7 +132,8 @@ def judged(
     >>> one = np.ones(1)
     >>> parts = PredictorParts(
     ...     preprocess=PreprocessParams(
-    ...         slices=[40, 41, 42], intensity="image_max", input_size="native", z_offset_voxels=3, on_bad_scan="stop"
+    ...         slices=[40, 41, 42], intensity="image_max", input_size="native", smooth_fwhm_mm=None, z_offset_voxels=3,
+    ...         on_bad_scan="stop",
     ...     ),
     ...     prediction=PredictionParams(coverage=0.9, ratio_c=1.0, typical_share=0.99, typical_directions=1),
     ...     cohort_kind="phantom",

@@ -180,6 +180,7 @@ def _head(
         validation_rows=validation_rows,
         width=classifier.width,
         dropout=classifier.dropout,
-        learning_rates=learning_rates(training.learning_rate, training.epochs),
+        learning_rates=learning_rates(training.learning_rate, training.epochs)[: training.stop_after],
         seed=int(np.random.SeedSequence([training.seed, *seed_key]).generate_state(1)[0]),
+        weight_decay=training.weight_decay,
     )
