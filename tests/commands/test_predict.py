@@ -80,7 +80,7 @@ def test_more_scans_than_a_batch_keep_their_order(
 ) -> None:
     run(tiny_cohort / "volumes", model=model, form="json")
     at_once = json.loads(capsys.readouterr().out)
-    monkeypatch.setattr("datspect.prediction.predictor.BATCH_SIZE", 2)
+    monkeypatch.setattr("datspect.prediction.networks.BATCH_SIZE", 2)
     run(tiny_cohort / "volumes", model=model, form="json")
     in_batches = json.loads(capsys.readouterr().out)
     assert [row["scan"] for row in in_batches] == [row["scan"] for row in at_once]

@@ -18,6 +18,7 @@ from datspect.modeling.classifier import build_classifier
 from datspect.modeling.heads import HeadWeights
 from datspect.prediction import explaining
 from datspect.prediction.explaining import Explainer
+from datspect.prediction.keras_network import KerasNetwork
 from datspect.prediction.predictor import Answer, Predictor, PreparedScan
 
 WEIGHT = 2.0
@@ -37,7 +38,7 @@ def explainer_of(input_size: str | list[int] = "native") -> Explainer:
         preprocess=PREPROCESS.model_copy(update={"input_size": input_size}), cohort_kind="phantom", model="paper"
     )
     predictor = Predictor(Path("nowhere"), parts)  # type: ignore[arg-type]
-    vars(predictor)["model"] = build_classifier(keras.Model(inputs, means), head, 0.5)
+    vars(predictor)["network"] = KerasNetwork(build_classifier(keras.Model(inputs, means), head, 0.5))
     return Explainer(predictor)
 
 

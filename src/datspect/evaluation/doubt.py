@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from scipy.special import expit
-from scipy.stats import binomtest
 
 from datspect.arrays import BoolArray, FloatArray, IntArray
 from datspect.evaluation.calibration import Calibration, decision_measures, fit_calibration
@@ -281,4 +280,6 @@ def _choose(evidence: FloatArray, wrong: BoolArray, scores: Scores) -> tuple[str
 
 
 def _at_most(n_events: int, n: int) -> float:
+    from scipy.stats import binomtest  # here, as in `fit_regression`
+
     return float(binomtest(n_events, n, alternative="less").proportion_ci(CONFIDENCE, "exact").high)

@@ -19,7 +19,7 @@ from datspect.imaging.volume import MNI_SHAPE, Volume
 from datspect.imaging.volume_augmentation import striatal_share
 from datspect.io.mni_maps import template_t1
 from datspect.phantom.uprightness import check_uprightness
-from datspect.prediction.attribution import Attribution, IntegratedGradients, logit_model
+from datspect.prediction.attribution import Attribution, IntegratedGradients
 from datspect.prediction.predictor import Answer, Predictor, PreparedScan
 
 _GROWN_VOXELS = 2
@@ -40,7 +40,7 @@ class Explainer:
 
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
-        self._gradients = IntegratedGradients(logit_model(predictor.model))
+        self._gradients = IntegratedGradients(predictor.network)
 
     def explain(self, scan: PreparedScan) -> Explained:
         """Attribute the log odds of a scan to its image.

@@ -1,0 +1,67 @@
+"""Read the network of a predictor: what either kind gives, and the one place that chooses between them."""
+
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from datspect.arrays import FloatArray
+from datspect.params.striatum import Model
+from datspect.prediction.files import MODEL_NAME
+
+BATCH_SIZE = 64
+"""Scans that a network is given at once."""
+
+
+class Outputs(NamedTuple):
+    """What a network says of N scans.
+
+    features : shape (N, F)
+    probabilities : of PD, float32, shape (N,)
+    spread : how far the members of an ensemble differ in log odds, their sd, shape (N,); None for a single network
+    """
+
+    features: FloatArray
+    probabilities: FloatArray
+    spread: FloatArray | None = None
+
+
+class Differentiable(Protocol):
+    """What gives log odds and knows how they change with what it sees."""
+
+    def log_odds(self, seen: FloatArray) -> FloatArray:
+        """Return the log odds of PD, shape (N,), of what is seen, shape (N, ...)."""
+        ...
+
+    def gradient(self, seen: FloatArray) -> FloatArray:
+        """Return the gradient of the log odds, of the shape of `seen`."""
+        ...
+
+
+class Network(Differentiable, Protocol):
+    """A trained network from what it sees of N scans, shape (N, ...), to answers."""
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of what it sees of one scan."""
+        ...
+
+    def outputs(self, seen: FloatArray) -> Outputs:
+        """Return features, probabilities and spread."""
+        ...
+
+
+def read_network(folder: Path, model: Model, *, stays: bool) -> Network:
+    """Read the network in a predictor's folder; one that `stays`, in a server, compiles programs for few scans too.
+
+    The striatum's is answered by NumPy: Keras and its backend, which take seconds to start, are for the paper's.
+
+    Raises
+    ------
+    WeightsError : the file is missing, or holds another model.
+    """
+    if model == "striatum":
+        from datspect.prediction.slab_network import SlabNetwork
+
+        return SlabNetwork.read(folder / MODEL_NAME)
+    from datspect.prediction.keras_network import KerasNetwork
+
+    return KerasNetwork.read(folder / MODEL_NAME, stays=stays)
