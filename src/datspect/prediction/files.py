@@ -29,7 +29,9 @@ MODEL_NAME, PARTS_NAME, ARRAYS_NAME = "model.keras", "predictor.json", "predicto
 FILES = (MODEL_NAME, PARTS_NAME, ARRAYS_NAME)
 """All files that a prediction needs, in the order of `predictor_digest`."""
 
-_FORMAT = 3
+_FORMATS: dict[Model, int] = {"paper": 3, "striatum": 4}
+"""What this release writes and reads. Of the paper's model it is what it was before there was another: earlier releases
+read it, and refuse the other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +80,8 @@ def write_parts(folder: Path, parts: PredictorParts) -> None:
     """Write `PARTS_NAME` and `ARRAYS_NAME`."""
     typicality = parts.typicality
     record = {
-        "format": _FORMAT,
-        "model": parts.model,
+        "format": _FORMATS[parts.model],
+        **({} if parts.model == "paper" else {"model": parts.model}),
         "preprocess": parts.preprocess.model_dump(mode="json"),
         "prediction": parts.prediction.model_dump(mode="json"),
         "cohort_kind": parts.cohort_kind,
@@ -116,10 +118,10 @@ def read_parts(folder: Path) -> PredictorParts:
     """
     record = read_json(folder / PARTS_NAME)
     found = record.get("format") if isinstance(record, dict) else None
-    if found != _FORMAT:
+    if found not in _FORMATS.values():
         raise WeightsError(
-            f"{folder}: not a predictor that this release reads (format {found}, expected {_FORMAT}); "
-            "make it anew with dvc repro, or read it with the release that wrote it"
+            f"{folder}: not a predictor that this release reads (format {found}, expected "
+            f"{' or '.join(str(each) for each in _FORMATS.values())}); make it anew with dvc repro, or read it with the release that wrote it"
         )
     try:
         with np.load(folder / ARRAYS_NAME, allow_pickle=False) as file:
@@ -145,6 +147,9 @@ def predictor_digest(folder: Path) -> str:
 
 def _parts(record: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> PredictorParts:
     regression, doubt = record["regression"], record["doubt"]
+    model: Model = record.get("model", "paper")
+    if record["format"] != _FORMATS[model]:
+        raise ValueError(f"format {record['format']} of model {model}")
     return PredictorParts(
         preprocess=PreprocessParams.model_validate(record["preprocess"]),
         prediction=PredictionParams.model_validate(record["prediction"]),
@@ -164,5 +169,5 @@ def _parts(record: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Predictor
             variances=arrays["typicality_variances"],
             **record["typicality"],
         ),
-        model=record.get("model", "paper"),  # a predictor from before there was another model names none
+        model=model,
     )
