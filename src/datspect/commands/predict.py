@@ -258,7 +258,9 @@ def _row(outcome: Outcome) -> dict[str, object]:
     }
     names = ("caudate_left", "caudate_right", "putamen_left", "putamen_right")
     row |= {f"sbr_{name}": round(answer.measures[f"sbr_{name}"], 3) for name in names}
-    return row | {"feature_distance": round(answer.measures["feature_distance"], 3)}
+    return row | {
+        name: round(answer.measures[name], 3) for name in ("feature_distance", "spread") if name in answer.measures
+    }
 
 
 def _table(rows: Sequence[dict[str, object]]) -> str:

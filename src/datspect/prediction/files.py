@@ -49,6 +49,7 @@ class PredictorParts:
     measures : what the rule is worth, out of fold
     ranges : lowest and highest usual value of some measures of a scan
     typicality : of the features
+    spread_limit : how far the members of an ensemble usually differ at most; None for a single network
     """
 
     preprocess: PreprocessParams
@@ -63,6 +64,7 @@ class PredictorParts:
     ranges: dict[str, tuple[float, float]]
     typicality: Typicality
     model: Model = "paper"
+    spread_limit: float | None = None
 
     @property
     def prevalence(self) -> float:
@@ -81,7 +83,7 @@ def write_parts(folder: Path, parts: PredictorParts) -> None:
     typicality = parts.typicality
     record = {
         "format": _FORMATS[parts.model],
-        **({} if parts.model == "paper" else {"model": parts.model}),
+        **({} if parts.model == "paper" else {"model": parts.model, "spread_limit": parts.spread_limit}),
         "preprocess": parts.preprocess.model_dump(mode="json"),
         "prediction": parts.prediction.model_dump(mode="json"),
         "cohort_kind": parts.cohort_kind,
@@ -118,10 +120,10 @@ def read_parts(folder: Path) -> PredictorParts:
     """
     record = read_json(folder / PARTS_NAME)
     found = record.get("format") if isinstance(record, dict) else None
-    if found not in _FORMATS.values():
+    if found not in (known := list(_FORMATS.values())):
         raise WeightsError(
-            f"{folder}: not a predictor that this release reads (format {found}, expected "
-            f"{' or '.join(str(each) for each in _FORMATS.values())}); make it anew with dvc repro, or read it with the release that wrote it"
+            f"{folder}: not a predictor that this release reads (format {found}, expected {known[0]} or {known[1]}); "
+            "make it anew with dvc repro, or read it with the release that wrote it"
         )
     try:
         with np.load(folder / ARRAYS_NAME, allow_pickle=False) as file:
@@ -170,4 +172,5 @@ def _parts(record: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Predictor
             **record["typicality"],
         ),
         model=model,
+        spread_limit=record.get("spread_limit"),
     )

@@ -19,7 +19,7 @@ from datspect.imaging.regions import Regions
 from datspect.imaging.volume import Volume
 from datspect.io.scan_reading import ReadScan, on_mni_grid
 from datspect.prediction.files import PredictorParts, read_parts
-from datspect.prediction.judging import image_mean, judged, out_of_range
+from datspect.prediction.judging import Judgements, image_mean, judged, out_of_range
 from datspect.prediction.networks import Network, read_network
 
 
@@ -136,11 +136,11 @@ class Predictor:
         """
         if not scans:
             return []
-        features, probabilities, _ = self.network.outputs(np.stack([scan.seen for scan in scans]))
+        features, probabilities, spread = self.network.outputs(np.stack([scan.seen for scan in scans]))
         # Threads of NumPy's matrix products would wait for those of the network: a third of the time of a batch.
         with threadpool_limits(limits=1, user_api="blas"):
             ratios = ordered_sides(pd.DataFrame([scan.measures for scan in scans]), SBR)
-            found = judged(self.parts, log_odds(probabilities), ratios, features, prevalence)
+            found = judged(self.parts, log_odds(probabilities), ratios, features, prevalence, spread)
         return [
             Answer(
                 probability=float(found.probabilities[row]),
@@ -151,13 +151,21 @@ class Predictor:
                 ratio_probability=float(found.ratio_probabilities[row]),
                 error_risk=float(found.error_risks[row]),
                 inconclusive=bool(found.inconclusive[row]),
-                unlike=(*out_of_range(self.parts.ranges, scan.measures), *(() if typical else ("features",))),
+                unlike=(*out_of_range(self.parts.ranges, scan.measures), *_beyond_limits(found, row)),
                 flags=scan.flags,
-                measures=scan.measures | {"feature_distance": float(found.distances[row])},
+                measures=scan.measures
+                | {"feature_distance": float(found.distances[row])}
+                | ({} if spread is None else {"spread": float(spread[row])}),
             )
-            for row, (scan, typical) in enumerate(zip(scans, found.typical, strict=True))
+            for row, scan in enumerate(scans)
         ]
 
     def probabilities(self, images: NDArray[np.float32]) -> FloatArray:
         """Return what the network alone says of what it sees, shape (N, ...): probabilities of PD, shape (N,)."""
         return self.network.outputs(images).probabilities
+
+
+def _beyond_limits(found: Judgements, row: int) -> tuple[str, ...]:
+    """Return what the network itself sees of a scan that the training role did not have."""
+    usual = {"features": found.typical[row], "spread": found.agreeing[row]}
+    return tuple(name for name, is_usual in usual.items() if not is_usual)

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from datspect.arrays import BoolArray
+from datspect.arrays import BoolArray, FloatArray
 from datspect.cohort.kind import CohortKind
 from datspect.cohort.table import label_names
 from datspect.evaluation.baselines import SBR, ordered_sides
@@ -68,7 +68,7 @@ def main(
     write_parts(predictor_folder, parts)
     holdout = _read_in_order(final_folder / "predictions.csv", data.splits[is_test])
     ratios, features = ordered_sides(quality[is_test], SBR), _clean(data, is_test, own_features)
-    found = judged(parts, holdout["logit"].to_numpy(), ratios, features)
+    found = judged(parts, holdout["logit"].to_numpy(), ratios, features, spread=_spread(holdout))
     _report(parts, holdout, found, data.targets[is_test], evidence_table(role.labels, doubt), reports_folder)
 
 
@@ -97,12 +97,18 @@ def _training_role(
             if name != FINAL_HEAD
         }
         or None,
+        spread=_spread(development),
     )
 
 
 def _read_in_order(path: Path, splits: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of a table in the order of the scans in `splits`."""
     return in_order(read_table(path, ["scan_id"]), splits["scan_id"], path)
+
+
+def _spread(predictions: pd.DataFrame) -> FloatArray | None:
+    """Return how far the members of an ensemble differ, shape (n,); None where a single network spoke."""
+    return predictions["spread"].to_numpy() if "spread" in predictions else None
 
 
 def _clean(data: TrainingData, rows: BoolArray, own_features: OwnFeatures) -> NDArray[np.float32]:
@@ -127,6 +133,7 @@ def _report(
         error_risk=found.error_risks,
         inconclusive=found.inconclusive.astype(int),
         typical=found.typical.astype(int),
+        **({} if parts.spread_limit is None else {"agreeing": found.agreeing.astype(int)}),
     )
     metrics: dict[str, Any] = {
         "cohort_kind": parts.cohort_kind,
@@ -135,6 +142,7 @@ def _report(
         "holdout": binary_metrics(labels, found.probabilities),
         "holdout_decisions": doubt_measures(labels, found.probabilities, found.inconclusive),
         "holdout_typical": float(found.typical.mean()),
+        **({} if parts.spread_limit is None else {"holdout_agreeing": float(found.agreeing.mean())}),
     }
     title = CohortKind.of(metrics["cohort_kind"]).caption
     forecasts = {
