@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Literal
 
 import nibabel as nib
 import numpy as np
@@ -20,6 +21,9 @@ from tests.prediction.made_up_predictor import write_predictor
 from datspect.imaging.volume import MNI_SHAPE, mni_affine
 from datspect.release import serving
 from datspect.release.serving import ScanModel, requirements, signature, write_served_model
+from datspect.tracking import pip_requirements
+
+MODELS: tuple[Literal["paper", "striatum"], ...] = ("paper", "striatum")
 
 
 def nifti_bytes(data: np.ndarray) -> bytes:
@@ -139,6 +143,8 @@ def test_it_loads_where_the_source_tree_is_not_and_holds_no_pickle(
     assert 0 <= probability <= 1
 
 
-def test_requirements_are_pinned() -> None:
-    assert all("==" in line for line in requirements())
-    assert any(line.startswith("keras==") for line in requirements())
+def test_requirements_are_pinned_and_the_striatums_are_without_keras() -> None:
+    of_paper, of_striatum = ({line.partition("==")[0]: line for line in requirements(model)} for model in MODELS)
+    assert all("==" in line for line in (of_paper | of_striatum).values())
+    assert {"keras", "numpy"} <= set(of_paper)
+    assert set(of_paper) - set(of_striatum) == {line.partition("==")[0] for line in pip_requirements()} - {"numpy"}

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from datspect.arrays import FloatArray
 from datspect.errors import WeightsError
 from datspect.evaluation.calibration import Calibration
 from datspect.evaluation.doubt import Doubt
@@ -50,6 +51,7 @@ class PredictorParts:
     ranges : lowest and highest usual value of some measures of a scan
     typicality : of the features
     spread_limit : how far the members of an ensemble usually differ at most; None for a single network
+    normal : mean slabs of the training role's controls, shape (28, 24, 4); None for the paper's model
     """
 
     preprocess: PreprocessParams
@@ -65,6 +67,7 @@ class PredictorParts:
     typicality: Typicality
     model: Model = "paper"
     spread_limit: float | None = None
+    normal: FloatArray | None = None
 
     @property
     def prevalence(self) -> float:
@@ -105,6 +108,8 @@ def write_parts(folder: Path, parts: PredictorParts) -> None:
         "typicality_directions": typicality.directions,
         "typicality_variances": typicality.variances,
     }
+    if parts.normal is not None:
+        arrays["normal"] = parts.normal
     write_json(folder / PARTS_NAME, record)
     with replacing(folder / ARRAYS_NAME) as unfinished, unfinished.open("wb") as file:
         np.savez(file, allow_pickle=False, **{name: np.asarray(each, np.float32) for name, each in arrays.items()})
@@ -173,4 +178,5 @@ def _parts(record: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Predictor
         ),
         model=model,
         spread_limit=record.get("spread_limit"),
+        normal=arrays["normal"] if model == "striatum" else None,
     )

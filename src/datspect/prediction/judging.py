@@ -35,6 +35,7 @@ class TrainingRole:
     measures : columns `RANGED`, one row per subject
     features_by_fold : if networks were fine-tuned, the features of all N by that of each development fold
     spread : how far the members of an ensemble differ, out of fold, shape (N,); None for a single network
+    normal : mean slabs of the controls, if the network sees slabs
     """
 
     labels: IntArray
@@ -45,6 +46,7 @@ class TrainingRole:
     measures: pd.DataFrame
     features_by_fold: Mapping[int, FloatArray] | None = None
     spread: FloatArray | None = None
+    normal: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +111,7 @@ def fit_parts(
             features_by_fold=role.features_by_fold,
         ),
         model=model,
+        normal=role.normal,
         spread_limit=None if role.spread is None else _limit(role.spread, prediction.typical_share),
     )
 

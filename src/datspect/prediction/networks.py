@@ -3,7 +3,12 @@
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from datspect.arrays import FloatArray
+import numpy as np
+from numpy.typing import NDArray
+
+from datspect.arrays import BoolArray, FloatArray, IntArray
+from datspect.imaging.slabs import slabs
+from datspect.io.arrays import read_array
 from datspect.params.striatum import Model
 from datspect.prediction.files import MODEL_NAME
 
@@ -47,6 +52,19 @@ class Network(Differentiable, Protocol):
     def outputs(self, seen: FloatArray) -> Outputs:
         """Return features, probabilities and spread."""
         ...
+
+
+def read_seen(images_folder: Path, model: Model, rows: IntArray | BoolArray) -> NDArray[np.float32]:
+    """Read what a network sees of some scans, shape (n, ...), from what stage `preprocess` left; `rows` are theirs.
+
+    Raises
+    ------
+    CohortError : the array is missing or unreadable.
+    """
+    if model == "striatum":
+        boxes = read_array(images_folder / "striatal_box.npy", memory_mapped=True)
+        return np.asarray(slabs(boxes[rows]).astype(np.float16), np.float32)  # rounded as in the bank
+    return np.asarray(read_array(images_folder / "images.npy", memory_mapped=True)[rows])
 
 
 def read_network(folder: Path, model: Model, *, stays: bool) -> Network:

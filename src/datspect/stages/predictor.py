@@ -1,6 +1,7 @@
 """Stage `predictor`: calibration, when an answer is inconclusive, and the limits of the training cohort."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from datspect.evaluation.baselines import SBR, ordered_sides
 from datspect.evaluation.doubt import doubt_measures, evidence_table, is_informative, promise
 from datspect.evaluation.metrics import binary_metrics
 from datspect.figures.curves import Forecast, calibration_figure
+from datspect.imaging.slabs import SLABS_SHAPE
 from datspect.io.arrays import read_array
 from datspect.io.png import write_figure
 from datspect.io.records import write_json
@@ -61,6 +63,8 @@ def main(
     own_features = read_own_features(model_folder)
     quality = _read_in_order(images_folder / "quality.csv", data.splits)
     role = _training_role(data, ~is_test, quality, images_folder, final_folder, own_features)
+    if params.model == "striatum":
+        role = replace(role, normal=_mean_control(data, ~is_test))
     with threadpool_limits(limits=1):  # the matrix products are small, and threads would wait for each other
         doubt = judge_doubt(role, params.prediction)
     parts = fit_parts(role, doubt, data.cohort["kind"], params.preprocess, params.prediction, params.model)
@@ -104,6 +108,12 @@ def _training_role(
 def _read_in_order(path: Path, splits: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of a table in the order of the scans in `splits`."""
     return in_order(read_table(path, ["scan_id"]), splits["scan_id"], path)
+
+
+def _mean_control(data: TrainingData, is_train: BoolArray) -> FloatArray:
+    """Return the mean of the training role's controls as the network sees them, shape (28, 24, 4)."""
+    controls = is_train & (data.targets == 0)
+    return np.asarray(data.bank[0, controls].mean(axis=0, dtype=np.float64).reshape(SLABS_SHAPE), np.float32)
 
 
 def _spread(predictions: pd.DataFrame) -> FloatArray | None:
