@@ -15,30 +15,17 @@ import pytest
 from keras import ops
 from scipy.special import expit
 from tests.modeling.test_ensemble import head, made_up_material
+from tests.prediction.made_up_predictor import random_ensemble
 
 from datspect.errors import WeightsError
 from datspect.imaging.slabs import SLABS_SHAPE
 from datspect.modeling.compilation import gradient_of
-from datspect.modeling.ensemble import fit_ensemble, joined_head, member_log_odds
+from datspect.modeling.ensemble import fit_ensemble, member_log_odds
 from datspect.modeling.heads import FittedHead
 from datspect.modeling.model_files import write_model
-from datspect.modeling.striatal_layout import Size
 from datspect.modeling.striatal_network import both_scales as keras_both_scales
-from datspect.modeling.striatal_network import initial_weights
 from datspect.modeling.striatal_numpy import Ensemble, both_scales, read_ensemble
 from datspect.modeling.whole_ensemble import build_ensemble
-
-
-def random_ensemble(maps: int, units: int, n_members: int) -> FittedHead:
-    rng = np.random.default_rng(5)
-    layers = {
-        f"member{k}": [
-            (each + rng.normal(0, 0.05, each.shape)).astype(np.float32)
-            for each in initial_weights(Size(maps, units), k)
-        ]
-        for k in range(1, n_members + 1)
-    }
-    return FittedHead("final", joined_head(list(layers.values())), {}, None, layers)
 
 
 def trained_ensemble() -> FittedHead:

@@ -136,13 +136,13 @@ def _write_facts(axes: Axes, shown: SlabExplanation) -> None:
         f"  {'complete' if shown.is_complete else 'NOT COMPLETE: do not read it'}"
         f" (off by {shown.completeness_error:.2%})",
         f"of the map within the striatum: {shown.striatal_share:.0%}",
-        f"scan lies {shown.offset_mm:+.1f} mm above the cohort;",
+        f"scan lies {abs(shown.offset_mm):.1f} mm {'above' if shown.offset_mm > 0 else 'below'} the cohort;",
         "template and striatum are placed likewise",
         "",
         "Red: what made the network say PD, such as",
         "uptake that is missing there. Blue: what",
-        "spoke against it. Outline: striatum and 4 mm.",
-        "The map says what moved this network's",
-        "answer, not where disease is.",
+        "spoke against it. Outline: the striatum and",
+        "4 mm around it. The map says what moved",
+        "this network's answer, not where disease is.",
     )
     axes.text(0, 1, "\n".join(facts), fontsize=9, va="top", linespacing=1.6, transform=axes.transAxes)
