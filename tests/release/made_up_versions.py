@@ -48,7 +48,7 @@ class MadeUpPredictor:
 
     @property
     def parts(self) -> SimpleNamespace:
-        return SimpleNamespace(calibration=Calibration(slope=1.0, intercept=0.0))
+        return SimpleNamespace(model="paper", calibration=Calibration(slope=1.0, intercept=0.0))
 
     @classmethod
     def read(cls, folder: Path) -> "MadeUpPredictor":

@@ -56,7 +56,7 @@ def predict(
     ] = None,
 ) -> None:
     """Predict scans in MNI space. Research only, no diagnosis. The exit code is 1 if a scan could not be used."""
-    # Here, so that `datspect --help` does not wait for TensorFlow.
+    # Here, so that `datspect --help` does not wait.
     from datspect.evaluation.calibration import prevalence_shift
     from datspect.io.sources import find_sources
 
@@ -100,7 +100,7 @@ def predicted(
     prevalence: float | None = None,
 ) -> Iterator[Outcome]:
     """Yield the outcome of every scan in order; all cores read, the network takes batches, few scans are in memory."""
-    from datspect.prediction.predictor import BATCH_SIZE
+    from datspect.prediction.networks import BATCH_SIZE
     from datspect.running.progress import progress
 
     prepared = _prepared(predictor, sources, resample=resample, keep_volume=figure is not None)
@@ -258,7 +258,9 @@ def _row(outcome: Outcome) -> dict[str, object]:
     }
     names = ("caudate_left", "caudate_right", "putamen_left", "putamen_right")
     row |= {f"sbr_{name}": round(answer.measures[f"sbr_{name}"], 3) for name in names}
-    return row | {"feature_distance": round(answer.measures["feature_distance"], 3)}
+    return row | {
+        name: round(answer.measures[name], 3) for name in ("feature_distance", "spread") if name in answer.measures
+    }
 
 
 def _table(rows: Sequence[dict[str, object]]) -> str:

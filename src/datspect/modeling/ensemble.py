@@ -19,11 +19,10 @@ from datspect.imaging.slabs import SLABS_SHAPE
 from datspect.modeling.finetuning import Checkpoint, Checkpoints
 from datspect.modeling.heads import FittedHead, Head, HeadWeights, logits
 from datspect.modeling.steps import history
+from datspect.modeling.striatal_layout import NAMES, Size
 from datspect.modeling.striatal_network import (
-    NAMES,
     MemberState,
     Rules,
-    Size,
     SlabBatches,
     initial_state,
     initial_weights,
@@ -125,6 +124,11 @@ def member_log_odds(fitted: FittedHead) -> FloatArray:
     members = list(fitted.layers.values())
     of_members = np.split(fitted.features, len(members), axis=1)
     return np.stack([logits(joined_head([one]), read) for one, read in zip(members, of_members, strict=True)])
+
+
+def member_spread(fitted: FittedHead) -> FloatArray:
+    """Return how far the members differ, the sd of their log odds, shape (N,)."""
+    return np.asarray(member_log_odds(fitted).std(axis=0))
 
 
 def _member_seeds(seed: int, n_members: int) -> list[int]:

@@ -17,14 +17,13 @@ from datspect.errors import PromotionError
 from datspect.evaluation.calibration import cross_calibrated, log_odds
 from datspect.evaluation.comparison import Predictions
 from datspect.evaluation.metrics import predicted_labels
-from datspect.imaging.slabs import slabs
-from datspect.io.arrays import read_array
 from datspect.io.records import read_json, write_json
 from datspect.io.scan_reading import read_scan
 from datspect.io.sources import Source
 from datspect.io.tables import read_table
 from datspect.params.whole import Params
 from datspect.prediction.files import FOLDER_NAME
+from datspect.prediction.networks import read_seen
 from datspect.prediction.predictor import Predictor
 from datspect.release import membership, rules
 from datspect.release.dvc_lock import commit_of
@@ -180,11 +179,8 @@ def _reproduced(challenger: Side, root: Path) -> Rule:
         )
     subjects = read_table(root / "data/images/subjects.csv", ["scan_id"])
     row_of = {scan_id: row for row, scan_id in enumerate(subjects["scan_id"])}
-    rows = [row_of[scan_id] for scan_id in challenger.holdout["scan_id"]]
-    if challenger.predictor.parts.model == "striatum":
-        seen = slabs(read_array(root / "data/images/striatal_box.npy", memory_mapped=True)[rows])
-    else:
-        seen = np.asarray(read_array(root / "data/images/images.npy", memory_mapped=True)[rows])
+    rows = np.array([row_of[scan_id] for scan_id in challenger.holdout["scan_id"]])
+    seen = read_seen(root / "data/images", challenger.predictor.parts.model, rows)
     again = challenger.predictor.probabilities(seen)
     return rules.reproduced(challenger.holdout["probability"].to_numpy(), again)
 
