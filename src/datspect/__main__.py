@@ -16,6 +16,7 @@ from datspect.commands.recipe import recipe
 from datspect.commands.register import register
 from datspect.commands.relog import relog
 from datspect.commands.reproduced import reproduced
+from datspect.commands.serve import serve
 from datspect.commands.tables import tables
 from datspect.commands.trace import trace
 from datspect.commands.tune import tune
@@ -59,6 +60,7 @@ app.command()(register)
 app.command()(relog)
 app.command()(reproduced)
 app.command()(rollback)
+app.command()(serve)
 app.command()(tables)
 app.command()(trace)
 app.command()(tune)

@@ -86,7 +86,7 @@ def read_predictor(model: str) -> "Predictor":
         return Predictor.read(Path(model))
     if "/" in model or model.startswith("."):
         raise DatspectError(f"{model}: no such folder; run dvc repro, or name a registered version")
-    from datspect.release.registry import model_folder
+    from datspect.release.checked import model_folder
 
     return Predictor.read(model_folder(model))
 

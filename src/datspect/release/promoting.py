@@ -26,8 +26,10 @@ from datspect.prediction.files import FOLDER_NAME
 from datspect.prediction.networks import read_seen
 from datspect.prediction.predictor import Predictor
 from datspect.release import membership, rules
+from datspect.release.checked import changes, has_manifest, in_words, refuse_changed, without_manifest
 from datspect.release.dvc_lock import commit_of
 from datspect.release.looks import SALT_TAG, count_look
+from datspect.release.manifest import MANIFEST_TAG
 from datspect.release.registering import LINEAGE_ARTIFACT, METRICS_ARTIFACT
 from datspect.release.registry import CHAMPION, PREVIOUS, Registry, Version
 from datspect.release.reproduction import HEADLINE_TAG, reproduced_commit
@@ -95,7 +97,13 @@ def decide(
     registry: Registry, challenger: Side, champion: Side | None, root: Path, params: Params, wish: Wish
 ) -> Decision:
     """Ask every rule, and count one more look at the challenger's test set, whatever is moved afterwards."""
+    whole = [*_as_registered(challenger, "files as registered")]
+    if champion and not wish.new_lineage:
+        whole += _as_registered(champion, "the champion's files as registered")
+    if any(rule.outcome == "refused" for rule in whole):
+        return Decision(tuple(whole))
     asked = [
+        *whole,
         rules.of_one_kind(challenger.tag("cohort_kind"), champion.tag("cohort_kind") if champion else None),
         *_traceable(challenger, root),
         _reproduced(challenger, root),
@@ -133,11 +141,12 @@ def roll_back(registry: Registry, reason: str) -> tuple[Version, Version]:
 
     Raises
     ------
-    PromotionError : there is no previous champion.
+    PromotionError : there is no previous champion, or a file of it is not as it was registered.
     """
     champion, previous = registry.version(CHAMPION), registry.version(PREVIOUS)
     if champion is None or previous is None or champion.number == previous.number:
         raise PromotionError("there is no previous champion to go back to")
+    refuse_changed(registry, previous)
     registry.tag(previous, {"datspect.rolled_back_to": f"{_now()} {reason}"})
     registry.set_alias(CHAMPION, previous)  # first: from here on the rollback is done
     registry.set_alias(PREVIOUS, champion)
@@ -157,6 +166,15 @@ def write_protocol(root: Path, decision: Decision, moved: bool, wish: Wish, numb
     path = root / PROMOTIONS / f"{stamp}-version-{numbers['challenger']}.json"
     write_json(path, record)
     return path
+
+
+def _as_registered(side: Side, name: str) -> list[Rule]:
+    """Ask whether every file of a version is what its manifest says; nothing else of a changed version is read."""
+    if not has_manifest(side.version):
+        return [Rule(name, "FAILED", without_manifest(side.version))]
+    found = changes(side.registry, side.version)
+    digest = side.version.tags[MANIFEST_TAG]
+    return [Rule(name, "refused" if found else "passed", in_words(found) or f"manifest {digest}")]
 
 
 def _traceable(challenger: Side, root: Path) -> list[Rule]:

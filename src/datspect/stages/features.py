@@ -169,4 +169,4 @@ def _counted(blocks: Iterable[NDArray[np.float16]], n_images: int) -> Iterator[N
 
 
 if __name__ == "__main__":
-    launch(main)
+    launch(main, "features_folder")

@@ -187,4 +187,4 @@ def _say(parts: PredictorParts, title: str) -> None:
 
 
 if __name__ == "__main__":
-    launch(main)
+    launch(main, "predictor_folder", "reports_folder")

@@ -1,0 +1,75 @@
+"""A program says errors as one message, and a signal unwinds what is at work before it ends the program."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_PROGRAM = """
+import os, pathlib, signal, sys, time
+from datspect.errors import CohortError
+from datspect.io.atomic import replacing
+from datspect.running.launch import launch
+from datspect.running.pool import unordered
+
+def wait(seconds):
+    time.sleep(seconds)
+
+def main(what: str, folder: pathlib.Path) -> None:
+    if what == "fail":
+        raise CohortError("nothing there")
+    with replacing(folder / "table.csv") as unfinished:
+        unfinished.write_text("half")
+        if what == "share":
+            print("begun", flush=True)
+            list(unordered(wait, [60, 60], 2))
+        print("begun", flush=True)
+        time.sleep(60)
+
+launch(main, "folder")
+"""
+
+
+def start(folder: Path, what: str) -> "subprocess.Popen[str]":
+    (folder / "program.py").write_text(_PROGRAM, encoding="utf-8")
+    command = [sys.executable, str(folder / "program.py"), what, str(folder / "out")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def test_an_error_is_one_message(tmp_path: Path) -> None:
+    with start(tmp_path, "fail") as process:
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert said == "error: nothing there\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize(
+    ("what", "signum"), [("wait", signal.SIGTERM), ("wait", signal.SIGHUP), ("share", signal.SIGTERM)]
+)
+def test_a_signal_leaves_nothing_unfinished_and_the_usual_exit_status(what: str, signum: int, tmp_path: Path) -> None:
+    with start(tmp_path, what) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        assert len(list((tmp_path / "out").iterdir())) == 1
+        process.send_signal(signum)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == -signum
+    assert said == ""
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_nobody_else_may_write_to_what_a_program_names(tmp_path: Path) -> None:
+    with start(tmp_path, "wait") as first:
+        assert first.stdout is not None
+        first.stdout.readline()
+        with start(tmp_path, "wait") as second:
+            _, said = second.communicate(timeout=60)
+        assert second.returncode == 1
+        assert f"process {first.pid} on" in said.splitlines()[-1]
+        first.kill()
