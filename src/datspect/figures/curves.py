@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from datspect.arrays import FloatArray, IntArray
 from datspect.evaluation.curves import calibration_bins, mean_curves
+from datspect.text import in_figure
 
 _TRAIN_COLOUR, _VALIDATION_COLOUR, _GUIDE_COLOUR = "tab:blue", "tab:orange", "0.6"
 _SUBJECTS_PER_ROW = 3
@@ -148,7 +149,7 @@ def misclassified_figure(images: FloatArray, titles: list[str], caption: str) ->
         return figure
     blocks = figure.subfigures(n_rows, _SUBJECTS_PER_ROW, squeeze=False, wspace=0.02).ravel()
     for block, image, title in zip(blocks, images, titles, strict=False):  # the last row may have room left
-        block.suptitle(title, fontsize=8)
+        block.suptitle(in_figure(title), fontsize=8)
         for channel, axes in enumerate(block.subplots(1, image.shape[2])):
             axes.imshow(image[:, :, channel], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             axes.set(xticks=[], yticks=[])

@@ -7,15 +7,28 @@ from collections.abc import Callable
 import typer
 
 from datspect.errors import DatspectError
+from datspect.text import message
 
 
 def launch(main: Callable[..., None]) -> None:
     """Run `main` as a command-line program; a `DatspectError` ends it with its message and exit code 1."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("datspect").setLevel(logging.INFO)
+    log_plainly()
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(main)
     with_clear_errors(app)
+
+
+def log_plainly() -> None:
+    """Let log lines stand on standard error as they are, whatever names are in them."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Plain("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("datspect").setLevel(logging.INFO)
+
+
+class _Plain(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return message(super().format(record))
 
 
 def with_clear_errors(app: Callable[[], None]) -> None:
@@ -23,4 +36,4 @@ def with_clear_errors(app: Callable[[], None]) -> None:
     try:
         app()
     except DatspectError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(message(f"error: {error}"))
