@@ -11,6 +11,7 @@ import keras
 
 from datspect.errors import WeightsError
 from datspect.io.atomic import replacing
+from datspect.modeling.compilation import hold_float32
 from datspect.modeling.weight_files import set_weights_from_file
 
 _LONGEST_REASON = 300
@@ -55,7 +56,7 @@ def _write_undated(path: Path, dated: Path) -> None:
 
 
 def read_model(path: Path) -> keras.Model:
-    """Read a whole model in safe mode; it is not compiled.
+    """Read a whole model in safe mode; it is not compiled, and float32 is float32 wherever it computes.
 
     Raises
     ------
@@ -63,6 +64,7 @@ def read_model(path: Path) -> keras.Model:
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
+    hold_float32()
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except (OSError, KeyError, TypeError, ValueError, RecursionError, zlib.error, zipfile.BadZipFile) as error:
