@@ -139,6 +139,8 @@ def calibration_figure(forecasts: Mapping[str, Forecast], caption: str) -> Figur
 def misclassified_figure(images: FloatArray, titles: list[str], caption: str) -> Figure:
     """Draw the three slices of each misclassified image side by side, its title above, several subjects in a row.
 
+    Beside them stands their composite, the slices as red, green and blue, as in the paper's Figure 2.
+
     `images`: shape (N, H, W, 3) in [0, 1]; with N = 0 the page says that nobody was misclassified.
     """
     n_rows = ceil(len(images) / _SUBJECTS_PER_ROW)
@@ -150,8 +152,11 @@ def misclassified_figure(images: FloatArray, titles: list[str], caption: str) ->
     blocks = figure.subfigures(n_rows, _SUBJECTS_PER_ROW, squeeze=False, wspace=0.02).ravel()
     for block, image, title in zip(blocks, images, titles, strict=False):  # the last row may have room left
         block.suptitle(in_figure(title), fontsize=8)
-        for channel, axes in enumerate(block.subplots(1, image.shape[2])):
+        *slices, composite = block.subplots(1, image.shape[2] + 1)
+        for channel, axes in enumerate(slices):
             axes.imshow(image[:, :, channel], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        composite.imshow(image, interpolation="nearest")
+        for axes in (*slices, composite):
             axes.set(xticks=[], yticks=[])
     return figure
 
