@@ -21,7 +21,7 @@ _UNFINISHED = ".*-unfinished-*"  # as io.atomic names them
 def reserved(folder: Path) -> Iterator[None]:
     """Hold the target folder for this import alone, hidden from git; remove what a killed import left half-written.
 
-    It holds volumes and tables of real people: nobody but its owner may look into it, or read what is written meanwhile.
+    It holds volumes and tables of real people: nobody but its owner may look into it or read what is written.
     """
     _refuse_foreign(folder)
     before = os.umask(0o077)
