@@ -1,5 +1,6 @@
 """How a stage or a command starts: plain log lines, and errors that the user can mend as one message."""
 
+import errno
 import logging
 import sys
 from collections.abc import Callable
@@ -8,6 +9,9 @@ import typer
 
 from datspect.errors import DatspectError
 from datspect.text import message
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""The disk is full, the quota is used up, or nothing may be written there."""
 
 
 def launch(main: Callable[..., None]) -> None:
@@ -37,3 +41,8 @@ def with_clear_errors(app: Callable[[], None]) -> None:
         app()
     except DatspectError as error:
         sys.exit(message(f"error: {error}"))
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        sys.exit(message(f"error: {error.strerror}{where}; nothing half-written is left; make room and start it again"))
