@@ -1,6 +1,7 @@
 """`datspect predict` on files as people have them: each gets an answer or a reason, in three forms."""
 
 import csv
+import gzip
 import io
 import json
 import resource
@@ -11,12 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from matplotlib.figure import Figure
 from tests.io.dicom_files import dicom_bytes
 from tests.prediction.made_up_predictor import write_predictor, write_striatal_predictor
 
 from datspect.cohort.table import read_cohort
 from datspect.commands import predict as command
 from datspect.errors import DatspectError, PrevalenceError, ScanError
+from datspect.text import in_figure
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +109,64 @@ def test_nothing_to_predict_and_no_model_are_said(model: Path, tmp_path: Path) -
     (tmp_path / "a.nii").write_bytes(b"x")
     with pytest.raises(DatspectError, match="no such folder"):
         run(tmp_path, model=tmp_path / "gone")
+
+
+HOSTILE = ["x.nii.gz", "x$\\frac{$.nii", "a\nS99.nii  control  0.0001.nii", "\x1b[2Jb.nii", "=1+1.nii"]
+
+
+class _Drawing:
+    """Stands for the explainer: writes the title, and cannot draw one scan."""
+
+    def __init__(self, _predictor: object) -> None:
+        self.titles: list[str] = []
+
+    def figure(self, _scan: object, _answer: object, title: str) -> Figure:
+        if title.startswith("="):
+            raise MemoryError
+        figure = Figure()
+        figure.text(0.5, 0.5, in_figure(title))
+        return figure
+
+
+@pytest.fixture
+def hostile(tiny_cohort: Path) -> Path:
+    """Scans whose names share a file name, forge a row, clear a screen, are a formula."""
+    volumes = tiny_cohort / "volumes"
+    (volumes / "a").mkdir()
+    content = (volumes / "S00.nii").read_bytes()
+    for name in ("x.nii", "a/b.nii", "a_b.nii"):
+        (volumes / name).write_bytes(content)
+    for name in HOSTILE:
+        (volumes / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    for name in ("S01.nii", "S02.nii", "S03.nii", "S04.nii", "S05.nii"):
+        (volumes / name).unlink()
+    return volumes
+
+
+def test_every_picture_has_a_file_of_its_own_and_no_name_or_picture_costs_an_answer(
+    model: Path,
+    hostile: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("datspect.prediction.explaining.Explainer", _Drawing)
+    assert run(hostile, model=model, figure=tmp_path / "figures", form="csv") == 1
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len(rows) == 9
+    assert all(row["probability"] and not row["error"] for row in rows)
+    assert all(row["scan"].isprintable() and not row["scan"].startswith("=") for row in rows)
+    assert len(list((tmp_path / "figures").glob("*.png"))) == 8
+    assert [entry.message for entry in caplog.records if entry.levelname == "WARNING"] == [
+        "no picture of =1+1.nii: MemoryError"
+    ]
+
+
+def test_a_folder_that_cannot_be_written_stops_before_the_model_is_read(tiny_cohort: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(DatspectError, match="cannot be written"):
+        run(tiny_cohort / "volumes", model=tmp_path / "gone", figure=tmp_path / "file")
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from datspect.arrays import BoolArray, FloatArray
+from datspect.text import in_figure
 
 _REGIONS = ("caudate", "putamen")
 _SIDES = (("left", "#0072B2"), ("right", "#D55E00"))  # Okabe and Ito's colours
@@ -46,7 +47,9 @@ class Explanation:
 def draw_explanation(shown: Explanation) -> Figure:
     """Draw the page."""
     figure = Figure(figsize=(12, 7.6), layout="constrained")
-    figure.suptitle(f"{shown.title}: {shown.answer}\n{shown.cohort}; research only, no diagnosis", fontsize=11)
+    figure.suptitle(
+        f"{in_figure(shown.title)}: {shown.answer}\n{shown.cohort}; research only, no diagnosis", fontsize=11
+    )
     grid = figure.add_gridspec(2, 4, width_ratios=(1, 1, 1, 1.05))
     strong = float(np.quantile(np.abs(shown.attribution), _STRONG)) or 1.0
     picture = None

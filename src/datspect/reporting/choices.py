@@ -12,7 +12,7 @@ from datspect.reporting.markdown import markdown_table
 
 _INTENSITIES = {
     "image_max": "8 bits, each image divided by its own maximum",
-    "nonspecific_ratio": "ratio to the nonspecific uptake of the scan",
+    "nonspecific_ratio": "ratio to the nonspecific uptake of the scan, not rounded to 8 bits",
 }
 _NOT_STATED = "not stated"
 
