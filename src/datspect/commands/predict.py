@@ -189,7 +189,7 @@ def statement(parts: "PredictorParts", prevalence: float | None = None) -> str:
     coverage = f"{with_interval(parts.measures, 'coverage')} of these were conclusive"
     right = with_interval(parts.measures, "conclusive_accuracy")
     return (
-        f"The model was trained on {parts.n_train} subjects of {kind}. Out of fold {coverage}"
+        f"The model{' of the striatum' if parts.model == 'striatum' else ''} was trained on {parts.n_train} subjects of {kind}. Out of fold {coverage}"
         f"{f', {right} of them right' if right else ''}. {_doubt_note(parts)} {_prevalence_note(parts, prevalence)} "
         "Research only, no diagnosis."
     )
