@@ -46,10 +46,11 @@ class MadeUpPredictor:
     shift: float = 0.0
     known: dict[str, float] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    model: str = "paper"
 
     @property
     def parts(self) -> SimpleNamespace:
-        return SimpleNamespace(model="paper", calibration=Calibration(slope=1.0, intercept=0.0))
+        return SimpleNamespace(model=self.model, calibration=Calibration(slope=1.0, intercept=0.0))
 
     @classmethod
     def read(cls, folder: Path) -> "MadeUpPredictor":

@@ -26,6 +26,31 @@ from datspect.release import serving
 from datspect.release.serving import ScanModel, requirements, signature, write_served_model
 from datspect.tracking import pip_requirements
 
+WORKER = """
+import asyncio, base64, json, sys
+from mlflow.pyfunc.scoring_server.app import app  # what a worker of the server starts
+
+scan = base64.b64encode(open(sys.argv[1], "rb").read()).decode()
+requests = [{"type": "http.request", "body": json.dumps({"dataframe_records": [{"nifti": scan}]}).encode()}]
+sent = []
+
+async def receive():
+    return requests.pop() if requests else {"type": "http.disconnect"}
+
+async def send(message):
+    sent.append(message.get("body", b""))
+
+scope = {
+    "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
+    "path": "/invocations", "raw_path": b"/invocations", "query_string": b"", "root_path": "",
+    "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 81), "headers": [(b"content-type", b"application/json")],
+}
+asyncio.run(app(scope, receive, send))
+status = open("/proc/self/status").read()
+heavy = sorted({"keras", "tensorflow", "jax", "sklearn", "matplotlib"} & set(sys.modules))
+print(json.dumps([json.loads(b"".join(sent))["predictions"][0], heavy, int(status.split("VmRSS:")[1].split()[0])]))
+"""
+
 MODELS: tuple[Literal["paper", "striatum"], ...] = ("paper", "striatum")
 
 
@@ -162,22 +187,15 @@ def test_a_version_of_the_striatum_is_served_without_keras_in_less_than_400_mb(
     expected = Predictor.read(tmp_path / "predictor")
     (direct,) = expected.answers([expected.prepare(read_nifti_bytes(scan.read_bytes()))])
     write_served_model(tmp_path / "model", tmp_path / "predictor", mlflow_model=Model())
-    code = (
-        "import sys, os\n"
-        "from mlflow.pyfunc.scoring_server.app import app\n"  # what the server's worker starts
-        "from fastapi.testclient import TestClient\n"
-        "import base64\n"
-        f"scan = base64.b64encode(open({str(scan)!r}, 'rb').read()).decode()\n"
-        "with TestClient(app) as client:\n"
-        "    answers = client.post('/invocations', json={'dataframe_records': [{'nifti': scan}]}).json()\n"
-        "status = open('/proc/self/status').read()\n"
-        "kb = int(status.split('VmRSS:')[1].split()[0])\n"
-        "heavy = sorted({'keras', 'tensorflow', 'jax', 'sklearn', 'matplotlib'} & set(sys.modules))\n"
-        "import json; print(json.dumps([answers['predictions'][0], heavy, kb]))\n"
-    )
+    (tmp_path / "worker.py").write_text(WORKER, encoding="utf-8")
     environment = os.environ | {"__pyfunc_model_path__": str(tmp_path / "model")}
     ended = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "worker.py", str(scan)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ended.returncode == 0, ended.stderr
     served, heavy, kb = json.loads(ended.stdout.strip().splitlines()[-1])

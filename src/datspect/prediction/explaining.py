@@ -106,7 +106,7 @@ class Explainer:
         x, y, z = SLAB_EDGES_MM
         return SlabExplanation(
             title=title,
-            cohort=f"model of a {CohortKind.of(parts.cohort_kind).caption}",
+            cohort=f"model of the striatum, of a {CohortKind.of(parts.cohort_kind).caption}",
             answer=_in_words(answer),
             edges_mm=((x[0], x[-1]), (y[0], y[-1]), tuple(z)),
             scan=scan.seen,

@@ -9,8 +9,8 @@ from scipy.special import expit
 
 from datspect.arrays import FloatArray
 from datspect.imaging.slabs import SLABS_SHAPE
-from datspect.modeling.striatal_numpy import Ensemble, read_ensemble
 from datspect.prediction.networks import BATCH_SIZE, Outputs
+from datspect.prediction.striatal_numpy import Ensemble, read_ensemble
 
 
 @dataclass(frozen=True, eq=False)

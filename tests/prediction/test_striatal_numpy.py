@@ -24,8 +24,8 @@ from datspect.modeling.ensemble import fit_ensemble, member_log_odds
 from datspect.modeling.heads import FittedHead
 from datspect.modeling.model_files import write_model
 from datspect.modeling.striatal_network import both_scales as keras_both_scales
-from datspect.modeling.striatal_numpy import Ensemble, both_scales, read_ensemble
 from datspect.modeling.whole_ensemble import build_ensemble
+from datspect.prediction.striatal_numpy import Ensemble, both_scales, read_ensemble
 
 
 def trained_ensemble() -> FittedHead:
@@ -105,7 +105,7 @@ def test_the_gradient_is_that_of_small_differences(tmp_path: Path) -> None:
 def test_it_is_read_without_keras(tmp_path: Path) -> None:
     saved(random_ensemble(2, 3, 2), tmp_path)
     code = (
-        "import sys; from pathlib import Path; from datspect.modeling.striatal_numpy import read_ensemble\n"
+        "import sys; from pathlib import Path; from datspect.prediction.striatal_numpy import read_ensemble\n"
         f"read_ensemble(Path({str(tmp_path / 'model.keras')!r}))\n"
         "print(sorted({'keras', 'tensorflow', 'jax'} & set(sys.modules)))"
     )
