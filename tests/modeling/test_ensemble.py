@@ -88,10 +88,8 @@ def test_validation_curves_are_of_the_whole_ensemble_on_unaltered_views(material
 
 def test_training_figures_are_weighted_means_whoever_was_lowered(material: SlabMaterial) -> None:
     nobody_lowered = replace(material, params=params(0.25))  # each control counts 4/3: more than all subjects together
-    fitted = fit_ensemble(head(n_epochs=12), nobody_lowered)
-    accuracy = fitted.history["train_accuracy"]
-    assert 0.9 < accuracy[-1] <= 1 + 1e-6
-    assert (accuracy <= 1 + 1e-6).all()
+    fitted = fit_ensemble(head(n_epochs=24, dropout=0.0), nobody_lowered)
+    assert fitted.history["train_accuracy"].max() == pytest.approx(1)
 
 
 class _StoppedError(Exception):
