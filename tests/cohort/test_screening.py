@@ -15,12 +15,18 @@ from datspect.cohort.table import read_cohort, write_cohort
 from datspect.errors import EmptyRegionError, ScanError
 from datspect.imaging.intensity import RATIO_AT_WHITE
 from datspect.imaging.orientation import mni_ras_affine, reorient
-from datspect.imaging.volume import Volume, mni_affine
+from datspect.imaging.volume import Volume, mni_affine, smoothed
 from datspect.io.digests import file_digest
+from datspect.io.volumes import read_volume
 from datspect.params.data import PreprocessParams
 
 PARAMS = PreprocessParams(
-    slices=[40, 41, 42], intensity="image_max", input_size="native", z_offset_voxels=4.0, on_bad_scan="stop"
+    slices=[40, 41, 42],
+    intensity="image_max",
+    input_size="native",
+    smooth_fwhm_mm=None,
+    z_offset_voxels=4.0,
+    on_bad_scan="stop",
 )
 
 
@@ -189,3 +195,14 @@ def test_the_content_digest_sees_what_int16_does_not_hold(rng, beyond):
     truncated = data.astype(np.int64).astype(np.int16)
     assert voxel_sha256(Volume(data, np.eye(4))) == voxel_sha256(Volume(data.astype(np.float32), np.eye(4)))
     assert voxel_sha256(Volume(data, np.eye(4))) != voxel_sha256(Volume(truncated, np.eye(4)))
+
+
+def test_smoothing_changes_the_image_and_nothing_that_is_measured(tiny_cohort, params, regions):
+    smooth = params.model_copy(update={"smooth_fwhm_mm": 18.0})
+    plain, other = (_screen_first(tiny_cohort, each, regions) for each in (params, smooth))
+    assert plain.quality == other.quality
+    np.testing.assert_array_equal(plain.box, other.box)
+    np.testing.assert_array_equal(plain.striatum, other.striatum)
+    volume = reorient(read_volume(tiny_cohort / "volumes" / "S00.nii"))
+    np.testing.assert_array_equal(other.image, network_image(smoothed(volume, 18.0), params, regions))
+    assert np.abs(plain.image - other.image).max() > 0.1

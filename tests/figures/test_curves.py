@@ -54,8 +54,9 @@ def test_misclassified_images_have_three_slices_each_or_a_word() -> None:
     blocks = [block for block in figure.subfigs if block.axes]
     assert [block.get_suptitle() for block in blocks] == titles
     for block, image in zip(blocks, images, strict=True):
-        shown = np.stack([axes.images[0].get_array() for axes in block.axes], axis=-1)
-        np.testing.assert_array_equal(shown, image)
+        *slices, composite = (axes.images[0].get_array() for axes in block.axes)
+        np.testing.assert_array_equal(np.stack(slices, axis=-1), image)
+        np.testing.assert_array_equal(composite, image)
     empty = misclassified_figure(np.zeros((0, 10, 8, 3)), [], "PHANTOM")
     assert [text.get_text() for text in empty.texts if "no subject" in text.get_text()]
 

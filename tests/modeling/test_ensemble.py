@@ -22,12 +22,12 @@ N, DRAWS = 24, 2
 
 
 def head(n_epochs: int = 4, dropout: float = 0.2, seed: int = 7) -> Head:
-    return Head("dev-01", np.arange(18), np.arange(18, N), 4, dropout, np.full(n_epochs, 4e-3), seed)
+    return Head("dev-01", np.arange(18), np.arange(18, N), 4, dropout, np.full(n_epochs, 4e-3), seed, 0.02)
 
 
 def params(lowered_share: float = 0.25, **changes: Any) -> StriatumParams:
     alter = NOTHING | {"draws": DRAWS, "lowered_share": lowered_share}
-    values = {"maps": 2, "members": 2, "weight_decay": 0.02, "label_smoothing": 0.01, "alter": alter}
+    values = {"maps": 2, "members": 2, "label_smoothing": 0.01, "alter": alter}
     return StriatumParams.model_validate(values | changes)
 
 

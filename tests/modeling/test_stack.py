@@ -270,3 +270,26 @@ def test_a_bank_without_draws_trains_on_the_clean_images(bank: NDArray[np.float1
     (on_clean,) = fit_heads([head(1)], bank[:1], labels, batch_size=BATCH)
     (on_copies,) = fit_heads([head(1)], np.repeat(bank[:1], 3, axis=0), labels, batch_size=BATCH)
     assert_same(on_clean, on_copies)
+
+
+def test_a_head_without_weight_decay_is_to_the_byte_what_it_is_beside_heads_that_decay(
+    bank: NDArray[np.float16], labels: NDArray[np.int64]
+) -> None:
+    pair = [head(1), head(2, n_train=65)]
+    plain = fit_heads(pair, bank, labels, batch_size=BATCH)
+    beside = fit_heads([pair[0], replace(pair[1], weight_decay=0.5)], bank, labels, batch_size=BATCH)
+    assert plain[0].weights.kernel.tobytes() == beside[0].weights.kernel.tobytes()
+    assert np.abs(plain[1].weights.kernel).sum() > np.abs(beside[1].weights.kernel).sum()
+
+
+def test_kernels_without_a_gradient_decay_by_the_rate_and_biases_do_not(labels: NDArray[np.int64]) -> None:
+    """Features of zero leave both kernels without a gradient: AdamW then multiplies them by 1 - rate * decay."""
+    one = replace(head(1, n_epochs=3, initial=1e-2), weight_decay=0.5)
+    nothing = np.zeros((N_DRAWS + 1, N_SUBJECTS, N_FEATURES), np.float16)
+    fitted, _ = fit_heads([one, head(2, n_epochs=3)], nothing, labels, batch_size=BATCH)
+    n_steps, start = 64 // BATCH, initial_weights(one, N_FEATURES)
+    left = np.prod((1 - one.learning_rates * one.weight_decay) ** n_steps)
+    assert left < 0.95
+    np.testing.assert_allclose(fitted.weights.kernel, left * start.kernel, rtol=1e-5)
+    np.testing.assert_allclose(fitted.weights.output_kernel, left * start.output_kernel, rtol=1e-5)
+    assert fitted.weights.output_bias > 0.03  # it learns that most are pd

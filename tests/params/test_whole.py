@@ -198,7 +198,7 @@ def test_a_missing_file_says_where_to_run(tmp_path):
 
 def test_the_projects_own_search_space_holds_the_papers_learning_rates():
     params = load_params(PARAMS)
-    space, rate = params.tune.space, params.training.learning_rate
+    space, rate = params.tune.space.paper, params.training.learning_rate
     assert space.initial.low <= rate.initial <= space.initial.high
     assert space.final.low <= rate.final <= space.final.high
     assert rate.schedule in space.schedule
@@ -220,25 +220,6 @@ def test_the_projects_own_search_space_holds_the_papers_learning_rates():
         ({"tune.check_epochs": 0}, "tune.check_epochs = 0: input should be greater than or equal to 1"),
         ({"tune.nested_trials": 0}, "tune.nested_trials = 0: input should be greater than or equal to 1"),
         ({"tune.seed": MISSING}, "tune.seed: missing; add it"),
-        ({"tune.space.batch": [16]}, "tune.space.batch = [16]: unknown key"),
-        ({"tune.space.dropout.low": 0.9}, "tune.space.dropout.high = 0.8: must be above low (0.9)"),
-        ({"tune.space.dropout.low": 0.8}, "tune.space.dropout.high = 0.8: must be above low (0.8)"),
-        ({"tune.space.dropout.scale": "log"}, "tune.space.dropout.low = 0: must be above 0 on a log scale"),
-        ({"tune.space.dropout.scale": "ln"}, "tune.space.dropout.scale = 'ln': input should be 'linear' or 'log'"),
-        ({"tune.space.dropout.high": 1.0}, "tune.space.dropout: from 0 to 1; must lie in 0 to 0.999"),
-        ({"tune.space.dropout.low": float("nan")}, "tune.space.dropout.low = nan: input should be a finite number"),
-        ({"tune.space.dropout.high": float("nan")}, "tune.space.dropout.high = nan: input should be a finite number"),
-        ({"tune.space.initial.high": float("inf")}, "tune.space.initial.high = inf: input should be a finite number"),
-        ({"tune.space.final.low": float("-inf")}, "tune.space.final.low = -inf: input should be a finite number"),
-        ({"tune.space.width.high": 100}, "tune.space.width.high = 100: a whole number of steps of 32 above low (32)"),
-        ({"tune.space.width.low": 32.5}, "tune.space.width.low = 32.5: input should be a valid integer"),
-        ({"tune.space.width.scale": "log"}, "tune.space.width.step = 32: must be 1 on a log scale"),
-        ({"tune.space.width": {"low": 0, "high": 8, "step": 1, "scale": "linear"}}, "tune.space.width: from 0 to 8; "),
-        ({"tune.space.drops.low": 0}, "tune.space.drops.low = 0: at least 1"),
-        ({"tune.space.final.high": 1e-3}, "tune.space.final.high = 0.001: at most initial.low (0.0001)"),
-        ({"tune.space.schedule": []}, "tune.space.schedule = []: list should have at least 1 item"),
-        ({"tune.space.schedule": ["step", "step"]}, "tune.space.schedule = ['step', 'step']: each one once"),
-        ({"tune.space.schedule": ["linear"]}, "tune.space.schedule.0 = 'linear': input should be 'step', 'cosine', "),
         ({"parameters_from": MISSING}, "parameters_from: missing; add it"),
         ({"parameters_from": "wide"}, "parameters_from = 'wide': input should be "),
         ({"parameters_from": origin(trial=MISSING)}, "parameters_from.trial: missing; add it"),
@@ -259,16 +240,74 @@ def test_a_search_that_cannot_work_is_refused_with_its_key_and_what_is_allowed(l
     assert "1 problem(s)" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch": [16]}, "batch = [16]: unknown key"),
+        ({"dropout.low": 0.9}, "dropout.high = 0.8: must be above low (0.9)"),
+        ({"dropout.low": 0.8}, "dropout.high = 0.8: must be above low (0.8)"),
+        ({"dropout.scale": "log"}, "dropout.low = 0: must be above 0 on a log scale"),
+        ({"dropout.scale": "ln"}, "dropout.scale = 'ln': input should be 'linear' or 'log'"),
+        ({"dropout.high": 1.0}, "dropout: from 0 to 1; must lie in 0 to 0.999"),
+        ({"dropout.low": float("nan")}, "dropout.low = nan: input should be a finite number"),
+        ({"dropout.high": float("nan")}, "dropout.high = nan: input should be a finite number"),
+        ({"initial.high": float("inf")}, "initial.high = inf: input should be a finite number"),
+        ({"final.low": float("-inf")}, "final.low = -inf: input should be a finite number"),
+        ({"width.high": 100}, "width.high = 100: a whole number of steps of 32 above low (32)"),
+        ({"width.low": 32.5}, "width.low = 32.5: input should be a valid integer"),
+        ({"width.scale": "log"}, "width.step = 32: must be 1 on a log scale"),
+        ({"width": {"low": 0, "high": 8, "step": 1, "scale": "linear"}}, "width: from 0 to 8; "),
+        ({"drops.low": 0}, "drops.low = 0: at least 1"),
+        ({"final.high": 1e-3}, "final.high = 0.001: at most initial.low (0.0001)"),
+        ({"schedule": []}, "schedule = []: list should have at least 1 item"),
+        ({"schedule": ["step", "step"]}, "schedule = ['step', 'step']: each one once"),
+        ({"schedule": ["linear"]}, "schedule.0 = 'linear': input should be 'step', 'cosine', "),
+    ],
+)
+def test_a_space_that_cannot_work_is_refused_with_its_key_and_what_is_allowed(load, changes, message):
+    with pytest.raises(ParamsError) as caught:
+        load({f"tune.space.paper.{key}": value for key, value in changes.items()})
+    assert f"tune.space.paper.{message}" in str(caught.value)
+    assert "1 problem(s)" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"drops": {"low": 1, "high": 2, "step": 1, "scale": "linear"}}, "drops = {'low': 1, "),
+        ({"schedule": ["step"]}, "schedule.0 = 'step': input should be 'cosine', 'exponential', 'one_cycle' or"),
+        ({"epochs.low": 0, "epochs.high": 60, "epochs.step": 10}, "epochs: from 0 to 60; must lie in 1 to 100000"),
+        ({"maps.high": 68}, "maps: from 8 to 68; must lie in 1 to 64"),
+        ({"label_smoothing.high": 0.5}, "label_smoothing: from 0 to 0.5; must lie in 0 to 0.499"),
+        ({"weight_decay.high": 11.0}, "weight_decay: from 0.001 to 11; must lie in 0 to 10"),
+        ({"final.high": 1e-2}, "final.high = 0.01: at most initial.low (0.001)"),
+        ({"alter": {}}, "alter = {}: dictionary should have at least 1 item"),
+        ({"alter.half.shift_mm": 11.0}, "alter.half.shift_mm = 11.0: input should be less than or equal to 10"),
+        ({"alter.half.shift": 1.0}, "alter.half.shift = 1.0: unknown key"),
+    ],
+)
+def test_a_space_of_small_networks_that_cannot_work_is_refused_too(load, changes, message):
+    with pytest.raises(ParamsError) as caught:
+        load({f"tune.space.striatum.{key}": value for key, value in changes.items()})
+    assert f"tune.space.striatum.{message}" in str(caught.value)
+
+
+def test_the_striatums_recipe_lies_in_its_own_space():
+    """Or its values would be no trial."""
+    params = load_params(PARAMS)
+    assert params.striatum.alter.ranges in params.tune.space.striatum.alter.values()
+
+
 def test_a_range_may_be_on_a_log_scale_and_a_search_without_a_time_limit_or_with_one(load):
     width = {"low": 16, "high": 100, "step": 1, "scale": "log"}
-    tune = load({"tune.minutes": 2.5, "tune.space.width": width, "tune.space.schedule": ["constant"]}).tune
-    assert (tune.minutes, tune.space.width.high, tune.space.schedule) == (2.5, 100, ["constant"])
+    tune = load({"tune.minutes": 2.5, "tune.space.paper.width": width, "tune.space.paper.schedule": ["constant"]}).tune
+    assert (tune.minutes, tune.space.paper.width.high, tune.space.paper.schedule) == (2.5, 100, ["constant"])
     assert load({"tune.minutes": None}).tune.minutes is None
 
 
 def test_few_epochs_do_not_need_another_search_space(load):
     few = load({"training.epochs": 4})
-    assert few.training.epochs < few.tune.space.drops.high
+    assert few.training.epochs < few.tune.space.paper.drops.high
 
 
 def test_the_study_of_the_parameters_is_read_or_none(load):
@@ -297,3 +336,40 @@ def test_the_network_is_frozen_only_if_nothing_of_it_is_trainable(load):
     assert load().backbone.frozen
     assert not load({"backbone.trainable": "all"}).backbone.frozen
     assert not load({"backbone.trainable": "mixed7"}).backbone.frozen
+
+
+def test_training_stops_within_its_epochs(load):
+    assert load({"training.stop_after": 60}).training.last_epoch == 60
+    assert load().training.last_epoch == 500
+    with pytest.raises(ParamsError, match=r"training\.stop_after = 501: at most training\.epochs \(500\)"):
+        load({"training.stop_after": 501})
+    with pytest.raises(ParamsError, match=r"finetuning\.warmup_epochs = 60: must be below"):
+        load({"training.stop_after": 60, "finetuning.warmup_epochs": 60})
+
+
+def test_fine_tuning_refuses_weight_decay(load):
+    decays = {"training.weight_decay": 0.01}
+    assert load(decays).training.weight_decay == 0.01
+    with pytest.raises(ParamsError, match=r"training\.weight_decay = 0\.01: fine-tuning knows none"):
+        load(decays | {"backbone.trainable": "all"})
+    assert load(decays | {"backbone.trainable": "all", "model": "striatum"}).model == "striatum"
+
+
+def test_a_value_without_end_is_refused_in_short(load):
+    for value in ("x" * 10**5, list(range(5000))):
+        with pytest.raises(ParamsError, match=r"preprocess\.slices = .*characters") as refused:
+            load({"preprocess.slices": value})
+        assert len(str(refused.value)) < 1000
+
+
+@pytest.mark.parametrize("text", ["[" * 3000 + "]" * 3000, "a: " + "{b: " * 3000 + "1" + "}" * 3000])
+def test_brackets_without_end_are_refused_in_short(load, text):
+    with pytest.raises(ParamsError, match="nested without end") as refused:
+        load(text=text)
+    assert len(str(refused.value)) < 1000
+
+
+def test_what_is_no_text_is_refused(load, tmp_path):
+    (tmp_path / "params.yaml").write_bytes(b"\xff\xfe\x00params")
+    with pytest.raises(ParamsError, match="UTF-8"):
+        load_params(tmp_path / "params.yaml")

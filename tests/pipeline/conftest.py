@@ -195,7 +195,7 @@ def tiny_graph(tmp_path_factory: pytest.TempPathFactory, pretrained_weights: Pat
     def build(folder: Path) -> None:
         weights = pretrained_weights / "backbone.weights.h5"
         graph = new_graph(folder / "project", backbone={"weights": str(weights)})
-        ignored = "/mlruns/\n/mlflow.db*\n__pycache__/\n/.dvc/\n"
+        ignored = "/mlruns/\n/mlflow.db*\n__pycache__/\n/.dvc/\n.unfinished/\n"
         (graph.folder / ".gitignore").write_text(ignored, encoding="utf-8")
         graph.git("init", "--quiet")
         graph.run("dvc", "config", "core.no_scm", "false")

@@ -1,5 +1,6 @@
 """A predictor's files give back what was written, and damaged ones are refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from datspect.evaluation.calibration import Calibration
 from datspect.evaluation.doubt import Doubt
 from datspect.evaluation.regression import Regression
 from datspect.evaluation.typicality import Typicality
+from datspect.io.records import read_json, write_json
 from datspect.params.data import PreprocessParams
 from datspect.params.judging import PredictionParams
 from datspect.prediction.files import (
@@ -31,7 +33,12 @@ def parts(rng: np.random.Generator) -> PredictorParts:
 
     return PredictorParts(
         preprocess=PreprocessParams(
-            slices=[40, 41, 42], intensity="image_max", input_size=[120, 100], z_offset_voxels=3.0, on_bad_scan="stop"
+            slices=[40, 41, 42],
+            intensity="image_max",
+            input_size=[120, 100],
+            smooth_fwhm_mm=None,
+            z_offset_voxels=3.0,
+            on_bad_scan="stop",
         ),
         prediction=PredictionParams(coverage=0.9, ratio_c=1.0, typical_share=0.99, typical_directions=3),
         cohort_kind="phantom",
@@ -72,7 +79,34 @@ def test_a_predictor_of_another_format_is_refused(parts: PredictorParts, tmp_pat
     write_parts(tmp_path, parts)
     path = tmp_path / PARTS_NAME
     path.write_text(path.read_text().replace('"format": 3', '"format": 2'))
-    with pytest.raises(WeightsError, match=r"this release reads \(format 2, expected 3\); make it anew"):
+    with pytest.raises(WeightsError, match=r"this release reads \(format 2, expected 3 or 4\); make it anew"):
+        read_parts(tmp_path)
+
+
+def test_a_predictor_of_the_striatum_has_a_format_of_its_own_and_the_papers_is_as_it_was(
+    parts: PredictorParts, tmp_path: Path
+) -> None:
+    normal = np.random.default_rng(3).random((28, 24, 4)).astype(np.float32)
+    striatal = replace(
+        parts, model="striatum", spread_limit=1.65, normal=normal, doubt=Doubt((-0.9, 0.0, -1.1), -0.4, 0.1)
+    )
+    write_parts(tmp_path / "striatum", striatal)
+    write_parts(tmp_path / "paper", parts)
+    read = read_parts(tmp_path / "striatum")
+    assert (read.model, read.spread_limit, read.doubt) == ("striatum", 1.65, striatal.doubt)
+    np.testing.assert_array_equal(read.normal, normal)
+    records = {name: read_json(tmp_path / name / PARTS_NAME) for name in ("striatum", "paper")}
+    assert {name: record["format"] for name, record in records.items()} == {"striatum": 4, "paper": 3}
+    assert set(records["striatum"]) - set(records["paper"]) == {"model", "spread_limit"}
+    with np.load(tmp_path / "paper" / ARRAYS_NAME) as file:
+        assert file.files == ["typicality_mean", "typicality_directions", "typicality_variances"]
+
+
+def test_a_format_that_is_not_its_models_is_refused(parts: PredictorParts, tmp_path: Path) -> None:
+    write_parts(tmp_path, replace(parts, model="striatum", spread_limit=1.0, normal=np.zeros((28, 24, 4), np.float32)))
+    path = tmp_path / PARTS_NAME
+    path.write_text(path.read_text().replace('"format": 4', '"format": 3'))
+    with pytest.raises(WeightsError, match="not a predictor that this release reads"):
         read_parts(tmp_path)
 
 
@@ -102,3 +136,11 @@ def test_the_digest_changes_with_every_file(tmp_path: Path) -> None:
             (tmp_path / name).write_text("other" if name == changed else "same")
         digests.add(predictor_digest(tmp_path))
     assert len(digests) == 1 + len(FILES)
+
+
+def test_a_predictor_from_before_images_could_be_smoothed_smooths_none(parts: PredictorParts, tmp_path: Path) -> None:
+    write_parts(tmp_path, parts)
+    record = read_json(tmp_path / PARTS_NAME)
+    del record["preprocess"]["smooth_fwhm_mm"]
+    write_json(tmp_path / PARTS_NAME, record)
+    assert read_parts(tmp_path).preprocess == parts.preprocess

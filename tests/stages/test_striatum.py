@@ -19,7 +19,7 @@ from datspect.imaging.volume import MNI_SHAPE, Volume
 from datspect.io.arrays import write_array
 from datspect.io.volumes import read_volume
 from datspect.params.data import PreprocessParams
-from datspect.prediction.attribution import IntegratedGradients, logit_model
+from datspect.prediction.attribution import IntegratedGradients
 from datspect.prediction.predictor import Predictor, PreparedScan
 from datspect.stages import features, preprocess
 from datspect.training import fitting
@@ -134,7 +134,7 @@ def test_the_predictor_gives_the_tables_answers_and_explains_them(striatal: Inpu
     answers = predictor.answers(scans)
     np.testing.assert_allclose([one.model_probability for one in answers], table["model_probability"], atol=1e-5)
     np.testing.assert_allclose([one.probability for one in answers], table["probability"], atol=1e-4)
-    gradients = IntegratedGradients(logit_model(predictor.model))
+    gradients = IntegratedGradients(predictor.network)
     found = gradients.attribute(scans[0].seen, np.minimum(scans[0].seen, np.median(scans[0].seen)))
     assert found.values.shape == SLABS_SHAPE
     assert found.values.sum() == pytest.approx(found.difference, rel=0.01)

@@ -21,8 +21,10 @@ CLASSIFIER = ClassifierParams(width=8, dropout=0.5)
 TRAINING = TrainingParams.model_validate(
     {
         "epochs": 2,
+        "stop_after": None,
         "batch_size": 4,
         "learning_rate": {"initial": 1e-3, "final": 1e-4, "schedule": "constant", "drops": 1},
+        "weight_decay": 0.0,
         "seed": 5,
     }
 )
@@ -64,6 +66,14 @@ def test_heads_have_seeds_of_their_own_that_follow_the_training_seed() -> None:
     assert {head.seed for head in other}.isdisjoint(head.seed for head in heads)
 
 
+def test_early_stopping_leaves_the_first_epochs_of_the_same_schedule() -> None:
+    training = TRAINING.model_copy(update={"epochs": 12, "weight_decay": 0.1})
+    whole = cv_heads(FOLDS, CLASSIFIER, training)[0]
+    stopped = cv_heads(FOLDS, CLASSIFIER, training.model_copy(update={"stop_after": 5}))[0]
+    np.testing.assert_array_equal(stopped.learning_rates, whole.learning_rates[:5])
+    assert (stopped.seed, stopped.weight_decay) == (whole.seed, 0.1)
+
+
 def fitted(name: str, bias: float) -> FittedHead:
     weights = HeadWeights(np.zeros((3, 2), np.float32), np.zeros(2, np.float32), np.zeros(2, np.float32), bias)
     names = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate")
@@ -90,6 +100,8 @@ def test_table_1_is_the_last_epoch_with_means_weighted_by_fold_size() -> None:
     assert table["validation_accuracy"].tolist() == [1, 2, 3]
     summary = table_1_summary(table)
     assert summary["validation_accuracy_mean"] == pytest.approx((4 * 1 + 3 * 2 + 3 * 3) / 10)
+    trained = [len(head.train_rows) for head in heads]
+    assert summary["train_accuracy_mean"] == pytest.approx(np.average(table["train_accuracy"], weights=trained))
     assert summary["validation_accuracy_sd"] == pytest.approx(np.sqrt(2 / 3))
 
 

@@ -10,8 +10,12 @@ import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 
+from datspect.imaging.regions import structure, structure_fractions
+from datspect.imaging.striatal_box import BOX_SHAPE, box_affine
+from datspect.io.arrays import write_array
 from datspect.io.records import write_json
-from datspect.io.tables import write_table
+from datspect.io.tables import read_table, write_table
+from datspect.stages import features
 from datspect.training.data import TrainingInputs
 from datspect.tuning.quiet import quiet_optuna
 from datspect.tuning.storage import open_storage
@@ -72,6 +76,20 @@ def write_inputs(folder: Path, *, spoil_test: bool = False) -> TrainingInputs:
     return inputs
 
 
+def write_slab_inputs(folder: Path, params: Path) -> TrainingInputs:
+    """Write what `write_inputs` does, with boxes whose putamina bind less in PD and the bank of slabs of `params`."""
+    inputs = write_inputs(folder)
+    labels = read_table(inputs.subjects, ["label"])["label"]
+    putamina = sum(
+        structure_fractions(structure("putamen", side), BOX_SHAPE, box_affine()) for side in ("left", "right")
+    )
+    noise = np.random.default_rng(3).normal(0, 0.05, (N_SUBJECTS, *BOX_SHAPE))
+    binding = np.where(labels == "pd", 1.0, 3.0)[:, None, None, None]
+    write_array(inputs.boxes, (1 + binding * putamina + noise).astype(np.float16))
+    features.main(inputs.boxes.parent, folder / "backbone", inputs.bank.parent, params)
+    return inputs
+
+
 def write_params(folder: Path, **tune: Any) -> Path:
     """Write the project's params.yaml made small; `tune` changes the section of that name."""
     params = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -79,7 +97,7 @@ def write_params(folder: Path, **tune: Any) -> Path:
     params["classifier"] |= {"width": 8, "dropout": 0.5}
     params["training"] |= SMALL_TRAINING
     params["parameters_from"] = None
-    params["tune"] |= {**SMALL_TUNE, "space": SMALL_SPACE, **tune}
+    params["tune"] |= {**SMALL_TUNE, "space": params["tune"]["space"] | {"paper": SMALL_SPACE}, **tune}
     path = folder / "params.yaml"
     YAML().dump(params, path)
     return path

@@ -14,7 +14,7 @@ from datspect.params.editing import difference
 from datspect.params.network import ParametersFrom
 from datspect.params.whole import load_params
 from datspect.tuning.applying import PLACES, applied
-from datspect.tuning.space import NAMES
+from datspect.tuning.space import Configuration
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 ORIGIN = ParametersFrom(study="wide", trial=7, split="1a2b3c4d5e6f")
@@ -75,7 +75,7 @@ def changed_lines(before: str, after: str) -> list[str]:
 
 def test_the_projects_own_file_comes_back_byte_for_byte_when_nothing_changes() -> None:
     text = TEXT.replace("parameters_from: null", f"parameters_from: {WRITTEN}")
-    assert applied(text, {name: at(loaded(text), name) for name in NAMES}, ORIGIN) == text
+    assert applied(text, {name: at(loaded(text), name) for name in PLACES}, ORIGIN) == text
 
 
 def test_on_the_projects_own_file_only_the_lines_meant_differ() -> None:
@@ -113,7 +113,7 @@ def test_any_values_are_read_again_exactly_and_applying_twice_changes_nothing(
     origin = ParametersFrom(study=study, trial=trial, split=split)
     after = applied(SMALL, values, origin)
     document = loaded(after)
-    for name in PLACES:
+    for name in VALUES:
         expected = values.get(name, at(loaded(SMALL), name))
         assert at(document, name) == expected
         assert type(at(document, name)) is type(expected)
@@ -218,7 +218,10 @@ def test_a_text_in_which_the_values_have_no_place_is_refused_with_the_key(old: s
 
 
 def test_whatever_a_study_varies_has_a_place() -> None:
-    assert set(PLACES) == set(NAMES)
+    params = load_params(PARAMS)
+    paper = Configuration(params.classifier, params.training)
+    striatum = Configuration(params.classifier, params.training, params.striatum, params.tune.space.striatum.alter)
+    assert set(PLACES) == set(paper.settings) | set(striatum.settings)
 
 
 def test_the_difference_shows_the_lines_that_changed_and_nothing_where_none_did() -> None:

@@ -7,7 +7,7 @@ from tests.tuning.made_up_data import N_SUBJECTS, N_TEST
 
 from datspect.training import crossval
 from datspect.tuning.development import Development
-from datspect.tuning.scoring import fold_scores, measures, outcomes, report_epochs, score
+from datspect.tuning.scoring import fold_scores, measures, outcomes_by_epoch, report_epochs, score
 from datspect.tuning.space import Configuration
 
 
@@ -17,8 +17,8 @@ def test_test_subjects_are_gone(data: Development) -> None:
 
 
 def test_a_look_in_between_changes_nothing(data: Development, configuration: Configuration) -> None:
-    (end,) = outcomes(configuration, data, [6], "at once")
-    half, end_with_looks = outcomes(configuration, data, [3, 6], "in between")
+    (end,) = outcomes_by_epoch(configuration, data, [6], "at once")
+    half, end_with_looks = outcomes_by_epoch(configuration, data, [3, 6], "in between")
     assert (half.n_epochs, end_with_looks.n_epochs) == (3, 6)
     np.testing.assert_array_equal(end.probabilities, end_with_looks.probabilities)
     assert end.history.equals(end_with_looks.history)
@@ -28,12 +28,12 @@ def test_a_look_in_between_changes_nothing(data: Development, configuration: Con
 def test_the_score_is_the_loss_that_the_heads_saw_on_their_own_folds(
     data: Development, configuration: Configuration
 ) -> None:
-    (end,) = outcomes(configuration, data, [6], "end")
+    (end,) = outcomes_by_epoch(configuration, data, [6], "end")
     last = end.history[end.history["epoch"] == 6]
     sizes = np.bincount(data.folds)[1:]
     seen = np.average(last["validation_loss"], weights=sizes)
     assert score("log_loss", data.targets, end.probabilities) == pytest.approx(seen, abs=1e-6)
-    by_fold = fold_scores("log_loss", data, end.probabilities)
+    by_fold = fold_scores("log_loss", data, end)
     np.testing.assert_allclose(by_fold, last["validation_loss"], atol=1e-6)
 
 
@@ -41,8 +41,8 @@ def test_nobody_is_judged_by_a_head_that_knows_it(data: Development, configurati
     """Other labels for fold 1 change the heads that judge the other folds, not the one that judges fold 1."""
     inside = data.folds == 1
     flipped = Development(data.scans, data.bank, np.where(inside, 1 - data.targets, data.targets), data.folds)
-    (before,) = outcomes(configuration, data, [6], "before")
-    (after,) = outcomes(configuration, flipped, [6], "after")
+    (before,) = outcomes_by_epoch(configuration, data, [6], "before")
+    (after,) = outcomes_by_epoch(configuration, flipped, [6], "after")
     np.testing.assert_allclose(before.probabilities[inside], after.probabilities[inside], atol=1e-6)
     assert np.abs(before.probabilities[~inside] - after.probabilities[~inside]).max() > 0.01
 

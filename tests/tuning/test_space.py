@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,14 @@ from hypothesis import strategies as st
 
 from datspect.errors import ParamsError
 from datspect.params.network import ClassifierParams, LearningRateParams, TrainingParams
-from datspect.params.tuning import IntRange, TuneSpace
-from datspect.tuning.space import NAMES, Configuration, search_space
+from datspect.params.striatum import StriatumParams
+from datspect.params.tuning import IntRange, PaperSpace, StriatumSpace
+from datspect.params.whole import load_params
+from datspect.tuning.space import Configuration, SearchSpace, search_space
 
-SPACE = TuneSpace.model_validate(
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+
+SPACE = PaperSpace.model_validate(
     {
         "dropout": {"low": 0.1, "high": 0.8, "scale": "linear"},
         "width": {"low": 32, "high": 128, "step": 32, "scale": "linear"},
@@ -27,8 +32,10 @@ SPACE = TuneSpace.model_validate(
 CLASSIFIER = ClassifierParams(width=128, dropout=0.5)
 TRAINING = TrainingParams(
     epochs=500,
+    stop_after=None,
     batch_size=16,
     learning_rate=LearningRateParams(initial=1e-3, final=1e-6, schedule="step", drops=3),
+    weight_decay=0.0,
     seed=1,
 )
 
@@ -74,7 +81,7 @@ def test_values_without_effect_under_a_schedule_are_not_chosen(schedule: str, wi
     space = SPACE.model_copy(update={"schedule": [schedule]})
     trial = Choosing(0.5)
     search_space(space, CLASSIFIER, TRAINING).suggested(trial)
-    assert set(trial.chosen) == set(NAMES) - without
+    assert set(trial.chosen) == set(PaperSpace.model_fields) - without
 
 
 def test_what_is_not_varied_stays_as_in_params() -> None:
@@ -120,7 +127,7 @@ def test_two_spaces_are_the_same_if_ranges_and_fixed_values_are() -> None:
 @pytest.mark.parametrize(
     ("vary", "training", "message"),
     [
-        (["dropuot"], TRAINING, "dropuot: expected one or more of dropout, width"),
+        (["dropuot"], TRAINING, "dropuot: with model: paper expected one or more of dropout, width"),
         ([], TRAINING, "expected one or more of dropout"),
         (["drops"], TRAINING.model_copy(update={"epochs": 6}), r"drops.high = 6: must be below training.epochs \(6\)"),
         (
@@ -140,3 +147,72 @@ def test_a_search_that_makes_no_sense_is_refused(vary: list[str], training: Trai
 def test_a_whole_number_range_has_whole_steps() -> None:
     with pytest.raises(ValueError, match=r"high = 100: a whole number of steps of 32 above low \(32\)"):
         IntRange(low=32, high=100, step=32, scale="linear")
+
+
+def striatum(**alter: float) -> StriatumParams:
+    ranges = load_params(PARAMS).striatum
+    return ranges.model_copy(update={"alter": ranges.alter.model_copy(update=alter)})
+
+
+def of_the_striatum(vary: Sequence[str] | None = None, params: StriatumParams | None = None) -> SearchSpace:
+    rate = LearningRateParams(initial=4e-3, final=1e-5, schedule="one_cycle", drops=1)
+    training = TRAINING.model_copy(update={"epochs": 40, "learning_rate": rate, "weight_decay": 0.02})
+    classifier = ClassifierParams(width=16, dropout=0.0)
+    return search_space(load_params(PARAMS).tune.space.striatum, classifier, training, vary, params or striatum())
+
+
+@given(share=st.floats(0, 1))
+def test_a_configuration_of_small_networks_has_just_the_chosen_values(share: float) -> None:
+    trial = Choosing(share)
+    configuration = of_the_striatum().suggested(trial)
+    assert configuration.values == trial.chosen
+    assert set(trial.chosen) == set(StriatumSpace.model_fields)
+    assert configuration.striatum is not None
+    assert configuration.striatum.members == striatum().members
+    wanted = configuration.alter[trial.chosen["alter"]]
+    assert configuration.striatum.alter == striatum(**wanted.model_dump()).alter
+
+
+def test_a_set_of_ranges_goes_by_its_name_and_into_params_by_its_values() -> None:
+    base = of_the_striatum().base
+    assert base.values["alter"] == "whole"
+    half = base.changed({"alter": "half"})
+    assert half.settings["shift_mm"] == 2.0
+    assert "alter" not in half.settings
+    assert half.changed(base.values) == base
+
+
+def test_ranges_of_no_set_are_no_trial_unless_they_stay_as_they_are() -> None:
+    odd = striatum(shift_mm=4.5)
+    assert of_the_striatum(params=odd).base_values() is None
+    assert of_the_striatum(["epochs", "dropout"], odd).base_values() == {"dropout": 0.0, "epochs": 40}
+
+
+def test_a_space_of_small_networks_tells_what_it_fixes() -> None:
+    all_varied, some = of_the_striatum().description(), of_the_striatum(["epochs"]).description()
+    assert all_varied["fixed"]["members"] == striatum().members
+    assert "shift_mm" not in all_varied["fixed"]["alter"]
+    assert some["fixed"]["alter"]["shift_mm"] == striatum().alter.shift_mm
+    assert some["fixed"]["maps"] == striatum().maps
+    # The values of params.yaml that vary are no part of it, so that a study goes on after `tune --apply`.
+    half = striatum(**of_the_striatum().base.alter["half"].model_dump())
+    assert of_the_striatum(params=half).description() == all_varied
+
+
+@pytest.mark.parametrize("name", ["drops", "members", "draws"])
+def test_values_that_make_no_sense_for_the_model_are_refused(name: str) -> None:
+    with pytest.raises(ParamsError, match=f"--vary {name}: with model: striatum expected one or more of dropout, "):
+        of_the_striatum([name])
+    with pytest.raises(ParamsError, match="--vary maps: with model: paper expected one or more of dropout, "):
+        search_space(SPACE, CLASSIFIER, TRAINING, ["maps"])
+
+
+def test_epochs_that_vary_leave_no_sense_to_an_early_stop() -> None:
+    space = load_params(PARAMS).tune.space.striatum
+    stopped = TRAINING.model_copy(update={"epochs": 40, "stop_after": 30})
+    with pytest.raises(ParamsError, match=r"training.stop_after = 30: makes no sense where epochs vary"):
+        search_space(space, CLASSIFIER, stopped, ["epochs"], striatum())
+    assert search_space(space, CLASSIFIER, stopped, ["dropout"], striatum()).varied == ("dropout",)
+    steps = TRAINING.model_copy(update={"learning_rate": TRAINING.learning_rate.model_copy(update={"drops": 20})})
+    with pytest.raises(ParamsError, match=r"tune.space.striatum.epochs.low = 20: must be above .*drops \(20\)"):
+        search_space(space, CLASSIFIER, steps, ["epochs"], striatum())

@@ -335,10 +335,8 @@ def test_a_name_that_is_no_folder_is_refused(project: Path, name: str) -> None:
 def test_values_outside_of_the_space_are_said_not_to_be_a_trial(
     project: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    space = {
-        **load_params(write_params(project)).tune.space.model_dump(),
-        "dropout": {"low": 0.6, "high": 0.8, "scale": "linear"},
-    }
+    space = load_params(write_params(project)).tune.space.model_dump()
+    space["paper"]["dropout"] = {"low": 0.6, "high": 0.8, "scale": "linear"}
     text = whole_study.search(chosen(project, space=space, trials=1))
     assert "lie outside of tune.space" in caplog.text
     assert "values of params.yaml" not in text

@@ -16,7 +16,7 @@ from datspect.imaging.regions import Regions, striatal_regions
 from datspect.imaging.slabs import slabs
 from datspect.imaging.slices import axial_slices, resize
 from datspect.imaging.striatal_box import brain_voxels, striatal_box
-from datspect.imaging.volume import MNI_SHAPE, Volume
+from datspect.imaging.volume import MNI_SHAPE, Volume, smoothed
 from datspect.io.digests import file_digest
 from datspect.io.volumes import read_volume
 from datspect.params.data import PreprocessParams
@@ -95,11 +95,14 @@ def check_volume(volume: Volume) -> None:
 def network_image(volume: Volume, params: PreprocessParams, regions: Regions) -> NDArray[np.float32]:
     """Return the image that the network sees, shape (H, W, 3), values in [0, 1]; `volume` is RAS+.
 
+    Smoothing is for the image alone: the reference region is that of the volume as it is.
+
     Raises
     ------
     ScanError : the slices or the reference region hold no signal.
     """
-    slices = axial_slices(volume, params.slices)
+    seen = smoothed(volume, params.smooth_fwhm_mm) if params.smooth_fwhm_mm else volume
+    slices = axial_slices(seen, params.slices)
     if params.intensity == "image_max":
         image = image_max(slices)
     else:

@@ -30,6 +30,7 @@ def promote(
     """
     # Here, so that `datspect --help` does not wait for MLflow and TensorFlow.
     from datspect.release import promoting, registry
+    from datspect.release.manifest import MANIFEST_TAG
 
     if (force or new_lineage) and not reason.strip():
         raise PromotionError("--force and --new-lineage need --reason: say why, it is kept with the version")
@@ -43,7 +44,11 @@ def promote(
         champion = promoting.Side(opened, current) if current else None
         decision = promoting.decide(opened, challenger, champion, root, params, wish)
         moved = promoting.promote(opened, challenger, champion, decision, wish)
-        numbers = {"challenger": wanted.number, "champion": current.number if current else None}
+        numbers = {
+            "challenger": wanted.number,
+            "champion": current.number if current else None,
+            "manifest_sha256": wanted.tags.get(MANIFEST_TAG),
+        }
         path = promoting.write_protocol(root, decision, moved, wish, numbers)
     of = Scope.of_tags(wanted.tags).short
     against = f"version {current.number}" if current else "none"

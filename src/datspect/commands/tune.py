@@ -1,4 +1,4 @@
-"""Command `tune`: search for better values of the classifier and its learning rates, on the development folds."""
+"""Command `tune`: search for better values of the model in use, on the development folds."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +19,7 @@ def tune(
     splits: Annotated[Path, typer.Option(help="Read what stage split wrote here.")] = Path("data/splits.csv"),
     reports: Annotated[Path, typer.Option(help="Make a folder for each study here.")] = Path("reports/tune"),
 ) -> None:
-    """Search for better values of dropout, width and the learning rates, on the development folds alone.
+    """Search for better values of the model in use, on the development folds alone.
 
     Section `tune` of params.yaml holds the space and the settings. A search that was stopped or killed goes on when you
     start it again; if you start it several times at once, the processes share the study. The best score of a search is

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from datspect.arrays import FloatArray, IntArray
 from datspect.evaluation.curves import calibration_bins, mean_curves
+from datspect.text import in_figure
 
 _TRAIN_COLOUR, _VALIDATION_COLOUR, _GUIDE_COLOUR = "tab:blue", "tab:orange", "0.6"
 _SUBJECTS_PER_ROW = 3
@@ -139,7 +140,8 @@ def calibration_figure(forecasts: Mapping[str, Forecast], caption: str) -> Figur
 def misclassified_figure(images: FloatArray, titles: list[str], caption: str) -> Figure:
     """Draw the slices of each misclassified image side by side, its title above, several subjects in a row.
 
-    `images`: shape (N, H, W, slices) in [0, 1]; with N = 0 the page says that nobody was misclassified.
+    Beside three slices stands their composite, red, green and blue, as in the paper's Figure 2. `images`: shape (N, H, W,
+    slices) in [0, 1]; with N = 0 the page says that nobody was misclassified.
     """
     n_rows = ceil(len(images) / _SUBJECTS_PER_ROW)
     figure = Figure(figsize=(10, 0.5 + 1.5 * max(n_rows, 1)), layout="constrained")
@@ -149,9 +151,10 @@ def misclassified_figure(images: FloatArray, titles: list[str], caption: str) ->
         return figure
     blocks = figure.subfigures(n_rows, _SUBJECTS_PER_ROW, squeeze=False, wspace=0.02).ravel()
     for block, image, title in zip(blocks, images, titles, strict=False):  # the last row may have room left
-        block.suptitle(title, fontsize=8)
-        for channel, axes in enumerate(block.subplots(1, image.shape[2])):
-            axes.imshow(image[:, :, channel], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        block.suptitle(in_figure(title), fontsize=8)
+        pictures = [*np.moveaxis(image, 2, 0), *([image] if image.shape[2] == 3 else [])]
+        for picture, axes in zip(pictures, block.subplots(1, len(pictures)), strict=True):
+            axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             axes.set(xticks=[], yticks=[])
     return figure
 

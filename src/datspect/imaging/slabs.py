@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from datspect.arrays import FloatArray
 from datspect.imaging.striatal_box import BOX_CENTRES_MM, BOX_SHAPE, VOXEL_MM
+from datspect.imaging.volume import FWHM_PER_SD
 
 SLAB_EDGES_MM = (
     np.linspace(-56, 56, 29),  # x: 28 pixels, 14 of each side
@@ -24,8 +25,6 @@ more in prototypes."""
 SLABS_SHAPE = tuple(len(edges) - 1 for edges in SLAB_EDGES_MM)
 N_PEAK = 12
 """Pixels that a scan's peak is the mean of: 2.3 ml, a quarter of the striata. [assumed]"""
-
-_FWHM_PER_SD = 2 * np.sqrt(2 * np.log(2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +68,12 @@ def slabs(boxes: FloatArray, moves: Moves | None = None) -> NDArray[np.float32]:
     values = values.transpose(0, 3, 2, 1)  # (n, y, z, x)
     edges = _edges(to_source, 0, (edges_x, middle_y, middle_z), moves).transpose(0, 2, 3, 1)
     return _means(_blurred(values, moves.fwhm_mm), edges).transpose(0, 3, 1, 2)
+
+
+def slices_of_slabs(box: FloatArray) -> NDArray[np.float32]:
+    """Return the means of a box over the heights of the slabs alone, its own 2 mm in the plane: shape (65, 57, 4)."""
+    edges = (SLAB_EDGES_MM[2] - (BOX_CENTRES_MM[2][0] - VOXEL_MM / 2)) / VOXEL_MM
+    return _means(np.asarray(box, np.float32), np.broadcast_to(edges, (*box.shape[:2], len(edges))))
 
 
 def peaks(views: FloatArray) -> FloatArray:
@@ -126,7 +131,7 @@ def _blurred(values: NDArray[np.float32], fwhm_mm: FloatArray) -> NDArray[np.flo
     if not len(blurs):
         return values
     distance = np.subtract.outer(np.arange(values.shape[-1]), np.arange(values.shape[-1])) * VOXEL_MM
-    kernels = np.exp(-0.5 * np.square(distance / (fwhm_mm[blurs, None, None] / _FWHM_PER_SD)))
+    kernels = np.exp(-0.5 * np.square(distance / (fwhm_mm[blurs, None, None] / FWHM_PER_SD)))
     kernels = (kernels / kernels.sum(axis=1, keepdims=True)).astype(np.float32)
     blurred = np.array(values)
     flat = values[blurs].reshape(len(blurs), -1, values.shape[-1])

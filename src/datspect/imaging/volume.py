@@ -5,10 +5,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 Affine = NDArray[np.float64]
 Voxels = NDArray[Any]
 Mask = NDArray[np.bool_]
+
+FWHM_PER_SD = 2 * np.sqrt(2 * np.log(2))
+"""Full width at half maximum of a Gaussian over its standard deviation."""
 
 MNI_SHAPE = (91, 109, 91)
 """Voxels of the MNI grid at 2 mm: left to right, posterior to anterior, inferior to superior."""
@@ -29,3 +33,17 @@ class Volume:
 
     data: Voxels
     affine: Affine
+
+
+def smoothed(volume: Volume, fwhm_mm: float) -> Volume:
+    """Return the volume after a Gaussian filter of `fwhm_mm` along each axis, float32; edge voxels repeat outwards.
+
+    The axes of `volume` must be those of the world, as after `reorient`; voxels need not be cubes.
+
+    >>> point = np.zeros((9, 9, 9)); point[4, 4, 4] = 1
+    >>> bool(np.isclose(smoothed(Volume(point, np.diag([2.0, 2.0, 2.0, 1.0])), 4.0).data.sum(), 1, atol=1e-3))
+    True
+    """
+    sizes_mm = np.linalg.norm(volume.affine[:3, :3], axis=0)
+    sd_voxels = fwhm_mm / FWHM_PER_SD / sizes_mm
+    return Volume(gaussian_filter(volume.data.astype(np.float32), sd_voxels, mode="nearest"), volume.affine)

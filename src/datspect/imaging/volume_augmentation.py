@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from datspect.arrays import BoolArray, FloatArray
+from datspect.arrays import BoolArray, FloatArray, IntArray
 from datspect.imaging.regions import striatal_structures, structure_fractions
 from datspect.imaging.slabs import SLAB_EDGES_MM, SLABS_SHAPE, Moves, slabs
 from datspect.imaging.striatal_box import BOX_SHAPE, VOXEL_MM, box_affine
+from datspect.imaging.volume import FWHM_PER_SD
 from datspect.params.striatum import AlterParams
 
 BLURRED_SHARE = 0.5
@@ -25,7 +26,6 @@ REACH_MM = (8.0, 14.0)
 
 _STREAM = 2  # after the streams of imaging/augmentation.py
 _NOISE_STREAM = 3
-_FWHM_PER_SD = 2 * np.sqrt(2 * np.log(2))
 _UNIFORM = 13
 
 
@@ -86,7 +86,11 @@ def draw_alterations(params: AlterParams, is_control: BoolArray) -> Alterations:
 
 
 def altered_views(
-    boxes: FloatArray, alterations: Alterations, params: AlterParams, scans_at_once: int = 64
+    boxes: FloatArray,
+    alterations: Alterations,
+    params: AlterParams,
+    scans_at_once: int = 64,
+    only: IntArray | None = None,
 ) -> Iterator[NDArray[np.float32]]:
     """Yield altered views of N boxes in order, draw by draw, in blocks of shape (n, 28, 24, 4).
 
@@ -94,12 +98,14 @@ def altered_views(
     ----------
     boxes : shape (N, 65, 57, 33), may be memory-mapped
     alterations : of shape (draws, N)
+    only : rows of the boxes to alter, each of which becomes what it is among all; by default all
     """
     n_draws, n_subjects = alterations.gain.shape
+    chosen = np.arange(n_subjects) if only is None else only
     for draw in range(n_draws):
-        for start in range(0, n_subjects, scans_at_once):
-            rows = slice(start, min(start + scans_at_once, n_subjects))
-            keys = [(draw, row) for row in range(rows.start, rows.stop)]
+        for start in range(0, len(chosen), scans_at_once):
+            rows = chosen[start : start + scans_at_once]
+            keys = [(draw, int(row)) for row in rows]
             white = np.stack(
                 [_generator(params.seed, _NOISE_STREAM, *key).standard_normal(SLABS_SHAPE) for key in keys]
             )
@@ -157,7 +163,7 @@ def _root(axis: int, fwhm_mm: float) -> FloatArray:
     edges = SLAB_EDGES_MM[axis]
     places = np.linspace(edges[:-1], edges[1:], 9).T  # (pixels, places within)
     difference = places.ravel()[:, None] - places.ravel()
-    correlation = np.exp(-np.square(difference * _FWHM_PER_SD / (2 * fwhm_mm)))
+    correlation = np.exp(-np.square(difference * FWHM_PER_SD / (2 * fwhm_mm)))
     n_pixels, n_places = places.shape
     covariance = correlation.reshape(n_pixels, n_places, n_pixels, n_places).mean(axis=(1, 3))
     values, vectors = np.linalg.eigh(covariance)

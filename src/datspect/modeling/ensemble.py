@@ -19,11 +19,10 @@ from datspect.imaging.slabs import SLABS_SHAPE
 from datspect.modeling.finetuning import Checkpoint, Checkpoints
 from datspect.modeling.heads import FittedHead, Head, HeadWeights, logits
 from datspect.modeling.steps import history
+from datspect.modeling.striatal_layout import NAMES, Size
 from datspect.modeling.striatal_network import (
-    NAMES,
     MemberState,
     Rules,
-    Size,
     SlabBatches,
     initial_state,
     initial_weights,
@@ -127,12 +126,17 @@ def member_log_odds(fitted: FittedHead) -> FloatArray:
     return np.stack([logits(joined_head([one]), read) for one, read in zip(members, of_members, strict=True)])
 
 
+def member_spread(fitted: FittedHead) -> FloatArray:
+    """Return how far the members differ, the sd of their log odds, shape (N,)."""
+    return np.asarray(member_log_odds(fitted).std(axis=0))
+
+
 def _member_seeds(seed: int, n_members: int) -> list[int]:
     return [int(np.random.SeedSequence([seed, 2, member]).generate_state(1)[0]) for member in range(n_members)]
 
 
 def _rules(head: Head, params: StriatumParams, epoch: int) -> Rules:
-    numbers = (head.learning_rates[epoch], params.weight_decay, params.label_smoothing)
+    numbers = (head.learning_rates[epoch], head.weight_decay, params.label_smoothing)
     return Rules(*(np.float32(number) for number in numbers))
 
 

@@ -13,7 +13,7 @@ class Head:
     """Say on which subjects one head is trained, and how.
 
     `train_rows`, `validation_rows`: shape (n,), indices of subjects in the bank (axis 1); `learning_rates`: shape
-    (n_epochs,). Everything random in its training depends on `seed` alone.
+    (n_epochs,). Everything random in its training depends on `seed` alone. `weight_decay`: AdamW's, on kernels.
     """
 
     name: str
@@ -23,6 +23,7 @@ class Head:
     dropout: float
     learning_rates: FloatArray
     seed: int
+    weight_decay: float = 0.0
 
 
 @dataclass(frozen=True)

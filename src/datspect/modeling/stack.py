@@ -147,6 +147,7 @@ class _Part:
         self._bank = flat_bank
         self._state = _initial_state(stack.heads, flat_bank.shape[1])
         self._validation = stack.validation_rows()
+        self._weight_decay = np.array([head.weight_decay for head in stack.heads], np.float32)
         self._sums: list[FloatArray] = []  # an array of shape (4, K) for each epoch done
 
     def train_until(self, epoch: int, advance: Callable[[], bool]) -> None:
@@ -154,7 +155,7 @@ class _Part:
         run_epoch = compiled(_epoch)
         for number in range(len(self._sums), epoch):
             batches = self._stack.training_batches(number)
-            self._state, sums = run_epoch(self._state, self._bank, batches, self._validation)
+            self._state, sums = run_epoch(self._state, self._bank, batches, self._validation, self._weight_decay)
             self._sums.append(ops.convert_to_numpy(sums))
             if self._watch is not None:
                 self._watch(self._stack.heads, self._sums[-1])
@@ -239,7 +240,7 @@ def _draws(seed: int, n_subjects: int, n_epochs: int, n_draws: int) -> IntArray:
 
 
 def _epoch(
-    state: StackState, flat_bank: Tensor, training: TrainingBatches, validation: Rows
+    state: StackState, flat_bank: Tensor, training: TrainingBatches, validation: Rows, weight_decay: Tensor
 ) -> tuple[StackState, Tensor]:
     """Train every head for one epoch, then validate it on clean features.
 
@@ -254,7 +255,7 @@ def _epoch(
     def step(s: Tensor, carried: tuple[StackState, Tensor, Tensor]) -> tuple[StackState, Tensor, Tensor]:
         before, loss_sum, right_sum = carried
         rows, factor = training.of_step(s)
-        after, losses, right = _step(before, features(rows.index), rows, factor, training.rate)
+        after, losses, right = _step(before, features(rows.index), rows, factor, training.rate, weight_decay)
         return after, loss_sum + losses, right_sum + right
 
     n_steps, n_heads, _ = training.rows.index.shape
@@ -265,15 +266,15 @@ def _epoch(
 
 
 def _step(
-    state: StackState, features: Tensor, rows: Rows, factor: Tensor, rate: Tensor
+    state: StackState, features: Tensor, rows: Rows, factor: Tensor, rate: Tensor, weight_decay: Tensor
 ) -> tuple[StackState, Tensor, Tensor]:
-    """Take one step of Adam on the mean loss over each head's real rows, with the gradients written out.
+    """Take one step of AdamW on the mean loss over each head's real rows, with the gradients written out.
 
     Parameters
     ----------
     features : shape (K, B, F)
     factor : shape (K, B, D), dropout's, on each hidden unit
-    rate : shape (K,)
+    rate, weight_decay : shape (K,); without decay it is a step of Adam, to the bit
 
     Returns
     -------
@@ -296,22 +297,26 @@ def _step(
         output_bias=ops.sum(d_scores, axis=1),
     )
     n_steps = state.n_steps + ops.cast(active, "float32")
+    # Kernels decay, biases do not.
+    decay = HeadTensors(rate * weight_decay, ops.zeros_like(rate), rate * weight_decay, ops.zeros_like(rate))
     rate = corrected_rate(rate, n_steps)
-    updated = [
-        _adam(*tensors, rate, active) for tensors in zip(weights, state.first, state.second, gradients, strict=True)
-    ]
+    each = zip(weights, state.first, state.second, gradients, decay, strict=True)
+    updated = [_adamw(*tensors, rate, active) for tensors in each]
     weights, first, second = (HeadTensors(*tensors) for tensors in zip(*updated, strict=True))
     return StackState(weights, first, second, n_steps), *loss_and_right(scores, rows)
 
 
-def _adam(
-    weight: Tensor, first: Tensor, second: Tensor, gradient: Tensor, rate: Tensor, active: Tensor
+def _adamw(
+    weight: Tensor, first: Tensor, second: Tensor, gradient: Tensor, decay: Tensor, rate: Tensor, active: Tensor
 ) -> tuple[Tensor, ...]:
-    """Return the new weight and moments, shape (K, ...) each; a head that is not active keeps its old ones."""
+    """Return the new weight and moments, shape (K, ...) each; a head that is not active keeps its old ones.
+
+    `decay`, `rate`, `active`: shape (K,); `decay` is the share of the weight that it loses before the step.
+    """
     per_head = (-1,) + (1,) * (len(weight.shape) - 1)
-    rate, active = ops.reshape(rate, per_head), ops.reshape(active, per_head)
+    decay, rate, active = (ops.reshape(each, per_head) for each in (decay, rate, active))
+    after = adam(weight * (1 - decay), first, second, gradient, rate)
     before = (weight, first, second)
-    after = adam(*before, gradient, rate)
     return tuple(ops.where(active, new, old) for new, old in zip(after, before, strict=True))
 
 

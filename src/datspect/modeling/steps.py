@@ -7,6 +7,7 @@ within a compiled TensorFlow loop.
 References
 ----------
 Kingma, Ba, "Adam: a method for stochastic optimization" (2015), arXiv:1412.6980; Keras' variant of epsilon.
+Loshchilov, Hutter, "Decoupled weight decay regularization" (2019), arXiv:1711.05101.
 """
 
 from typing import Any, NamedTuple

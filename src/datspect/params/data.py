@@ -117,6 +117,7 @@ class PreprocessParams(Section):
     slices: Annotated[list[SliceIndex], Field(min_length=3, max_length=3)]
     intensity: Literal["image_max", "nonspecific_ratio"]
     input_size: InputSize
+    smooth_fwhm_mm: Annotated[float, Field(gt=0, le=40)] | None
     z_offset_voxels: float = Field(ge=-10, le=10)
     on_bad_scan: Literal["stop", "exclude"]
 

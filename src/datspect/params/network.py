@@ -81,9 +81,22 @@ class TrainingParams(Section):
     """How the heads are trained."""
 
     epochs: int = Field(ge=1)
+    stop_after: Annotated[int, Field(ge=1)] | None = Field(description="epochs done at the end; null: all of them")
     batch_size: int = Field(ge=1)
     learning_rate: LearningRateParams
+    weight_decay: float = Field(ge=0, le=10, description="of AdamW, on kernels; 0: Adam")
     seed: Seed
+
+    @property
+    def last_epoch(self) -> int:
+        """Return how many epochs are done in all."""
+        return self.stop_after or self.epochs
+
+    @model_validator(mode="after")
+    def _stops_in_time(self) -> Self:
+        if self.stop_after is not None and self.stop_after > self.epochs:
+            raise ValueError(f"stop_after = {self.stop_after}: at most training.epochs ({self.epochs})")
+        return self
 
     @model_validator(mode="after")
     def _every_level_is_reached(self) -> Self:

@@ -50,10 +50,19 @@ class Params(FittingParams):
 
     @model_validator(mode="after")
     def _warmup_ends(self) -> Self:
-        if self.finetuning.warmup_epochs >= self.training.epochs:
+        if self.finetuning.warmup_epochs >= self.training.last_epoch:
             raise ValueError(
                 f"finetuning.warmup_epochs = {self.finetuning.warmup_epochs}: must be below training.epochs "
-                f"({self.training.epochs})"
+                f"({self.training.epochs}) and training.stop_after"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fine_tuning_has_no_weight_decay(self) -> Self:
+        if self.training.weight_decay and self.model == "paper" and not self.backbone.frozen:
+            raise ValueError(
+                f"training.weight_decay = {self.training.weight_decay:g}: fine-tuning knows none; set it to 0, or "
+                "backbone.trainable to none"
             )
         return self
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from datspect.arrays import FloatArray
 from datspect.cohort.kind import CohortKind
 from datspect.cohort.scope import Scope
 from datspect.errors import WeightsError
@@ -31,7 +32,9 @@ MODEL_NAME, PARTS_NAME, ARRAYS_NAME = "model.keras", "predictor.json", "predicto
 FILES = (MODEL_NAME, PARTS_NAME, ARRAYS_NAME)
 """All files that a prediction needs, in the order of `predictor_digest`."""
 
-_FORMAT = 3
+_FORMATS: dict[Model, int] = {"paper": 3, "striatum": 4}
+"""What this release writes and reads. Of the paper's model it is what it was before there was another: earlier releases
+read it, and refuse the other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +53,8 @@ class PredictorParts:
     ranges : lowest and highest usual value of some measures of a scan
     typicality : of the features
     recipe : the one that the model was trained by, "" if it is the paper's
+    spread_limit : how far the members of an ensemble usually differ at most; None for a single network
+    normal : mean slabs of the training role's controls, shape (28, 24, 4); None for the paper's model
     """
 
     preprocess: PreprocessParams
@@ -65,6 +70,8 @@ class PredictorParts:
     typicality: Typicality
     model: Model = "paper"
     recipe: str = ""
+    spread_limit: float | None = None
+    normal: FloatArray | None = None
 
     @property
     def scope(self) -> Scope:
@@ -87,8 +94,8 @@ def write_parts(folder: Path, parts: PredictorParts) -> None:
     """Write `PARTS_NAME` and `ARRAYS_NAME`."""
     typicality = parts.typicality
     record = {
-        "format": _FORMAT,
-        "model": parts.model,
+        "format": _FORMATS[parts.model],
+        **({} if parts.model == "paper" else {"model": parts.model, "spread_limit": parts.spread_limit}),
         "preprocess": parts.preprocess.model_dump(mode="json"),
         "prediction": parts.prediction.model_dump(mode="json"),
         "cohort_kind": parts.cohort_kind,
@@ -111,6 +118,8 @@ def write_parts(folder: Path, parts: PredictorParts) -> None:
         "typicality_directions": typicality.directions,
         "typicality_variances": typicality.variances,
     }
+    if parts.normal is not None:
+        arrays["normal"] = parts.normal
     write_json(folder / PARTS_NAME, record)
     with replacing(folder / ARRAYS_NAME) as unfinished, unfinished.open("wb") as file:
         np.savez(file, allow_pickle=False, **{name: np.asarray(each, np.float32) for name, each in arrays.items()})
@@ -126,9 +135,9 @@ def read_parts(folder: Path) -> PredictorParts:
     """
     record = read_json(folder / PARTS_NAME)
     found = record.get("format") if isinstance(record, dict) else None
-    if found != _FORMAT:
+    if found not in (known := list(_FORMATS.values())):
         raise WeightsError(
-            f"{folder}: not a predictor that this release reads (format {found}, expected {_FORMAT}); "
+            f"{folder}: not a predictor that this release reads (format {found}, expected {known[0]} or {known[1]}); "
             "make it anew with dvc repro, or read it with the release that wrote it"
         )
     try:
@@ -155,8 +164,12 @@ def predictor_digest(folder: Path) -> str:
 
 def _parts(record: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> PredictorParts:
     regression, doubt = record["regression"], record["doubt"]
+    model: Model = record.get("model", "paper")
+    if record["format"] != _FORMATS[model]:
+        raise ValueError(f"format {record['format']} of model {model}")
     return PredictorParts(
-        preprocess=PreprocessParams.model_validate(record["preprocess"]),
+        # A predictor from before images could be smoothed says nothing of it.
+        preprocess=PreprocessParams.model_validate({"smooth_fwhm_mm": None} | record["preprocess"]),
         prediction=PredictionParams.model_validate(record["prediction"]),
         cohort_kind=record["cohort_kind"],
         n_train=record["n_train"],
@@ -174,6 +187,8 @@ def _parts(record: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Predictor
             variances=arrays["typicality_variances"],
             **record["typicality"],
         ),
-        model=record.get("model", "paper"),  # a predictor from before there was another model names none
+        model=model,
         recipe=record.get("recipe", ""),
+        spread_limit=record.get("spread_limit"),
+        normal=arrays["normal"] if model == "striatum" else None,
     )

@@ -104,17 +104,18 @@ def read_registrable(root: Path) -> Registrable:
     )
 
 
-def register(registry: Registry, results: Registrable) -> tuple[Version, bool]:
+def register(registry: Registry, results: Registrable, *, again: bool = False) -> tuple[Version, bool]:
     """Make the version of these results the challenger; return it, and whether it is new.
 
-    The card of a new version shows the test set, which is counted as one look at it.
+    `again` makes a new one though there is one: for a version without manifest, or one whose files were changed. The
+    card of a new version shows the test set, which is counted as one look at it.
 
     Raises
     ------
     PromotionError : a new version would have no complete run in this MLflow.
     """
     registry.ensure()
-    version = registry.with_digest(results.digest)
+    version = None if again else registry.with_digest(results.digest)
     is_new = version is None
     if version is None:
         version = _create(registry, results)

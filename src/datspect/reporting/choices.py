@@ -12,7 +12,7 @@ from datspect.reporting.markdown import markdown_table
 
 _INTENSITIES = {
     "image_max": "8 bits, each image divided by its own maximum",
-    "nonspecific_ratio": "ratio to the nonspecific uptake of the scan",
+    "nonspecific_ratio": "ratio to the nonspecific uptake of the scan, not rounded to 8 bits",
 }
 _NOT_STATED = "not stated"
 
@@ -32,6 +32,7 @@ def choices_table(inputs: Inputs) -> str:
 def _cohort_and_image(inputs: Inputs) -> list[list[str]]:
     labels = inputs.subjects["label"]
     kind, n_pd = "simulated" if inputs.kind is CohortKind.PHANTOM else "real", targets(labels).sum()
+    fwhm = inputs.params.preprocess.smooth_fwhm_mm
     slices, intensity, size = _slabs() if inputs.of_striatum else _image(inputs.params.preprocess)
     return [
         [
@@ -45,6 +46,7 @@ def _cohort_and_image(inputs: Inputs) -> list[list[str]]:
             slices,
         ],
         ["intensity", f"PNG of 8 bits; scaling {_NOT_STATED}", intensity],
+        *([["smoothing", "none", f"Gaussian of {fwhm:g} mm"]] if fwhm and not inputs.of_striatum else []),
         ["input size", _NOT_STATED, size],
     ]
 
@@ -108,6 +110,8 @@ def _training(inputs: Inputs) -> list[list[str]]:
         ],
         *(_regularisation(inputs) if of_slabs else []),
         ["epochs, batch size", "500, 16", f"{training.epochs}, {training.batch_size}"],
+        *([["early stopping", "none", f"after {training.stop_after} epochs"]] if training.stop_after else []),
+        *([["weight decay", "none", f"{training.weight_decay:g}"]] if training.weight_decay else []),
         [
             "learning rate",
             f'1e-3 to 1e-6, "gradual step decay"; steps {_NOT_STATED}',
@@ -180,9 +184,7 @@ def _alteration(alter: AlterParams) -> str:
 
 
 def _regularisation(inputs: Inputs) -> list[list[str]]:
-    striatum = inputs.params.striatum
-    here = f"AdamW, weight decay {striatum.weight_decay:g}; labels smoothed by {striatum.label_smoothing:g}"
-    return [["optimiser", _NOT_STATED, here]]
+    return [["optimiser", _NOT_STATED, f"AdamW; labels smoothed by {inputs.params.striatum.label_smoothing:g}"]]
 
 
 def _learning_rate(rate: LearningRateParams) -> str:

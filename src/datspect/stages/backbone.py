@@ -40,4 +40,4 @@ def main(backbone_folder: Path, params_path: Path = PARAMS_PATH) -> None:
 
 
 if __name__ == "__main__":
-    launch(main)
+    launch(main, "backbone_folder")

@@ -262,4 +262,4 @@ def _log_summary(measures: dict[str, dict[str, Any]], title: str) -> None:
 
 
 if __name__ == "__main__":
-    launch(main)
+    launch(main, "reports_folder")

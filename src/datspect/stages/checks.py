@@ -214,4 +214,4 @@ def _message(failed: list[Check], n_checks: int) -> str:
 
 
 if __name__ == "__main__":
-    launch(main)
+    launch(main, "reports_folder")

@@ -125,4 +125,4 @@ def _say(metrics: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    launch(main)
+    launch(main, "models_folder", "reports_folder")

@@ -84,6 +84,7 @@ def _write_slabs(images_folder: Path, folder: Path, params: AlterParams) -> None
         "draws": params.draws,
         "n_subjects": len(boxes),
         "n_features": shape[2],
+        "alter": params.model_dump(mode="json"),
         "sha256_by_draw": draw_digests(read_bank(folder / "bank.npy", memory_mapped=True)),
     }
     write_json(folder / "features.json", record)
@@ -168,4 +169,4 @@ def _counted(blocks: Iterable[NDArray[np.float16]], n_images: int) -> Iterator[N
 
 
 if __name__ == "__main__":
-    launch(main)
+    launch(main, "features_folder")

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from datspect.io.arrays import read_array
 from datspect.io.png import write_figure
 from datspect.io.records import write_json
 from datspect.io.tables import write_table
+from datspect.modeling.ensemble import member_spread
 from datspect.modeling.folding import folded
 from datspect.modeling.heads import FittedHead, Head, build_head, logits
 from datspect.modeling.model_files import read_model, write_model
@@ -70,6 +71,8 @@ def main(
             seen = np.asarray(read_array(stage.sources.images, memory_mapped=True)[is_test])
         probabilities = _whole_model_probabilities(models_folder / "model.keras", seen)
         evaluation = evaluate(heads, fitted, data, stage.scope, is_test, probabilities, stage.record["parameters_from"])
+        if of_slabs and params.striatum.members > 1:
+            evaluation = with_spread(evaluation, spread_of(heads, fitted), is_test)
         write_reports(evaluation, fitted, as_images(seen) if of_slabs else seen, params.training_is_on, reports_folder)
         _say(evaluation.metrics)
         stage.finish(heads, fitted, models)
@@ -107,6 +110,23 @@ def evaluate(
         results.predictions_table(holdout, "role", log_odds(probabilities), probabilities.astype(np.float64)),
         results.predictions_table(development, "dev_fold", dev_scores, dev_probabilities),
         metrics,
+    )
+
+
+def spread_of(heads: list[Head], fitted: list[FittedHead]) -> FloatArray:
+    """Return how far the members of the ensemble that judges each subject differ, shape (N,): out of fold, or final."""
+    spread = member_spread(fitted[0])
+    for head, development in zip(heads[1:], fitted[1:], strict=True):
+        spread[head.validation_rows] = member_spread(development)[head.validation_rows]
+    return spread
+
+
+def with_spread(evaluation: Evaluation, spread: FloatArray, is_test: BoolArray) -> Evaluation:
+    """Return an evaluation with the column `spread`, from shape (N,), in both tables."""
+    return replace(
+        evaluation,
+        holdout=evaluation.holdout.assign(spread=spread[is_test]),
+        development=evaluation.development.assign(spread=spread[~is_test]),
     )
 
 
@@ -174,4 +194,4 @@ def _say(metrics: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    launch(main)
+    launch(main, "models_folder", "reports_folder")

@@ -80,4 +80,4 @@ def _row(answer: Answer) -> list[float | int | str]:
 
 
 if __name__ == "__main__":
-    launch(main)
+    launch(main, "reports_folder")

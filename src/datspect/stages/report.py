@@ -153,4 +153,4 @@ def _check_unity(inputs: Inputs) -> None:
 
 
 if __name__ == "__main__":
-    launch(main)
+    launch(main, "reports_folder")

@@ -30,6 +30,7 @@ class TrainingInputs:
     bank: Path
     bank_record: Path
     lowered: Path
+    boxes: Path
 
     @classmethod
     def within(cls, images_folder: Path, features_folder: Path, splits: Path) -> Self:
@@ -41,10 +42,11 @@ class TrainingInputs:
             bank=features_folder / "bank.npy",
             bank_record=features_folder / "features.json",
             lowered=features_folder / LOWERED,
+            boxes=images_folder / "striatal_box.npy",
         )
 
     def paths(self) -> list[Path]:
-        """Return all of them, in a fixed order."""
+        """Return all that a fit reads, in a fixed order: not the boxes, from which a study makes banks of its own."""
         of_slabs = [self.lowered] if self.lowered.is_file() else []
         return [self.subjects, self.cohort, self.splits, self.bank, self.bank_record, *of_slabs]
 

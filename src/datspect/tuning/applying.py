@@ -4,13 +4,17 @@ from collections.abc import Mapping
 
 from datspect.params.editing import Place, edited
 from datspect.params.network import ParametersFrom
+from datspect.params.striatum import AlterRanges
 
 PLACES: Mapping[str, Place] = {
     "width": ("classifier", "width"),
     "dropout": ("classifier", "dropout"),
     **{name: ("training", "learning_rate", name) for name in ("initial", "final", "schedule", "drops")},
+    **{name: ("training", name) for name in ("epochs", "weight_decay")},
+    **{name: ("striatum", name) for name in ("label_smoothing", "maps")},
+    **{name: ("striatum", "alter", name) for name in AlterRanges.model_fields},
 }
-"""Where params.yaml holds what a study varies, by the names of `tune.space`."""
+"""Where params.yaml holds what a study varies, by the names of `Configuration.settings`."""
 
 _ORIGIN: Place = ("parameters_from",)
 

@@ -10,6 +10,7 @@ import pandas as pd
 from datspect.arrays import FloatArray, IntArray
 from datspect.evaluation.comparison import Predictions, compare_out_of_fold
 from datspect.evaluation.metrics import predicted_labels
+from datspect.modeling.ensemble import fit_ensemble
 from datspect.modeling.heads import Head
 from datspect.training import crossval
 from datspect.training.splitting import subject_folds
@@ -105,7 +106,7 @@ def _outer_probabilities(
     outer: OuterFolds, tuned: Sequence[Configuration], base: Configuration
 ) -> tuple[FloatArray, FloatArray]:
     """Return each subject's probability from the head that has not seen it, tuned and untuned: shape (N,) both."""
-    data, training = outer.data, base.training
+    data, untuned = outer.data, [base] * len(tuned)
 
     def heads(name: str, configurations: Sequence[Configuration]) -> list[Head]:
         return [
@@ -113,10 +114,13 @@ def _outer_probabilities(
             for fold, one in zip(outer.numbers, configurations, strict=True)
         ]
 
-    groups = [heads("tuned", tuned), heads("untuned", [base] * len(tuned))]
+    groups = [heads("tuned", tuned), heads("untuned", untuned)]
     together = [head for group in groups for head in group]
-    # One stack trains all heads.
-    fitted = crossval.train(together, data.bank, data.targets, training.batch_size, "outer folds")
+    if data.slabs is None:  # one stack trains all heads
+        fitted = crossval.train(together, data.bank, data.targets, base.training.batch_size, "outer folds")
+    else:
+        pairs = zip(together, [*tuned, *untuned], strict=True)
+        fitted = [fit_ensemble(head, data.material(one, data.slabs)) for head, one in pairs]
     halves = (fitted[: len(tuned)], fitted[len(tuned) :])
     first, second = (
         crossval.probabilities(crossval.out_of_fold_logits(group, half, data.bank[0]))

@@ -62,12 +62,12 @@ def build_sampler(name: Literal["tpe", "random"], seed: int) -> BaseSampler:
             return SeededByTrial(lambda s: RandomSampler(seed=s), seed)
 
 
-def build_pruner(name: Literal["median", "halving", "none"], check_epochs: int) -> BasePruner:
-    """Return the pruner of that name; its steps are epochs."""
+def build_pruner(name: Literal["median", "halving", "none"], first_look: int) -> BasePruner:
+    """Return the pruner of that name, which stops no trial before step `first_look`; steps are epochs or folds."""
     match name:
         case "median":
-            return MedianPruner(n_startup_trials=_STARTUP_TRIALS, n_warmup_steps=2 * check_epochs)
+            return MedianPruner(n_startup_trials=_STARTUP_TRIALS, n_warmup_steps=2 * first_look)
         case "halving":
-            return SuccessiveHalvingPruner(min_resource=check_epochs, reduction_factor=_HALVING_FACTOR)
+            return SuccessiveHalvingPruner(min_resource=first_look, reduction_factor=_HALVING_FACTOR)
         case "none":
             return NopPruner()

@@ -14,7 +14,7 @@ from optuna.storages import fail_stale_trials
 from datspect.io.tables import write_table
 from datspect.tuning import study as study_attributes
 from datspect.tuning.development import Development
-from datspect.tuning.scoring import TITLES, Outcome, fold_scores, measures, outcomes, report_epochs, score
+from datspect.tuning.scoring import TITLES, Outcome, fold_scores, measures, outcomes, score
 from datspect.tuning.space import SearchSpace
 from datspect.tuning.study import Study, finished
 from datspect.tuning.trials import Trial, history_path
@@ -44,15 +44,15 @@ class Search:
         """
         trial.set_user_attr(study_attributes.BEGUN, True)
         configuration = self.space.suggested(trial)
-        epochs = report_epochs(configuration.training.epochs, self.check_epochs)
         name = f"{self.study.name}, trial {trial.number}"
-        for outcome in outcomes(configuration, self.data, epochs, name):
-            if not np.isfinite(outcome.probabilities).all():
+        for outcome in outcomes(configuration, self.data, self.check_epochs, name):
+            judged = outcome.judged
+            if not np.isfinite(outcome.probabilities[judged]).all():
                 self._keep_curves(trial, outcome)
                 raise optuna.TrialPruned  # diverged: a trial without a score
-            so_far = score(self.study.objective, self.data.targets, outcome.probabilities)
-            trial.report(so_far, outcome.n_epochs)
-            is_last = outcome.n_epochs == epochs[-1]
+            so_far = score(self.study.objective, self.data.targets[judged], outcome.probabilities[judged])
+            trial.report(so_far, outcome.step)
+            is_last = outcome.n_epochs == configuration.training.last_epoch and bool(judged.all())
             pruned = not is_last and trial.should_prune()
             if is_last or pruned:
                 self._keep(trial, outcome)
@@ -63,13 +63,17 @@ class Search:
     def _keep(self, trial: optuna.Trial, outcome: Outcome) -> None:
         """Write curves to disk and measures to the study, before the trial counts as ended."""
         self._keep_curves(trial, outcome)
-        by_fold = fold_scores(self.study.objective, self.data, outcome.probabilities)
+        by_fold = fold_scores(self.study.objective, self.data, outcome)
         trial.set_user_attr(study_attributes.FOLD_SCORES, by_fold)
-        trial.set_user_attr(study_attributes.MEASURES, measures(self.data.targets, outcome.probabilities))
+        judged = outcome.judged
+        found = measures(self.data.targets[judged], outcome.probabilities[judged])
+        trial.set_user_attr(study_attributes.MEASURES, found)
 
     def _keep_curves(self, trial: optuna.Trial, outcome: Outcome) -> None:
         write_table(history_path(self.folder, trial.number), outcome.history)
         trial.set_user_attr(study_attributes.N_EPOCHS, outcome.n_epochs)
+        if outcome.n_folds is not None:
+            trial.set_user_attr(study_attributes.N_FOLDS, outcome.n_folds)
 
 
 def run_trials(search: Search, n_trials: int, minutes: float | None, ended: Callable[[Trial], None]) -> None:
@@ -124,7 +128,7 @@ def _say(study: Study, trial: Trial, n_trials: int, since: datetime) -> None:
     n_done = finished(trials)
     result = "diverged" if trial.score is None else f"{title} {trial.score:.4f}"
     if trial.state == "pruned":
-        result += f" after {trial.n_epochs} epochs, pruned"
+        result += f" after {trial.reached}, pruned"
     standing = f"best {best.score:.4f}, trial {best.number}" if best else "none complete yet"
     left = seconds_a_trial(trials, since) * max(n_trials - n_done, 0) / 60
     log.info(

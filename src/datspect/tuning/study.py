@@ -16,7 +16,7 @@ from datspect.errors import TuningError
 from datspect.tuning.scoring import Objective, lower_is_better
 from datspect.tuning.trials import State, Trial
 
-BEGUN, MEASURES, FOLD_SCORES, N_EPOCHS = "begun", "measures", "fold_scores", "n_epochs"
+BEGUN, MEASURES, FOLD_SCORES, N_EPOCHS, N_FOLDS = "begun", "measures", "fold_scores", "n_epochs", "n_folds"
 """Attributes of a trial. `BEGUN` marks one that a search runs."""
 
 _IDENTITY, _ID, _READY = "identity", "id", "ready"
@@ -178,6 +178,7 @@ def _record(trial: FrozenTrial) -> Trial:
         measures=dict(attributes.get(MEASURES, {})),
         fold_scores=tuple(attributes.get(FOLD_SCORES, ())),
         n_epochs=int(attributes.get(N_EPOCHS, 0)),
+        n_folds=attributes.get(N_FOLDS),
         started=trial.datetime_start,
         ended=trial.datetime_complete,
     )

@@ -136,13 +136,15 @@ def _tags(run: tracking.Run, trial: Trial, objective: str) -> dict[str, object]:
         "datspect.objective": objective,
     }
     if trial.state == "pruned":
-        tags["datspect.pruned_after"] = trial.n_epochs
+        tags["datspect.pruned_after"] = trial.n_epochs if trial.n_folds is None else trial.reached
     return tags
 
 
 def _metrics(trial: Trial) -> dict[str, float]:
     """Return what was measured over all development folds."""
     metrics = {**trial.measures, "n_epochs": float(trial.n_epochs)}
+    if trial.n_folds is not None:
+        metrics["n_folds"] = float(trial.n_folds)
     if trial.score is not None:
         metrics[_SCORE] = trial.score
     if trial.seconds is not None:

@@ -16,7 +16,8 @@ class Trial:
 
     `values`: what it tried, by the names of `tune.space`; `score`: the objective after the last epoch, or where pruning
     stopped it; `measures`: out-of-fold log_loss, roc_auc and accuracy with `_low` and `_high`; `fold_scores`: the
-    objective of each development fold, in order; `n_epochs`: how many it trained.
+    objective of each development fold that is done, in order; `n_epochs`: how many it trained; `n_folds`: in how many
+    folds, where they train one after another, else None.
     """
 
     number: int
@@ -26,8 +27,18 @@ class Trial:
     measures: dict[str, float] = field(default_factory=dict)
     fold_scores: Sequence[float] = ()
     n_epochs: int = 0
+    n_folds: int | None = None
     started: datetime | None = None
     ended: datetime | None = None
+
+    @property
+    def reached(self) -> str:
+        """How far it came, in words.
+
+        >>> Trial(1, "pruned", {}, n_epochs=40, n_folds=2).reached
+        '2 folds'
+        """
+        return f"{self.n_epochs} epochs" if self.n_folds is None else f"{self.n_folds} folds"
 
     @property
     def seconds(self) -> float | None:

@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from optuna.pruners import BasePruner
 from pydantic import TypeAdapter, ValidationError
 
 from datspect import tracking
-from datspect.errors import ParamsError, TuningError
+from datspect.arrays import FloatArray
+from datspect.errors import CohortError, ParamsError, TuningError
+from datspect.io.arrays import read_array
 from datspect.io.atomic import replacing
 from datspect.io.digests import file_digest
 from datspect.io.png import write_figure
@@ -33,7 +36,7 @@ from datspect.tuning.quiet import quiet_optuna
 from datspect.tuning.sampling import build_pruner, build_sampler
 from datspect.tuning.scoring import lower_is_better
 from datspect.tuning.search import Search, run_trials
-from datspect.tuning.space import NAMES, SearchSpace, search_space
+from datspect.tuning.space import SearchSpace, search_space
 from datspect.tuning.storage import dashboard_commands, open_storage, storage_address
 from datspect.tuning.study import Identity, Study, added, finished, open_study
 from datspect.tuning.summary import (
@@ -51,19 +54,35 @@ log = logging.getLogger("datspect.tune")
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """A study that somebody asked for: what it varies, what it sees, and where its files go."""
+    """A study that somebody asked for: what it varies, what it sees, and where its files go.
+
+    `boxes`: of all scans, shape (N, 65, 57, 33), on disk; None for the paper's model.
+    """
 
     name: str
     params: Params
     space: SearchSpace
     data: TrainingData
+    boxes: FloatArray | None
     identity: Identity
     folder: Path
 
     @property
     def cohort(self) -> str:
-        """The kind of cohort, in words."""
-        return self.data.kind.caption
+        """The kind of cohort, in words, and the model if it is not the paper's."""
+        caption = self.data.kind.caption
+        return caption if self.boxes is None else f"model striatum, {caption}"
+
+    @property
+    def development(self) -> Development:
+        """What the study sees."""
+        return development(self.data, self.boxes)
+
+    @property
+    def pruner(self) -> BasePruner:
+        """The pruner, whose steps are epochs of heads, or folds of small networks."""
+        tune = self.params.tune
+        return build_pruner(tune.pruner, tune.check_epochs if self.boxes is None else tune.check_folds)
 
 
 def choose(
@@ -71,26 +90,44 @@ def choose(
 ) -> Chosen:
     """Return the study of that name (default: `tune.study`) that varies `vary` (default: all), on today's data.
 
+    The default name of a model other than the paper's ends with that model's.
+
     Raises
     ------
-    ParamsError, CohortError : the space contradicts itself, the network is not frozen, or data are missing.
+    ParamsError, CohortError : the space contradicts itself, the network is not frozen, or data are missing or of the
+        other model.
     """
-    if not params.backbone.frozen:
+    of_slabs = params.model == "striatum"
+    if not of_slabs and not params.backbone.frozen:
         raise ParamsError(
             f"backbone.trainable = {params.backbone.trainable}: a study trains heads on the bank of features, so that "
             "it takes minutes; set backbone.trainable to none, run dvc repro, tune, and set it back"
         )
-    space = search_space(params.tune.space, params.classifier, params.training, vary or NAMES)
+    ranges = params.tune.space.striatum if of_slabs else params.tune.space.paper
+    striatum = params.striatum if of_slabs else None
+    space = search_space(ranges, params.classifier, params.training, vary, striatum)
     data = read_training_data(inputs, memory_mapped=True)
+    if of_slabs != (data.lowered is not None):
+        raise CohortError(f"{inputs.bank}: not of model: {params.model}; run dvc repro features")
+    boxes = read_array(inputs.boxes, memory_mapped=True) if of_slabs else None
+    if boxes is not None and len(boxes) != len(data.splits):
+        raise CohortError(f"{inputs.boxes}: {len(boxes)} striatal boxes of {len(data.splits)} subjects; run dvc repro")
     identity = Identity(
         objective=params.tune.objective,
         space=space.description(),
-        training=params.training.model_dump(mode="json", exclude={"learning_rate"}),
-        data=files_digest([path for path in inputs.paths() if path != inputs.splits]),
+        training=params.training.model_dump(mode="json", exclude={"learning_rate", *(space.base.values)}),
+        data=files_digest(_studied(inputs, of_slabs=of_slabs)),
         split=file_digest(inputs.splits),
     )
-    name = _checked_name(name or params.tune.study)
-    return Chosen(name, params, space, data, identity, reports / name)
+    name = _checked_name(name or params.tune.study + ("-striatum" if of_slabs else ""))
+    return Chosen(name, params, space, data, boxes, identity, reports / name)
+
+
+def _studied(inputs: TrainingInputs, *, of_slabs: bool) -> list[Path]:
+    """Return the files whose change makes another study: of slabs not the bank, which follows from boxes and values."""
+    if of_slabs:
+        return [inputs.subjects, inputs.cohort, inputs.boxes]
+    return [path for path in inputs.paths() if path != inputs.splits]
 
 
 def _checked_name(name: str) -> str:
@@ -106,7 +143,7 @@ def _checked_name(name: str) -> str:
 def search(chosen: Chosen) -> str:
     """Run the study's trials, write study.json and pictures, and return a few lines for the terminal."""
     with _opened(chosen) as study:
-        summary = _searched(chosen, study, development(chosen.data), chosen.params.tune.trials)
+        summary = _searched(chosen, study, chosen.development, chosen.params.tune.trials)
     text = summary_text(summary, chosen.cohort)
     return (
         f"{text}\n\nFiles: {chosen.folder}. `datspect tune --apply` writes the best into params.yaml.\n"
@@ -117,7 +154,7 @@ def search(chosen: Chosen) -> str:
 def nested_search(chosen: Chosen) -> str:
     """Run a study for each outer fold, judge its winner on that fold, and return a few lines for the terminal."""
     tune = chosen.params.tune
-    outer = outer_folds(development(chosen.data), tune.seed)
+    outer = outer_folds(chosen.development, tune.seed)
     found = [_inner_winner(_inner(chosen, fold), outer.inner(fold), tune.nested_trials) for fold in outer.numbers]
     study_ids, winners = zip(*found, strict=True)
     result = nested_result(outer, chosen.space.base, winners, tune.objective, chosen.data.cohort["kind"])
@@ -162,7 +199,7 @@ def apply_winner(chosen: Chosen, params_path: Path) -> str:
             "run `datspect tune`"
         )
     before = params_path.read_bytes().decode("utf-8")  # as bytes: line ends of another system stay
-    values = chosen.space.base.changed(best.values).values
+    values = chosen.space.base.changed(best.values).settings
     origin = ParametersFrom(study=study.name, trial=best.number, split=chosen.identity.split[:12])
     after = applied(before, values, origin)
     if after == before:
@@ -259,8 +296,8 @@ def _opened(chosen: Chosen) -> Iterator[Study]:
         try:
             if first is None:
                 log.warning("%s: the values of params.yaml lie outside of tune.space; they are no trial", chosen.name)
-            sampler, pruner = build_sampler(tune.sampler, tune.seed), build_pruner(tune.pruner, tune.check_epochs)
-            yield open_study(chosen.name, storage, chosen.identity, sampler=sampler, pruner=pruner, first=first)
+            sampler = build_sampler(tune.sampler, tune.seed)
+            yield open_study(chosen.name, storage, chosen.identity, sampler=sampler, pruner=chosen.pruner, first=first)
         finally:
             storage.engine.dispose()
 
