@@ -207,13 +207,13 @@ def statement(parts: "PredictorParts", prevalence: float | None = None) -> str:
     """Return in words what the answers are worth, and at which prevalence of PD."""
     from datspect.reporting.paper_tables import with_interval
 
-    is_phantom = CohortKind.of(parts.cohort_kind) is CohortKind.PHANTOM
+    is_phantom = parts.scope.kind is CohortKind.PHANTOM
+    model = f"The model (recipe {parts.recipe})" if parts.recipe else "The model"
     kind = "a PHANTOM cohort: it says nothing about patients" if is_phantom else "real scans"
     coverage = f"{with_interval(parts.measures, 'coverage')} of these were conclusive"
     right = with_interval(parts.measures, "conclusive_accuracy")
-    model = "model of the striatum" if parts.model == "striatum" else "model"
     return (
-        f"The {model} was trained on {parts.n_train} subjects of {kind}. Out of fold {coverage}"
+        f"{model} was trained on {parts.n_train} subjects of {kind}. Out of fold {coverage}"
         f"{f', {right} of them right' if right else ''}. {_doubt_note(parts)} {_prevalence_note(parts, prevalence)} "
         "Research only, no diagnosis."
     )

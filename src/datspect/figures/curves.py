@@ -140,8 +140,8 @@ def calibration_figure(forecasts: Mapping[str, Forecast], caption: str) -> Figur
 def misclassified_figure(images: FloatArray, titles: list[str], caption: str) -> Figure:
     """Draw the slices of each misclassified image side by side, its title above, several subjects in a row.
 
-    Beside three slices stands their composite, red, green and blue, as in the paper's Figure 2. `images`: shape
-    (N, H, W, slices) in [0, 1]; with N = 0 the page says that nobody was misclassified.
+    Beside three slices stands their composite, red, green and blue, as in the paper's Figure 2.
+    `images`: shape (N, H, W, slices) in [0, 1]; with N = 0 the page says that nobody was misclassified.
     """
     n_rows = ceil(len(images) / _SUBJECTS_PER_ROW)
     figure = Figure(figsize=(10, 0.5 + 1.5 * max(n_rows, 1)), layout="constrained")

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
 from datspect.arrays import BoolArray, FloatArray
-from datspect.cohort.kind import CohortKind
 from datspect.errors import ScanError
 from datspect.figures.explanation import Explanation, draw_explanation
 from datspect.figures.slab_explanation import SlabExplanation, draw_slab_explanation
@@ -81,7 +80,7 @@ class Explainer:
         return draw_explanation(
             Explanation(
                 title=title,
-                cohort=f"model of a {CohortKind.of(parts.cohort_kind).caption}",
+                cohort=f"model of a {parts.scope.caption}",
                 slices=tuple(slices),
                 image=scan.image,
                 template=_on_image(template_t1(found.z_offset_voxels), slices),
@@ -106,7 +105,7 @@ class Explainer:
         x, y, z = SLAB_EDGES_MM
         return SlabExplanation(
             title=title,
-            cohort=f"model of the striatum, of a {CohortKind.of(parts.cohort_kind).caption}",
+            cohort=f"model of a {parts.scope.caption}",
             answer=_in_words(answer),
             edges_mm=((x[0], x[-1]), (y[0], y[-1]), tuple(z)),
             scan=scan.seen,
