@@ -53,6 +53,7 @@ def stored(registry: Registry, version: Version) -> Path:
 def served(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The commands of servers, which are not started."""
     commands: list[list[str]] = []
+    monkeypatch.setenv("PATH", os.environ["PATH"])  # put back afterwards
     monkeypatch.setattr(servers, "serve", lambda command: commands.append(command) or 0)
     return commands
 
