@@ -132,6 +132,7 @@ def test_the_second_start_has_the_last_word(
     for one in family:
         with suppress(psutil.NoSuchProcess):
             one.send_signal(signum)
+    dvc.wait(_SECONDS)
     second = project.trained_for(4)
     output, _ = second.communicate(timeout=_SECONDS)
     assert second.returncode == 0, output

@@ -52,7 +52,10 @@ def serve(
 
 
 def _command(folder: Path, port: int) -> list[str]:
+    import os
     import sys
 
+    # MLflow starts its server by name.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     options = ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
     return [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", str(folder), *options]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from datspect.errors import PromotionError
 from datspect.prediction.files import FOLDER_NAME
-from datspect.release.manifest import MANIFEST_TAG, differences
+from datspect.release.manifest import MANIFEST_TAG, MLFLOWS_NOTE, differences
 from datspect.release.registry import NAME, Registry, Version, opened
 
 _SHOWN = 20
@@ -103,6 +103,7 @@ def copy_checked(
         raise _changed(version, ["all of its files are gone"])
     try:
         shutil.copytree(stored, folder, symlinks=True)
+        (folder / MLFLOWS_NOTE).unlink(missing_ok=True)
     except OSError as error:  # a device among the files, or no space for them
         raise PromotionError(
             f"version {version.number} of {NAME}: its files cannot be copied ({error}); nothing of it was run"

@@ -14,6 +14,8 @@ MANIFEST_NAME = "datspect_manifest.json"
 """The file in a version's folder that lists all others."""
 MANIFEST_TAG = "datspect.manifest_sha256"
 """Tag of a version with the SHA-256 of that file; a version that was registered without one has none."""
+MLFLOWS_NOTE = "registered_model_meta"
+"""A file that MLflow writes beside a model when it fetches a version: no part of it, and never copied."""
 
 _FORMAT = 1
 
@@ -76,11 +78,12 @@ def _irregular(folder: Path) -> Iterator[str]:
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, int]]:
-    """Yield name and mode of everything below a folder; links are not followed."""
+    """Yield name and mode of everything below a folder but MLflow's note; links are not followed."""
     for place, folders, files in os.walk(folder, followlinks=False):
         for name in (*folders, *files):
             path = Path(place, name)
-            yield path.relative_to(folder).as_posix(), path.lstat().st_mode
+            if path != folder / MLFLOWS_NOTE:
+                yield path.relative_to(folder).as_posix(), path.lstat().st_mode
 
 
 def _shown(name: str) -> str:

@@ -186,6 +186,11 @@ def _traceable(challenger: Side, root: Path) -> list[Rule]:
     return rules.traceable(commit if commit != "none" else None, changed, lock_commit, said)
 
 
+def read_of_images(root: Path) -> list[Path]:
+    """Return the paths of what the rules read of the graph's results below a repository's root."""
+    return [root / "data/images" / name for name in ("images.npy", "subjects.csv", "cohort.json")]
+
+
 def _reproduced(challenger: Side, root: Path) -> Rule:
     """Ask whether the version, read from the registry, gives its stored answers on the test images that lie here."""
     cohort = read_json(root / "data/images/cohort.json")

@@ -83,6 +83,13 @@ class Judged:
     recipe: str = ""
 
 
+def results_in(root: Path) -> list[Path]:
+    """Return the paths of what is read of both stages' results, below a repository's root."""
+    return [
+        root / "reports" / one.stage / name for one in JUDGED_SETS for name in dict.fromkeys(("run.json", one.file))
+    ]
+
+
 def read_stage(
     stage: str, find: Find, recorded: Callable[[JudgedSet], Metrics] = lambda _: {}
 ) -> dict[JudgedSet, Judged]:

@@ -46,6 +46,7 @@ _RUN = (
 
 def main(images_folder: Path, splits_path: Path, reports_folder: Path, params_path: Path = PARAMS_PATH) -> None:
     """Read what the stages wrote; write figures/, report.md, report.html and metrics.json into the reports folder."""
+    _look(images_folder, splits_path, reports_folder)
     inputs = read_inputs(images_folder, splits_path, reports_folder, read_params(ReportParams, params_path))
     for name, figure in report_figures(inputs).items():
         write_figure(reports_folder / FIGURE_FOLDER / f"{name}.png", figure)
@@ -58,6 +59,18 @@ def main(images_folder: Path, splits_path: Path, reports_folder: Path, params_pa
     write_text(reports_folder / "report.html", html_page(markdown, images, report_title(inputs), banner))
     log.info("%s (%s)", reports_folder / "report.html", inputs.scope.caption)
     _send(reports_folder, params_path)
+
+
+def _look(images_folder: Path, splits_path: Path, reports_folder: Path) -> None:
+    """Say which inputs are not those that dvc.lock names; under `dvc repro` they are."""
+    # Named, not imported: what is said is no output.
+    root = import_module("datspect.running.addresses").repository_root()
+    if not (root / "dvc.lock").is_file():
+        return
+    paths = [images_folder / name for name in IMAGE_FILES] + [splits_path]
+    paths += [reports_folder / stage / name for stage, names in REPORT_FILES.items() for name in names]
+    if remark := import_module("datspect.release.dvc_lock").remark_on(root, paths):
+        log.warning("%s", remark)
 
 
 def _send(reports_folder: Path, params_path: Path) -> None:
