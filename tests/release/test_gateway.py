@@ -3,16 +3,26 @@
 import asyncio
 import base64
 import json
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mlflow.models import Model
+from tests.prediction.made_up_predictor import write_striatal_predictor
+from tests.tracking.servers import free_port
 
 from datspect.release import gateway as module
 from datspect.release.gateway import Gateway
 from datspect.release.request_body import MAX_BODY_BYTES, MAX_SCANS, BodyReader, RefusedError, check_request
+from datspect.release.serving import write_served_model
 
 SCAN = base64.b64encode(bytes(range(256)) * 20).decode()
 JSON = {"content-type": "application/json", "host": "127.0.0.1:5001"}
@@ -232,3 +242,56 @@ VALUES = st.recursive(
 @given(st.dictionaries(st.sampled_from(["dataframe_records", "dataframe_split", "params", "x"]), VALUES))
 def test_no_json_is_more_than_refused(request_of: Any) -> None:
     assert refused_with(json.dumps(request_of).encode(), 1000) in (None, 400)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Address of the program on a version of the striatum, and a file that the version's own code writes."""
+    folder = tmp_path_factory.mktemp("served")
+    write_striatal_predictor(folder / "predictor")
+    write_served_model(folder / "model", folder / "predictor", mlflow_model=Model())
+    marker, code = folder / "marker", folder / "model/code/datspect/__init__.py"
+    code.write_text(f"{code.read_text('utf-8')}\nopen({str(marker)!r}, 'w').close()\n", encoding="utf-8")
+    port = free_port()
+    command = [sys.executable, "-m", "datspect.release.scoring_app", str(folder / "model"), str(port)]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    address = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 120
+    while over_http(f"{address}/ping") != 200:
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    yield address, marker
+    process.terminate()
+    process.communicate(timeout=30)
+
+
+def over_http(url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> int:
+    """Return the status of an answer; 0 without one."""
+    try:
+        with urlopen(Request(url, body, headers or {}), timeout=60) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        return error.code
+    except URLError:
+        return 0
+
+
+@pytest.mark.slow
+def test_the_program_answers_scans_with_the_versions_own_code_and_nothing_else(
+    server: tuple[str, Path], tiny_cohort: Path
+) -> None:
+    address, marker = server
+    scan = base64.b64encode((tiny_cohort / "volumes/S00.nii").read_bytes()).decode()
+    body = json.dumps({"dataframe_records": [{"nifti": scan}]}).encode()
+    json_type = {"Content-Type": "application/json"}
+    assert over_http(f"{address}/invocations", body, json_type) == 200
+    assert marker.is_file()
+    assert over_http(f"{address}/docs") == 404
+    assert over_http(f"{address}/invocations", body, {"Content-Type": "application/octet-stream"}) == 415
+    assert over_http(f"{address}/invocations", body, json_type | {"Host": "evil.example"}) == 403
+    for hostile, status in HOSTILE.values():
+        assert over_http(f"{address}/invocations", hostile, json_type) in (status, 0)  # 0: closed while it still sent
+    bad = json.dumps({"dataframe_records": [{"nifti": "bm8gc2Nhbg=="}, {"nifti": "%"}]}).encode()
+    assert over_http(f"{address}/invocations", bad, json_type) == 400
+    assert over_http(f"{address}/invocations", body, json_type) == 200

@@ -15,6 +15,10 @@ def serve(
     manifest: Annotated[
         str, typer.Option(help="Serve only if its manifest has this SHA-256, which you keep outside of the registry.")
     ] = "",
+    answers_to: Annotated[
+        list[str] | None,
+        typer.Option("--answers-to", help="Answer under this name too, as a proxy before it may ask."),
+    ] = None,
     copy_to: Annotated[
         Path | None, typer.Option(help="Only write the checked copy into this new folder; serve nothing.")
     ] = None,
@@ -25,6 +29,7 @@ def serve(
     """
     # Here, so that `datspect --help` does not wait for MLflow.
     import shutil
+    import sys
     import tempfile
 
     from datspect.errors import PromotionError
@@ -48,14 +53,5 @@ def serve(
         typer.echo(
             f"Serving it on http://127.0.0.1:{port}/invocations (Ctrl-C ends it); docs/serving.md says how to ask"
         )
-        raise typer.Exit(run_server(_command(folder, port)))
-
-
-def _command(folder: Path, port: int) -> list[str]:
-    import os
-    import sys
-
-    # MLflow starts its server by name.
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    options = ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
-    return [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", str(folder), *options]
+        program = [sys.executable, "-m", "datspect.release.scoring_app", str(folder), str(port)]
+        raise typer.Exit(run_server([*program, *(answers_to or [])]))
