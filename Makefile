@@ -59,8 +59,8 @@ tables: setup ## print Table 1 and Table 2 beside the paper's: one more look at 
 ui: setup ## open MLflow on the runs (PORT=5000)
 	@sh scripts/mlflow-ui $(PORT)
 
-serve: setup ## serve the champion to this machine (SERVE_PORT=5001, MODEL=datspect@champion)
-	@sh scripts/serve $(SERVE_PORT) $(MODEL)
+serve: setup ## serve the champion to this machine (SERVE_PORT=5001, MODEL=datspect@champion, SERVE=--unverified)
+	@sh scripts/serve $(SERVE_PORT) $(MODEL) $(SERVE)
 
 tune: setup ## search for better values of the classifier and the learning rates (section tune of params.yaml)
 	datspect tune

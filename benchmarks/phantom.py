@@ -1,6 +1,6 @@
 """Is the phantom as hard as real scans? The acceptance figures over several seeds; nothing is written.
 
-python benchmarks/phantom.py [--seeds 5] [--truth FOLDER] [--quick] [--json FILE] [--into PAGE]
+python benchmarks/phantom.py [--seeds 0 1 2 3 4] [--truth FOLDER] [--quick] [--json FILE] [--into PAGE]
 """
 
 import sys
@@ -17,8 +17,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from datspect.cohort.kind import CohortKind
 from datspect.imaging.quantification import asymmetry_index
+from datspect.params.data import PhantomParams
 from datspect.params.whole import load_params
-from datspect.phantom.background import read_background
 from datspect.phantom.binding import MEASURED
 from datspect.phantom.cohort import Laboratory, build_laboratory, cohort_members, simulate, truth_row
 from datspect.reporting.markdown import markdown_table
@@ -37,28 +37,36 @@ PUBLISHED = {
 def main() -> None:
     """Simulate, measure, print."""
     parser = page_parser(__doc__)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--truth", type=Path, help="folder to keep the truth tables in")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--truth", type=Path, help="folder of truth tables, truth-SEED.csv; what is missing is added")
     arguments = parser.parse_args()
     params = load_params(Path("params.yaml")).phantom
-    n_seeds = arguments.seeds
+    seeds = arguments.seeds
     if arguments.quick:
-        n_seeds, params = 1, params.model_copy(update={"n_pd": 60, "n_control": 30})
-    undeformed = read_background()
-    figures = []
-    for seed in range(n_seeds):
-        laboratory = build_laboratory(params.model_copy(update={"seed": seed}), undeformed)
-        truth = simulate_truth(laboratory)
-        if arguments.truth:
-            truth.to_csv(arguments.truth / f"truth-{seed}.csv", index=False)
-        figures.append(acceptance_figures(truth))
+        seeds, params = seeds[:1], params.model_copy(update={"n_pd": 60, "n_control": 30})
+    figures = [
+        acceptance_figures(truth_of(params.model_copy(update={"seed": seed}), arguments.truth)) for seed in seeds
+    ]
     table = pd.DataFrame(figures)
     rows = [["figure", "mean", "lowest", "highest", "wanted"]]
     for name in table:
         values = table[name]
         rows.append([name, *(f"{x:.3f}" for x in (values.mean(), values.min(), values.max())), wanted(name)])
-    said = f"{CohortKind.PHANTOM.caption}, {params.n_pd + params.n_control} subjects, seeds 0 to {n_seeds - 1}:"
+    said = (
+        f"{CohortKind.PHANTOM.caption}, {params.n_pd + params.n_control} subjects, seeds {', '.join(map(str, seeds))}:"
+    )
     publish(arguments, [said, markdown_table(rows)], {"seeds": figures})
+
+
+def truth_of(params: PhantomParams, folder: Path | None) -> pd.DataFrame:
+    """The truth table of a whole cohort, from the folder if it is there."""
+    path = folder / f"truth-{params.seed}.csv" if folder else None
+    if path and path.is_file():
+        return pd.read_csv(path)
+    truth = simulate_truth(build_laboratory(params))
+    if path:
+        truth.to_csv(path, index=False)
+    return truth
 
 
 def simulate_truth(laboratory: Laboratory) -> pd.DataFrame:

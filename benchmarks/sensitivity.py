@@ -44,7 +44,11 @@ CHOICES = (
         "both: non-specific ratio, slices counted from 1",
         {"preprocess.intensity": "nonspecific_ratio", "preprocess.slices": "[39,40,41]"},
     ),
-    Variant("256-pixels", "input of 256 x 256 pixels, the loader's default", {"preprocess.input_size": "[256,256]"}),
+    Variant(
+        "256-pixels",
+        "input of 256 x 256 pixels, the loader's default size, made bilinearly (it takes the nearest)",
+        {"preprocess.input_size": "[256,256]"},
+    ),
     Variant("500-draws", "500 draws: new images in every epoch, as in the paper", {"augment.draws": "500"}),
 )
 REPEATS = tuple(

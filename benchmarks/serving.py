@@ -12,6 +12,7 @@ Needs a registered version (`datspect register`); traffic goes to 127.0.0.1 alon
 import base64
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -64,7 +65,7 @@ def load_test(model: str, minutes: float, n_clients: int) -> dict[str, Any]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = ["mlflow", "models", "serve", "-m", f"models:/{model}", "--env-manager", "local", "--host", "127.0.0.1"]
+    command = ["datspect", "serve", re.split("[@/]", model)[-1]]
     environment = os.environ | {"MLFLOW_TRACKING_URI": tracking_uri(repository_root())}
     server = subprocess.Popen(
         [sys.executable, "-m", *command, "--port", str(port)], env=environment, stdout=subprocess.DEVNULL,

@@ -1,7 +1,5 @@
 """The `datspect` program: commands that a person starts."""
 
-import logging
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,13 +10,15 @@ from datspect.commands import import_
 from datspect.commands.compare import compare
 from datspect.commands.predict import predict
 from datspect.commands.promote import promote, rollback
+from datspect.commands.recipe import recipe
 from datspect.commands.register import register
 from datspect.commands.relog import relog
 from datspect.commands.reproduced import reproduced
+from datspect.commands.serve import serve
 from datspect.commands.tables import tables
 from datspect.commands.trace import trace
 from datspect.commands.tune import tune
-from datspect.running.launch import with_clear_errors
+from datspect.running.launch import log_plainly, with_clear_errors
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown"
@@ -45,18 +45,19 @@ def datspect(
     ] = False,
 ) -> None:
     """DaTscan SPECT classification for Parkinson's disease, tracked. The pipeline itself is run by `dvc repro`."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("datspect").setLevel(logging.INFO)
+    log_plainly()
 
 
 app.add_typer(import_.app, name="import")
 app.command()(compare)
 app.command()(predict)
 app.command()(promote)
+app.command()(recipe)
 app.command()(register)
 app.command()(relog)
 app.command()(reproduced)
 app.command()(rollback)
+app.command()(serve)
 app.command()(tables)
 app.command()(trace)
 app.command()(tune)

@@ -49,5 +49,9 @@ class WorkerError(DatspectError):
     """A process that shared the work was killed."""
 
 
+class OutputTakenError(DatspectError):
+    """Another process writes to the outputs of a stage."""
+
+
 class PromotionError(DatspectError):
     """A version cannot be registered, promoted, rolled back or traced as asked."""

@@ -58,6 +58,16 @@ def ppmi_command(download: Download, *more: str) -> list[str]:
     return [sys.executable, "-m", "datspect", "import", "ppmi", *map(str, download.roots), *tables, *more]
 
 
+@pytest.mark.parametrize("umask", [0o022, 0o000])
+def test_what_is_imported_is_for_its_owner_alone(download: Download, tmp_path: Path, umask: int) -> None:
+    target = tmp_path / "cohort"
+    (target / "volumes").mkdir(parents=True, mode=0o755)
+    subprocess.run(ppmi_command(download, "--to", str(target)), check=True, capture_output=True, umask=umask)
+    written = [target, *target.rglob("*")]
+    assert len(written) > 5
+    assert {oct(path.stat().st_mode & 0o077) for path in written} == {"0o0"}
+
+
 def all_bytes(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 

@@ -4,12 +4,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.release.repositories import commit_lock
 from tests.reporting.results import write_results
 from tests.tracking.made_up_results import PARAMS_PATH
 
 from datspect.commands.tables import BEGIN, END, _replaced, tables
 from datspect.errors import CohortError
 from datspect.io.records import read_json
+from datspect.release.dvc_lock import content_md5
 from datspect.tracking import TrackingError
 
 
@@ -55,6 +57,24 @@ def test_the_written_results_and_baselines_are_printed(tmp_path: Path, capsys: p
     assert printed.startswith("**PHANTOM")
     assert "| linear SVM on voxels " in printed
     assert "| ROC AUC " in printed
+
+
+def test_tables_of_another_start_than_the_one_that_the_lock_names_are_called_so(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reports = write_results(project).reports
+    read = [
+        reports / name for name in ("cv/table1.csv", "cv/metrics.json", "final/metrics.json", "baselines/metrics.json")
+    ]
+    commit_lock(project, {path.relative_to(project).as_posix(): content_md5(path) for path in read})
+    tables(reports=reports)
+    assert capsys.readouterr().err == ""
+    read[0].write_text(read[0].read_text() + "\n")
+    tables(reports=reports)
+    printed = capsys.readouterr()
+    assert printed.err.startswith("NOT what dvc.lock names: ")
+    assert "cv/table1.csv;" in printed.err
+    assert printed.out.startswith("**PHANTOM")
 
 
 def test_missing_results_name_the_command_that_makes_them(tmp_path: Path) -> None:

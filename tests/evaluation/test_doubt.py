@@ -1,5 +1,7 @@
 """Errors that evidence tells are found, none are where it tells nothing, and the promise holds as often as it says."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from datspect.evaluation.doubt import (
+    ENSEMBLE_RULES,
     RULES,
     Doubt,
     FittedDoubt,
@@ -53,6 +56,24 @@ def test_where_the_ratios_tell_nothing_the_distance_from_the_other_class_alone_c
     assert rows[("support",)]["errors_found_at_10"] < rows[("margin",)]["errors_found_at_10"]
     assert rows[("margin",)]["errors_found_at_10"] > 0.2
     assert sum(row["is_applied"] for row in rows.values()) == 1
+
+
+def test_members_that_differ_tell_errors_where_they_do_and_are_not_asked_where_there_are_none(
+    rng: np.random.Generator,
+) -> None:
+    scores = subjects(rng, 500, network=2.5, ratios=0.0)
+    wrong = fit_doubt(scores, 0.9, 1.0).out_of_fold.wrong(scores.labels)
+    telling, idle = (
+        replace(scores, spread=rng.random(500) + differs * wrong * (1 + np.abs(scores.logits)))
+        for differs in (1.0, 0.0)
+    )
+    found, without = fit_doubt(telling, 0.9, 1.0), fit_doubt(scores, 0.9, 1.0)
+    assert "agreement" in found.doubt.looks_at
+    assert measured(scores, found)["errors_found"] > measured(scores, without)["errors_found"] + 0.2
+    assert set(fit_doubt(idle, 0.9, 1.0).by_rule) == {*RULES, *ENSEMBLE_RULES}
+    assert set(without.by_rule) == set(RULES)
+    assert len(without.doubt.weights) == 2
+    assert len(found.doubt.weights) == 3
 
 
 def test_where_nothing_tells_which_answers_are_wrong_it_says_so(rng: np.random.Generator) -> None:

@@ -24,7 +24,7 @@ def history(n_heads: int = 2) -> pd.DataFrame:
 
 
 def test_training_shows_every_head_and_the_mean_of_both_sets() -> None:
-    figure = training_figure(history(), "PHANTOM")
+    figure = training_figure(history(), "PHANTOM", "altered views")
     loss = figure.axes[0]
     assert len(loss.get_lines()) == 2 * (2 + 1)
     assert figure.get_suptitle() == "PHANTOM"
@@ -33,7 +33,7 @@ def test_training_shows_every_head_and_the_mean_of_both_sets() -> None:
 def test_a_head_without_validation_draws_no_validation_curve() -> None:
     table = history(1)
     table[["validation_loss", "validation_accuracy"]] = np.nan
-    assert len(training_figure(table, "").axes[0].get_lines()) == 2
+    assert len(training_figure(table, "", "").axes[0].get_lines()) == 2
 
 
 def test_roc_and_pr_carry_their_area_and_chance_line() -> None:
@@ -54,8 +54,9 @@ def test_misclassified_images_have_three_slices_each_or_a_word() -> None:
     blocks = [block for block in figure.subfigs if block.axes]
     assert [block.get_suptitle() for block in blocks] == titles
     for block, image in zip(blocks, images, strict=True):
-        shown = np.stack([axes.images[0].get_array() for axes in block.axes], axis=-1)
-        np.testing.assert_array_equal(shown, image)
+        *slices, composite = (axes.images[0].get_array() for axes in block.axes)
+        np.testing.assert_array_equal(np.stack(slices, axis=-1), image)
+        np.testing.assert_array_equal(composite, image)
     empty = misclassified_figure(np.zeros((0, 10, 8, 3)), [], "PHANTOM")
     assert [text.get_text() for text in empty.texts if "no subject" in text.get_text()]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from datspect.imaging.slabs import N_PEAK, SLAB_EDGES_MM, SLABS_SHAPE, Moves, peaks, slabs
+from datspect.imaging.slabs import N_PEAK, SLAB_EDGES_MM, SLABS_SHAPE, Moves, peaks, slabs, slices_of_slabs
 from datspect.imaging.striatal_box import BOX_CENTRES_MM, BOX_SHAPE
 
 AXES = [np.linspace(*ends, size) for ends, size in zip(BOX_CENTRES_MM, BOX_SHAPE, strict=True)]
@@ -32,6 +32,19 @@ def test_a_slope_has_its_value_in_the_middle_of_each_pixel():
     views = slabs(slope[np.newaxis])
     assert views.dtype == np.float32
     np.testing.assert_allclose(views[0], expected, atol=1e-4)
+
+
+def test_slices_of_slabs_are_means_over_heights_alone(rng):
+    box = rng.random(BOX_SHAPE)
+    found = slices_of_slabs(box)
+    # The lowest slab, from -22 to -10 mm, has its edges in the middles of voxels 4 and 10, which begin at -30 mm.
+    weights = np.array([0.5, 1, 1, 1, 1, 1, 0.5]) / 6
+    np.testing.assert_allclose(found[:, :, 0], (box[:, :, 4:11] * weights).sum(axis=2), atol=1e-5)
+    # Averaged over 4 mm along x and y, whose edges lie in the middles of voxels too, they are the slabs.
+    thirds = np.array([0.25, 0.5, 0.25])
+    along_x = sum(weight * found[4 + k : 60 + k : 2] for k, weight in enumerate(thirds))
+    along_y = sum(weight * along_x[:, 4 + k : 52 + k : 2] for k, weight in enumerate(thirds))
+    np.testing.assert_allclose(along_y, slabs(box[np.newaxis])[0], atol=1e-4)
 
 
 def test_the_mirrored_head_has_the_mirrored_slabs(rng):

@@ -119,6 +119,39 @@ def test_a_pipe_is_reported_and_not_opened(tmp_path):
     assert "no plain file" in only_reason(find_sources([tmp_path]))
 
 
+@pytest.mark.parametrize("kind", ["pipe", "folder of pipes", "device"])
+def test_what_is_no_plain_file_is_reported_and_not_waited_for(tmp_path, kind):
+    root = tmp_path / "pipe.nii"
+    if kind == "device":
+        root = Path(os.devnull)
+    elif kind == "pipe":
+        os.mkfifo(root)
+    else:
+        root.mkdir()
+        os.mkfifo(root / "a.nii")
+    sources, unusable = find_sources([root])
+    assert (sources, [each.reason for each in unusable]) == ([], ["no plain file"])
+
+
+@pytest.mark.parametrize("name", ["a\nb.nii", "a\rb.nii", "a\x1b[2Jb.nii", "a\tb.nii", "a\u202eb.nii"])
+def test_a_name_that_would_steer_a_terminal_is_escaped(tmp_path, name):
+    (tmp_path / name).write_bytes(b"x")
+    write_zip(tmp_path / "b.zip", {name: b"y"})
+    sources, _ = find_sources([tmp_path])
+    assert len(sources) == 2
+    for source in sources:
+        assert source.name.isprintable()
+        assert read(source) in (b"x", b"y")
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.nii").write_bytes(folder.encode())
+    sources, _ = find_sources([tmp_path / "a/x.nii", tmp_path / "b/x.nii"])
+    assert [(source.name, read(source)) for source in sources] == [("a/x.nii", b"a"), ("b/x.nii", b"b")]
+
+
 def test_a_name_that_is_no_text_is_found_and_can_be_hashed(tmp_path):
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/scan\xff.dcm")).write_bytes(b"x")
     found, _ = find_sources([tmp_path])

@@ -1,4 +1,6 @@
 import gzip
+import os
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -82,6 +84,13 @@ def test_a_damaged_compressed_file_is_refused(stored, tmp_path):
 def test_a_missing_file_is_named_as_missing(tmp_path):
     with pytest.raises(ScanError, match=r"^file not found$"):
         read_volume(tmp_path / "absent.nii")
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "scan.nii")
+    for path in (tmp_path / "scan.nii", tmp_path, Path(os.devnull)):
+        with pytest.raises(ScanError, match="no plain file"):
+            read_volume(path)
 
 
 @pytest.mark.parametrize("dtype", [np.complex64, [("R", "u1"), ("G", "u1"), ("B", "u1")]])

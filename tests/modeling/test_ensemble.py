@@ -86,6 +86,19 @@ def test_validation_curves_are_of_the_whole_ensemble_on_unaltered_views(material
     np.testing.assert_array_equal(nobody.weights.output_kernel, fitted.weights.output_kernel)
 
 
+def test_training_figures_are_weighted_means_whoever_was_lowered(
+    material: SlabMaterial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def always_right(state: Any, _rows: Any, batches: Any, _rules: Any) -> tuple[Any, Any]:
+        return state, np.array([0.5, 1.0]) * batches.weight.sum()
+
+    monkeypatch.setattr(ensemble, "train_epoch", always_right)
+    nobody_lowered = replace(material, params=params(0.25))  # each control counts 4/3: more than all subjects together
+    history = fit_ensemble(head(), nobody_lowered).history
+    np.testing.assert_allclose(history["train_loss"], 0.5, rtol=1e-6)
+    np.testing.assert_allclose(history["train_accuracy"], 1, rtol=1e-6)
+
+
 class _StoppedError(Exception):
     pass
 

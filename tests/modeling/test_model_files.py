@@ -1,4 +1,5 @@
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,25 @@ def test_a_model_comes_back_whole(tmp_path: Path, images: Any) -> None:
     write_model(tmp_path / "model.keras", model)
     again = read_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(model.predict_on_batch(images), again.predict_on_batch(images))
+
+
+def test_the_same_model_makes_the_same_file_at_any_time(tmp_path: Path) -> None:
+    model = network()
+    write_model(tmp_path / "a.keras", model)
+    time.sleep(2.1)  # a zip counts in steps of two seconds
+    write_model(tmp_path / "b.keras", model)
+    assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.keras", "b.keras"]
+
+
+def test_a_model_nested_without_end_is_refused_in_short(tmp_path: Path) -> None:
+    write_model(tmp_path / "whole.keras", network())
+    with zipfile.ZipFile(tmp_path / "whole.keras") as whole, zipfile.ZipFile(tmp_path / "deep.keras", "w") as deep:
+        for name in whole.namelist():
+            deep.writestr(name, "[" * 100_000 + "]" * 100_000 if name == "config.json" else whole.read(name))
+    with pytest.raises(WeightsError, match="not a Keras model that loads in safe mode") as refused:
+        read_model(tmp_path / "deep.keras")
+    assert len(str(refused.value)) < 600 + len(str(tmp_path))
 
 
 def test_a_model_that_carries_code_is_refused(tmp_path: Path) -> None:

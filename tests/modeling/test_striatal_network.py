@@ -5,10 +5,9 @@ import pytest
 from keras import ops
 
 from datspect.imaging.slabs import SLABS_SHAPE, peaks
+from datspect.modeling.striatal_layout import NAMES, Size
 from datspect.modeling.striatal_network import (
-    NAMES,
     Rules,
-    Size,
     SlabBatches,
     both_scales,
     initial_state,

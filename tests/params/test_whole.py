@@ -353,3 +353,23 @@ def test_fine_tuning_refuses_weight_decay(load):
     with pytest.raises(ParamsError, match=r"training\.weight_decay = 0\.01: fine-tuning knows none"):
         load(decays | {"backbone.trainable": "all"})
     assert load(decays | {"backbone.trainable": "all", "model": "striatum"}).model == "striatum"
+
+
+def test_a_value_without_end_is_refused_in_short(load):
+    for value in ("x" * 10**5, list(range(5000))):
+        with pytest.raises(ParamsError, match=r"preprocess\.slices = .*characters") as refused:
+            load({"preprocess.slices": value})
+        assert len(str(refused.value)) < 1000
+
+
+@pytest.mark.parametrize("text", ["[" * 3000 + "]" * 3000, "a: " + "{b: " * 3000 + "1" + "}" * 3000])
+def test_brackets_without_end_are_refused_in_short(load, text):
+    with pytest.raises(ParamsError, match="nested without end") as refused:
+        load(text=text)
+    assert len(str(refused.value)) < 1000
+
+
+def test_what_is_no_text_is_refused(load, tmp_path):
+    (tmp_path / "params.yaml").write_bytes(b"\xff\xfe\x00params")
+    with pytest.raises(ParamsError, match="UTF-8"):
+        load_params(tmp_path / "params.yaml")

@@ -144,6 +144,7 @@ def new_graph(folder: Path, **changes: dict[str, Any]) -> Graph:
     """A copy of the project's tracked shape under `folder`, with the tiny parameters and `changes`."""
     ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
     shutil.copytree(ROOT / "src", folder / "src", ignore=ignore)
+    shutil.copytree(ROOT / "recipes", folder / "recipes")
     for name in ("dvc.yaml", "params.yaml", "MLproject", ".dvcignore", "data/phantom/dvc.yaml"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
@@ -175,6 +176,18 @@ def copied(graph: Graph, folder: Path, *left_out: str) -> Graph:
     return Graph(folder)
 
 
+def repository(tiny_graph: Graph, folder: Path, *left_out: str) -> Graph:
+    """A copy in which git knows what it knows of a clone: DVC's configuration, too."""
+    graph = copied(tiny_graph, folder, *left_out)
+    (folder / ".dvc/.gitignore").write_text("/config.local\n/tmp\n/cache\n", encoding="utf-8")
+    ignored = (folder / ".gitignore").read_text(encoding="utf-8")
+    (folder / ".gitignore").write_text(ignored.replace("/.dvc/\n", ""), encoding="utf-8")
+    graph.git("config", "user.name", "x")
+    graph.git("config", "user.email", "x@example.org")
+    graph.commit("what a clone has")
+    return graph
+
+
 @pytest.fixture(scope="session")
 def tiny_graph(tmp_path_factory: pytest.TempPathFactory, pretrained_weights: Path) -> Graph:
     """The tiny graph in a repository of its own: committed, run from nothing, its results committed. Not to change."""
@@ -182,7 +195,7 @@ def tiny_graph(tmp_path_factory: pytest.TempPathFactory, pretrained_weights: Pat
     def build(folder: Path) -> None:
         weights = pretrained_weights / "backbone.weights.h5"
         graph = new_graph(folder / "project", backbone={"weights": str(weights)})
-        ignored = "/mlruns/\n/mlflow.db*\n__pycache__/\n/.dvc/\n"
+        ignored = "/mlruns/\n/mlflow.db*\n__pycache__/\n/.dvc/\n.unfinished/\n"
         (graph.folder / ".gitignore").write_text(ignored, encoding="utf-8")
         graph.git("init", "--quiet")
         graph.run("dvc", "config", "core.no_scm", "false")

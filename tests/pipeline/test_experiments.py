@@ -16,7 +16,7 @@ from datspect.importing.pseudonyms import KEY_VARIABLE
 from datspect.io.records import read_json
 from datspect.prediction.files import FILES
 
-from .conftest import Graph, copied, stages_run
+from .conftest import Graph, repository, stages_run
 
 pytestmark = pytest.mark.slow
 
@@ -29,18 +29,6 @@ def compared(tiny_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Gra
     """The tiny graph with an experiment that was run in a folder of its own."""
     graph = repository(tiny_graph, tmp_path_factory.mktemp("experiments") / "project")
     graph.run("dvc", "exp", "run", "--temp", "-n", "dropless", "-S", "classifier.dropout=0.2")
-    return graph
-
-
-def repository(tiny_graph: Graph, folder: Path, *left_out: str) -> Graph:
-    """A copy in which git knows what it knows of a clone: DVC's configuration, too."""
-    graph = copied(tiny_graph, folder, *left_out)
-    (folder / ".dvc/.gitignore").write_text("/config.local\n/tmp\n/cache\n", encoding="utf-8")
-    ignored = (folder / ".gitignore").read_text(encoding="utf-8")
-    (folder / ".gitignore").write_text(ignored.replace("/.dvc/\n", ""), encoding="utf-8")
-    graph.git("config", "user.name", "x")
-    graph.git("config", "user.email", "x@example.org")
-    graph.commit("what a clone has")
     return graph
 
 

@@ -164,12 +164,9 @@ def test_roll_back_exchanges_champion_and_previous(graph: Graph) -> None:
 
 @pytest.fixture(scope="module")
 def served(graph: Graph) -> Iterator[str]:
-    """Address of `mlflow models serve` on the champion."""
+    """Address of `datspect serve` on the champion."""
     port = free_port()
-    process = graph.start(
-        "mlflow", "models", "serve", "-m", "models:/datspect@champion", "--env-manager", "local", "--port", str(port),
-        "--host", "127.0.0.1",
-    )  # fmt: skip
+    process = graph.start("datspect", "serve", "champion", "--port", str(port))
     address = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + 120

@@ -11,7 +11,8 @@ from scipy.stats import spearmanr
 from datspect.modeling.backbone import build_backbone, set_random_weights
 from datspect.modeling.classifier import build_classifier
 from datspect.modeling.heads import HeadWeights
-from datspect.prediction.attribution import IntegratedGradients, logit_model
+from datspect.prediction.attribution import IntegratedGradients
+from datspect.prediction.keras_network import DifferentiableModel, KerasNetwork, logit_model
 
 SHAPE = (75, 75)
 
@@ -42,7 +43,7 @@ def test_of_a_linear_model_they_are_weight_times_difference(rng: np.random.Gener
     linear = keras.layers.Dense(1)
     model = keras.Model(inputs, linear(keras.layers.Flatten()(inputs)))
     image, baseline = rng.random((2, 4, 5, 3)).astype(np.float32)
-    found = IntegratedGradients(model).attribute(image, baseline)
+    found = IntegratedGradients(DifferentiableModel(model)).attribute(image, baseline)
     kernel = linear.get_weights()[0].reshape(4, 5, 3)
     np.testing.assert_allclose(found.values, kernel * (image - baseline), atol=1e-5)
     assert found.complete
@@ -53,7 +54,7 @@ def test_an_image_that_is_its_baseline_has_nothing_to_attribute() -> None:
     inputs = keras.Input((4, 5, 3))
     model = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Flatten()(inputs)))
     image = np.full((4, 5, 3), 0.4, np.float32)
-    found = IntegratedGradients(model).attribute(image, image)
+    found = IntegratedGradients(DifferentiableModel(model)).attribute(image, image)
     assert (found.difference, found.error, found.complete) == (0.0, 0.0, True)
     assert not found.values.any()
 
@@ -63,7 +64,7 @@ def test_more_nodes_are_taken_until_the_sum_is_complete() -> None:
     inputs = keras.Input((1, 1, 1))
     steep = keras.layers.Rescaling(500.0, -251.0)(keras.layers.Flatten()(inputs))
     model = keras.Model(inputs, keras.layers.Activation("sigmoid")(steep))
-    found = IntegratedGradients(model).attribute(np.ones((1, 1, 1)), np.zeros((1, 1, 1)))
+    found = IntegratedGradients(DifferentiableModel(model)).attribute(np.ones((1, 1, 1)), np.zeros((1, 1, 1)))
     assert found.steps > 32
     assert found.complete
 
@@ -86,7 +87,7 @@ def test_of_the_real_network_they_add_up_and_other_weights_give_another_map(
     other = build_backbone("InceptionV3", (109, 91))
     set_random_weights(other, 5)
     randomised = build_classifier(other, head(backbone.output_shape[-1]), 0.5)
-    maps = [IntegratedGradients(logit_model(model)).attribute(image, baseline) for model in (real, randomised)]
+    maps = [IntegratedGradients(KerasNetwork(model)).attribute(image, baseline) for model in (real, randomised)]
     assert maps[0].complete
     assert maps[0].values.sum() == pytest.approx(maps[0].difference, abs=0.01 * max(abs(maps[0].difference), 0.05))
     moved = (image != baseline).any(axis=2)

@@ -8,9 +8,10 @@ import keras
 import numpy as np
 import pytest
 from tests.conftest import MakeVolume
-from tests.prediction.made_up_predictor import PREPROCESS
+from tests.prediction.made_up_predictor import PREPROCESS, write_striatal_predictor
 
 from datspect.errors import ScanError
+from datspect.imaging.slabs import SLAB_EDGES_MM, SLABS_SHAPE
 from datspect.imaging.volume import Volume
 from datspect.io.scan_reading import read_nifti_bytes
 from datspect.io.volumes import write_volume
@@ -18,6 +19,7 @@ from datspect.modeling.classifier import build_classifier
 from datspect.modeling.heads import HeadWeights
 from datspect.prediction import explaining
 from datspect.prediction.explaining import Explainer
+from datspect.prediction.keras_network import KerasNetwork
 from datspect.prediction.predictor import Answer, Predictor, PreparedScan
 
 WEIGHT = 2.0
@@ -34,10 +36,13 @@ def explainer_of(input_size: str | list[int] = "native") -> Explainer:
     means = keras.layers.GlobalAveragePooling2D(name="features")(inputs)
     head = HeadWeights(np.ones((3, 1), np.float32), np.zeros(1, np.float32), np.array([WEIGHT], np.float32), 0.0)
     parts = SimpleNamespace(
-        preprocess=PREPROCESS.model_copy(update={"input_size": input_size}), cohort_kind="phantom", model="paper"
+        preprocess=PREPROCESS.model_copy(update={"input_size": input_size}),
+        cohort_kind="phantom",
+        model="paper",
+        normal=None,
     )
     predictor = Predictor(Path("nowhere"), parts)  # type: ignore[arg-type]
-    vars(predictor)["model"] = build_classifier(keras.Model(inputs, means), head, 0.5)
+    vars(predictor)["network"] = KerasNetwork(build_classifier(keras.Model(inputs, means), head, 0.5))
     return Explainer(predictor)
 
 
@@ -109,3 +114,59 @@ def test_the_figure_says_whose_model_it_is_and_the_answer_in_words(explainer: Ex
 def test_there_is_no_figure_of_a_model_that_sees_another_size(scan: PreparedScan) -> None:
     with pytest.raises(ScanError, match="input_size: native"):
         explainer_of([120, 100]).figure(scan, ANSWER, "scan.nii")
+
+
+@pytest.fixture(scope="module")
+def striatal(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    folder = tmp_path_factory.mktemp("striatal")
+    write_striatal_predictor(folder)
+    return Predictor.read(folder)
+
+
+@pytest.fixture
+def striatal_scan(striatal: Predictor, make_volume: MakeVolume, tmp_path: Path) -> PreparedScan:
+    write_volume(tmp_path / "striatal.nii", make_volume(caudate=3.0, putamen=2.0, shift_mm=8.0))
+    return striatal.prepare(read_nifti_bytes((tmp_path / "striatal.nii").read_bytes()))
+
+
+def test_slabs_are_held_against_the_mean_control_and_the_parts_add_up(
+    striatal: Predictor, striatal_scan: PreparedScan
+) -> None:
+    found = Explainer(striatal).explain(striatal_scan)
+    assert striatal.parts.normal is not None
+    scan, control = striatal.network.log_odds(np.stack([striatal_scan.seen, striatal.parts.normal]))
+    assert found.attribution.values.shape == SLABS_SHAPE
+    assert found.attribution.difference == pytest.approx(scan - control, abs=1e-4)
+    assert found.attribution.complete
+    assert found.attribution.values.sum() == pytest.approx(scan - control, rel=0.01, abs=0.001)
+    same = Explainer(striatal).explain(replace(striatal_scan, slabs=striatal.parts.normal))
+    assert not same.attribution.values.any()
+
+
+def test_only_what_is_bright_in_the_striatum_counts_as_striatal_in_slabs_too(
+    striatal: Predictor, striatal_scan: PreparedScan
+) -> None:
+    assert striatal.parts.normal is not None
+    x, y = (np.abs((edges[:-1] + edges[1:]) / 2 - at) < 4 for edges, at in zip(SLAB_EDGES_MM[:2], (26, 0), strict=True))
+    putamen, occipital = (striatal.parts.normal.copy() for _ in range(2))
+    putamen[np.ix_(x, y, [1, 2])] += 1
+    occipital[np.ix_(x, np.abs(SLAB_EDGES_MM[1][:-1] + 42) < 4, [1, 2])] += 1
+    shares = [Explainer(striatal).explain(replace(striatal_scan, slabs=each)) for each in (putamen, occipital)]
+    assert shares[0].striatal_share > 0.9
+    assert shares[1].striatal_share < 0.1
+
+
+def test_the_page_of_a_model_on_slabs_has_its_template_where_the_scan_lies(
+    striatal: Predictor, striatal_scan: PreparedScan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    monkeypatch.setattr(explaining, "draw_slab_explanation", drawn.append)
+    for offset in (4.0, 10.0):  # the cohort's, and 12 mm above: a slab higher
+        monkeypatch.setattr(explaining, "check_uprightness", lambda _, at=offset: SimpleNamespace(z_offset_voxels=at))
+        Explainer(striatal).figure(striatal_scan, ANSWER, "scan.nii")
+    usual, above = drawn
+    assert (usual.offset_mm, above.offset_mm) == (0.0, 12.0)
+    assert usual.log_odds[1] - usual.log_odds[0] == pytest.approx(usual.attribution.sum(), rel=0.01, abs=0.001)
+    np.testing.assert_allclose(above.template[:, :, 1:], usual.template[:, :, :3], atol=0.05)
+    assert (above.striatum[:, :, 1:] == usual.striatum[:, :, :3]).mean() > 0.99
+    assert (usual.n_controls, usual.edges_mm[2]) == (30, (-22, -10, 2, 14, 26))

@@ -1,5 +1,6 @@
 """A predictor's files give back what was written, and damaged ones are refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,34 @@ def test_a_predictor_of_another_format_is_refused(parts: PredictorParts, tmp_pat
     write_parts(tmp_path, parts)
     path = tmp_path / PARTS_NAME
     path.write_text(path.read_text().replace('"format": 3', '"format": 2'))
-    with pytest.raises(WeightsError, match=r"this release reads \(format 2, expected 3\); make it anew"):
+    with pytest.raises(WeightsError, match=r"this release reads \(format 2, expected 3 or 4\); make it anew"):
+        read_parts(tmp_path)
+
+
+def test_a_predictor_of_the_striatum_has_a_format_of_its_own_and_the_papers_is_as_it_was(
+    parts: PredictorParts, tmp_path: Path
+) -> None:
+    normal = np.random.default_rng(3).random((28, 24, 4)).astype(np.float32)
+    striatal = replace(
+        parts, model="striatum", spread_limit=1.65, normal=normal, doubt=Doubt((-0.9, 0.0, -1.1), -0.4, 0.1)
+    )
+    write_parts(tmp_path / "striatum", striatal)
+    write_parts(tmp_path / "paper", parts)
+    read = read_parts(tmp_path / "striatum")
+    assert (read.model, read.spread_limit, read.doubt) == ("striatum", 1.65, striatal.doubt)
+    np.testing.assert_array_equal(read.normal, normal)
+    records = {name: read_json(tmp_path / name / PARTS_NAME) for name in ("striatum", "paper")}
+    assert {name: record["format"] for name, record in records.items()} == {"striatum": 4, "paper": 3}
+    assert set(records["striatum"]) - set(records["paper"]) == {"model", "spread_limit"}
+    with np.load(tmp_path / "paper" / ARRAYS_NAME) as file:
+        assert file.files == ["typicality_mean", "typicality_directions", "typicality_variances"]
+
+
+def test_a_format_that_is_not_its_models_is_refused(parts: PredictorParts, tmp_path: Path) -> None:
+    write_parts(tmp_path, replace(parts, model="striatum", spread_limit=1.0, normal=np.zeros((28, 24, 4), np.float32)))
+    path = tmp_path / PARTS_NAME
+    path.write_text(path.read_text().replace('"format": 4', '"format": 3'))
+    with pytest.raises(WeightsError, match="not a predictor that this release reads"):
         read_parts(tmp_path)
 
 

@@ -91,6 +91,20 @@ def test_where_ratios_tell_nothing_an_answer_near_to_the_other_class_is_inconclu
     assert distance[found.inconclusive].max() < distance[~found.inconclusive].min()
 
 
+def test_members_that_differ_more_than_is_usual_make_a_scan_unusual(
+    role: TrainingRole, rng: np.random.Generator
+) -> None:
+    spread = rng.random(N)
+    parts = fitted(replace(role, spread=spread))
+    # The share that counts as typical is not above the limit.
+    assert parts.spread_limit == np.sort(spread)[int(np.ceil(0.98 * (N - 1)))]
+    seen = np.array([parts.spread_limit - 1e-3, parts.spread_limit + 1e-3])
+    found = judged(parts, np.array([2.0, 2.0]), np.zeros((2, 2)), np.full((2, N_FEATURES), 1.5), spread=seen)
+    assert found.agreeing.tolist() == [True, False]
+    single = judged(fitted(role), np.array([2.0]), np.zeros((1, 2)), np.full((1, N_FEATURES), 1.5))
+    assert single.agreeing.tolist() == [True]
+
+
 def test_ranges_hold_the_middle_of_the_training_role_and_name_what_is_beyond(role: TrainingRole) -> None:
     parts = fitted(role)
     low, high = parts.ranges["peak_slice"]

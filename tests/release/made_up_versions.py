@@ -18,6 +18,7 @@ from datspect.evaluation.calibration import Calibration
 from datspect.io.records import read_json, write_json
 from datspect.io.tables import write_table
 from datspect.release.looks import SALT_TAG
+from datspect.release.manifest import MANIFEST_TAG, write_manifest
 from datspect.release.membership import subject_digests
 from datspect.release.promoting import Side
 from datspect.release.registry import NAME, Registry
@@ -45,10 +46,11 @@ class MadeUpPredictor:
     shift: float = 0.0
     known: dict[str, float] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    model: str = "paper"
 
     @property
     def parts(self) -> SimpleNamespace:
-        return SimpleNamespace(calibration=Calibration(slope=1.0, intercept=0.0))
+        return SimpleNamespace(model=self.model, calibration=Calibration(slope=1.0, intercept=0.0))
 
     @classmethod
     def read(cls, folder: Path) -> "MadeUpPredictor":
@@ -113,8 +115,11 @@ def add_version(
         artifacts={name: {"path": f"{name}.json"} for name in ("metrics", "lineage", "predictor")},
     )
     stored.save(place / "model/MLmodel")
+    manifest = {MANIFEST_TAG: write_manifest(place / "model")}
     changed: dict[str, Any] = {f"datspect.{name}": value for name, value in tags.items()}
-    created = client.create_model_version(NAME, source=(place / "model").as_uri(), run_id=run_id, tags=TAGS | changed)
+    created = client.create_model_version(
+        NAME, source=(place / "model").as_uri(), run_id=run_id, tags=TAGS | manifest | changed
+    )
     version = registry.version(str(created.version))
     assert version is not None
     return Side(registry, version)

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.release.repositories import commit, run
+from tests.release.repositories import commit, commit_lock, run
 
 from datspect.errors import PromotionError
 from datspect.release.dvc_lock import (
@@ -17,6 +17,7 @@ from datspect.release.dvc_lock import (
     experiments_named,
     locked_outputs,
     recipe_digest,
+    remark_on,
 )
 from datspect.tracking.provenance import committed_text
 
@@ -141,3 +142,29 @@ stages:
 def test_a_recipe_is_all_but_what_the_stages_made(old: str, new: str, same: bool) -> None:
     assert old in LOCK
     assert (recipe_digest(LOCK.replace(old, new)) == recipe_digest(LOCK)) is same
+
+
+def test_results_that_the_lock_does_not_name_are_told_in_one_line(tmp_path: Path) -> None:
+    names = ("reports/cv/table1.csv", "reports/cv/metrics.json")
+    paths = [tmp_path / name for name in names]
+    paths[0].parent.mkdir(parents=True)
+    for path in paths:
+        path.write_text("as it was made")
+    assert remark_on(tmp_path, paths).startswith("there is no dvc.lock")
+    (tmp_path / "dvc.lock").write_text("")
+    commit_lock(tmp_path, {name: content_md5(tmp_path / name) for name in names})
+    assert remark_on(tmp_path, paths) == ""
+    paths[1].write_text("of another start")
+    said = remark_on(tmp_path, [*paths, tmp_path / "not there"])
+    assert said.startswith("NOT what dvc.lock names: reports/cv/metrics.json; another start wrote there")
+    assert "dvc checkout" in said
+    assert "\n" not in said
+    assert remark_on(tmp_path, [tmp_path / "not there"]) == ""
+
+
+def test_results_are_compared_wherever_the_command_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/metrics.json").write_text("{}")
+    commit_lock(tmp_path, {"reports/metrics.json": content_md5(tmp_path / "reports/metrics.json")})
+    monkeypatch.chdir(tmp_path / "reports")
+    assert remark_on(tmp_path, [Path("metrics.json")]) == ""

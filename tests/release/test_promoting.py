@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from mlflow.models import Model
@@ -15,6 +16,7 @@ from datspect.cohort.kind import CohortKind
 from datspect.cohort.table import COLUMNS, Cohort, write_cohort
 from datspect.errors import PromotionError
 from datspect.params.whole import load_params
+from datspect.prediction.networks import read_seen
 from datspect.release import promoting
 from datspect.release.promoting import PROMOTIONS, Side, Wish, decide, promote, roll_back, write_protocol
 from datspect.release.registry import CHAMPION, PREVIOUS, Registry
@@ -61,7 +63,7 @@ def number(registry: Registry, alias: str) -> str | None:
 def test_a_sound_first_version_passes_every_rule_and_needs_no_comparison(registry: Registry, project: Path) -> None:
     decision = ask(add_version(registry, project), None, project)
     assert decision.passed
-    assert [rule.outcome for rule in decision.rules].count("passed") == 9
+    assert [rule.outcome for rule in decision.rules].count("passed") == 10
     assert rule(decision, "comparison with the champion").finding == "there is no champion yet"
 
 
@@ -82,6 +84,22 @@ def test_one_defect_stops_a_version_by_its_own_rule(
     registry: Registry, project: Path, changed: dict[str, Any], name: str, outcome: str
 ) -> None:
     assert stopping(ask(add_version(registry, project, **changed), None, project)) == {name: outcome}
+
+
+def test_a_version_of_the_striatum_is_asked_about_slabs(
+    registry: Registry, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def seen(folder: Path, model: str, rows: np.ndarray) -> np.ndarray:
+        asked.append(model)
+        return read_seen(folder, "paper", rows)  # whose only pixel holds the answer
+
+    monkeypatch.setattr(promoting, "read_seen", seen)
+    challenger = add_version(registry, project)
+    vars(challenger)["predictor"] = MadeUpPredictor(model="striatum")
+    assert ask(challenger, None, project).passed
+    assert asked == ["striatum"]
 
 
 def test_results_in_no_committed_lock_are_refused(registry: Registry, project: Path) -> None:

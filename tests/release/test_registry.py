@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from datspect.errors import PromotionError
+from datspect.release.checked import model_folder
 from datspect.release.promoting import roll_back
-from datspect.release.registry import CHAMPION, DIGEST_TAG, PREVIOUS, Registry, Version, model_folder, opened
+from datspect.release.registry import CHAMPION, DIGEST_TAG, PREVIOUS, Registry, Version, opened
 from datspect.tracking import mark_superseded
 
 

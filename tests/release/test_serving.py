@@ -3,10 +3,12 @@
 import gzip
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Literal
 
 import nibabel as nib
 import numpy as np
@@ -15,11 +17,41 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.pyfunc.scoring_server import predictions_to_json
-from tests.prediction.made_up_predictor import write_predictor
+from tests.prediction.made_up_predictor import write_predictor, write_striatal_predictor
 
 from datspect.imaging.volume import MNI_SHAPE, mni_affine
+from datspect.io.scan_reading import read_nifti_bytes
+from datspect.prediction.predictor import Predictor
 from datspect.release import serving
 from datspect.release.serving import ScanModel, requirements, signature, write_served_model
+from datspect.tracking import pip_requirements
+
+WORKER = """
+import asyncio, base64, json, sys
+from mlflow.pyfunc.scoring_server.app import app  # what a worker of the server starts
+
+scan = base64.b64encode(open(sys.argv[1], "rb").read()).decode()
+requests = [{"type": "http.request", "body": json.dumps({"dataframe_records": [{"nifti": scan}]}).encode()}]
+sent = []
+
+async def receive():
+    return requests.pop() if requests else {"type": "http.disconnect"}
+
+async def send(message):
+    sent.append(message.get("body", b""))
+
+scope = {
+    "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
+    "path": "/invocations", "raw_path": b"/invocations", "query_string": b"", "root_path": "",
+    "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 81), "headers": [(b"content-type", b"application/json")],
+}
+asyncio.run(app(scope, receive, send))
+status = open("/proc/self/status").read()
+heavy = sorted({"keras", "tensorflow", "jax", "sklearn", "matplotlib"} & set(sys.modules))
+print(json.dumps([json.loads(b"".join(sent))["predictions"][0], heavy, int(status.split("VmRSS:")[1].split()[0])]))
+"""
+
+MODELS: tuple[Literal["paper", "striatum"], ...] = ("paper", "striatum")
 
 
 def nifti_bytes(data: np.ndarray) -> bytes:
@@ -139,6 +171,35 @@ def test_it_loads_where_the_source_tree_is_not_and_holds_no_pickle(
     assert 0 <= probability <= 1
 
 
-def test_requirements_are_pinned() -> None:
-    assert all("==" in line for line in requirements())
-    assert any(line.startswith("keras==") for line in requirements())
+def test_requirements_are_pinned_and_the_striatums_are_without_keras() -> None:
+    of_paper, of_striatum = ({line.partition("==")[0]: line for line in requirements(model)} for model in MODELS)
+    assert all("==" in line for line in (of_paper | of_striatum).values())
+    assert {"keras", "numpy"} <= set(of_paper)
+    assert set(of_paper) - set(of_striatum) == {line.partition("==")[0] for line in pip_requirements()} - {"numpy"}
+
+
+@pytest.mark.slow
+def test_a_version_of_the_striatum_is_served_without_keras_in_less_than_400_mb(
+    tiny_cohort: Path, tmp_path: Path
+) -> None:
+    write_striatal_predictor(tmp_path / "predictor")
+    scan = tiny_cohort / "volumes/S00.nii"
+    expected = Predictor.read(tmp_path / "predictor")
+    (direct,) = expected.answers([expected.prepare(read_nifti_bytes(scan.read_bytes()))])
+    write_served_model(tmp_path / "model", tmp_path / "predictor", mlflow_model=Model())
+    (tmp_path / "worker.py").write_text(WORKER, encoding="utf-8")
+    environment = os.environ | {"__pyfunc_model_path__": str(tmp_path / "model")}
+    ended = subprocess.run(
+        [sys.executable, "worker.py", str(scan)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    served, heavy, kb = json.loads(ended.stdout.strip().splitlines()[-1])
+    assert served["model_probability"] == pytest.approx(direct.model_probability, abs=1e-6)
+    assert served["probability"] == pytest.approx(direct.probability, abs=1e-6)
+    assert heavy == []
+    assert kb < 400 * 1024

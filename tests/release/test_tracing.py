@@ -35,7 +35,7 @@ def test_the_trace_has_the_facts_the_outputs_and_the_commit_to_check_out(
 ) -> None:
     head = run_in(project, "git", "rev-parse", "HEAD")
     trace = traced(version, project)
-    assert (trace.number, trace.kind, trace.lock_commit) == ("1", CohortKind.PHANTOM, head)
+    assert (trace.number, trace.scope.kind, trace.lock_commit) == ("1", CohortKind.PHANTOM, head)
     assert trace.facts["commit of dvc.lock"] == head
     assert trace.facts["commit at training"] == "c" * 40
     assert trace.facts["files changed then"] == "none"
@@ -78,6 +78,9 @@ def test_changed_files_of_a_version_fail(registry: Registry, version: Version, p
     check = checks(registry, version, project)["model in the registry"]
     assert check.holds is False
     assert "its files have the digest" in check.finding
+    files = checks(registry, version, project)["every file of it"]
+    assert files.holds is False
+    assert files.finding.endswith("predictor/model.keras was changed")
 
 
 @pytest.mark.parametrize(
@@ -90,6 +93,7 @@ def test_a_version_whose_files_are_gone_fails_and_the_other_links_are_still_chec
     path = (registry.artifact(version, "predictor") / gone).resolve()
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     found = checks(registry, version, project)
+    assert found["every file of it"].holds is False
     assert found["model in the registry"].holds is False
     assert finding in found["model in the registry"].finding
     assert found["run in MLflow"].holds

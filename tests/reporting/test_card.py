@@ -142,3 +142,31 @@ def test_the_card_says_what_is_promised_and_what_an_inconclusive_answer_is() -> 
     metrics = made_up().metrics
     lot = metrics | {"training_role": metrics["training_role"] | {"errors_found_low": 0.05}}
     assert "not more than a draw by lot" in card_markdown(replace(made_up(), metrics=lot))
+
+
+def of_the_striatum() -> CardInputs:
+    paper = made_up()
+    run = {**paper.run, "params": {"striatum": {"members": 3}}, "tags": {"datspect.recipe": "striatum"}}
+    run["features"] = {**paper.run["features"], "precision": "float32"}
+    metrics = {**paper.metrics, "recipe": "striatum"}
+    return replace(paper, run=run, metrics=metrics, parts={**paper.parts, "model": "striatum"})
+
+
+def test_an_ensemble_on_slabs_is_called_one_and_its_recipe_named() -> None:
+    card = card_markdown(of_the_striatum())
+    assert card.splitlines()[0].endswith("(PHANTOM cohort, simulated; recipe striatum)")
+    assert (
+        "3 small convolutional networks, trained from nothing, look at four slabs of 12 mm around both striata" in card
+    )
+    assert row(card, "trained")[1].startswith("3 small networks, all layers, by AdamW in float32")
+    assert row(card, "recipe")[1].startswith("striatum")
+    for untrue in ("three slices", "axial slices", "Keras", "digest of these weights"):
+        assert untrue not in card, untrue
+    assert "recipe striatum" in card_page(of_the_striatum(), PNG)
+
+
+def test_the_card_of_the_papers_model_names_no_recipe() -> None:
+    card = card_markdown(made_up())
+    assert "A convolutional network looks at axial slices 40, 41, 42 of a DaT SPECT scan in MNI space and gives" in card
+    assert "- Only three slices are seen" in card
+    assert "recipe" not in card

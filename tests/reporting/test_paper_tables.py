@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from datspect.cohort.kind import CohortKind
+from datspect.cohort.scope import Scope
 from datspect.evaluation.metrics import binary_metrics
 from datspect.reporting.paper_tables import (
     BASELINES,
@@ -111,7 +113,7 @@ def test_counts_of_the_holdout_are_whole_numbers_and_p_values_never_zero() -> No
 
 @pytest.mark.parametrize(("kind", "said"), [("phantom", True), ("real", False)])
 def test_a_phantom_is_called_a_phantom(kind: str, said: bool) -> None:
-    assert ("PHANTOM" in heading(kind)) is said
+    assert ("PHANTOM" in heading(Scope(CohortKind.of(kind)))) is said
     text = printed_tables(folds(10), metrics(kind), metrics(kind), baselines(), holdout=True)
     assert ("PHANTOM" in text) is said
     assert text.startswith("**PHANTOM") is said

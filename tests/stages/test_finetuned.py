@@ -184,7 +184,7 @@ def test_final_and_predictor_do_without_development_heads(tuned: Inputs) -> None
     parts = read_parts(tuned.root / "models" / "predictor")
     table = pd.read_csv(judged_reports / "predictions.csv")
     predictor = Predictor.read(tuned.root / "models" / "predictor")
-    features, found = predictor._outputs(images[:6])
+    features, found, _ = predictor.network.outputs(images[:6])
     quality = pd.read_csv(tuned.root / "images" / "quality.csv")[:6]
     again = judged(parts, log_odds(found), ordered_sides(quality, SBR), features)
     np.testing.assert_allclose(again.probabilities, table["probability"], atol=1e-5)

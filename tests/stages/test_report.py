@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,6 +19,7 @@ from datspect.errors import CohortError
 from datspect.evaluation.other_groups import answers_by_group
 from datspect.io.records import read_json, write_json
 from datspect.params.network import ParametersFrom
+from datspect.params.recipes import read_recipes, with_recipe
 from datspect.stages.report import IMAGE_FILES, REPORT_FILES, main
 from datspect.training import to_mlflow
 from datspect.training.record import origin_of_parameters
@@ -322,3 +324,45 @@ def test_the_measures_that_dvc_compares_are_one_small_flat_file(phantom: tuple[R
     cv = read_json(results.reports / "cv/metrics.json")
     assert measures["cv.accuracy"] == cv["out_of_fold"]["accuracy"]
     assert not [name for name, value in measures.items() if isinstance(value, dict)]
+
+
+@pytest.fixture(scope="module")
+def of_striatum(tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, Path]:
+    """Results of the striatum's recipe, and the params.yaml that they were made with."""
+    folder = tmp_path_factory.mktemp("striatum")
+    results = write_results(folder)
+    for stage in REPORT_FILES:
+        path = results.reports / stage / "metrics.json"
+        write_json(path, read_json(path) | {"recipe": "striatum"})
+    params = folder / "params.yaml"
+    params.write_text(with_recipe(PARAMS.read_text("utf-8"), read_recipes(PARAMS)["striatum"]), "utf-8")
+    return results, params
+
+
+def test_a_report_of_the_striatum_names_its_recipe_and_nothing_of_the_papers_network(
+    of_striatum: tuple[Results, Path],
+) -> None:
+    results, params = of_striatum
+    main(*results.paths, params)
+    markdown = (results.reports / "report.md").read_text("utf-8")
+    assert markdown.splitlines()[0].startswith("# PHANTOM cohort, simulated; recipe striatum: ")
+    assert "simulated scans, not patients · recipe striatum</div>" in (results.reports / "report.html").read_text(
+        "utf-8"
+    )
+    assert "an ensemble of 3 small networks, trained from nothing, reads the left and the right side" in markdown
+    assert "the recipe of the network was, on the development folds of the default phantom" in markdown
+    assert "up to 4e-3 and down to 1e-5, in one cycle" in markdown
+    assert read_json(results.reports / "metrics.json")["recipe"] == "striatum"
+    for untrue in ("kept frozen", "each head", "final head", "three slices", "weights digest", "Nothing was tuned"):
+        assert untrue not in markdown, untrue
+    assert markdown.count("InceptionV3") == markdown.count("InceptionV3, ImageNet") == 1  # in the paper's column
+
+
+def test_results_of_two_recipes_make_no_report(of_striatum: tuple[Results, Path], tmp_path: Path) -> None:
+    results, params = of_striatum
+    reports = tmp_path / "reports"
+    shutil.copytree(results.reports, reports)
+    path = reports / "baselines" / "metrics.json"
+    write_json(path, {name: value for name, value in read_json(path).items() if name != "recipe"})
+    with pytest.raises(CohortError, match=r"the recipe differs: .*baselines/metrics\.json paper, .*striatum"):
+        main(results.images, results.splits, reports, params)

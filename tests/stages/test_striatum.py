@@ -19,7 +19,7 @@ from datspect.imaging.volume import MNI_SHAPE, Volume
 from datspect.io.arrays import write_array
 from datspect.io.volumes import read_volume
 from datspect.params.data import PreprocessParams
-from datspect.prediction.attribution import IntegratedGradients, logit_model
+from datspect.prediction.attribution import IntegratedGradients
 from datspect.prediction.predictor import Predictor, PreparedScan
 from datspect.stages import features, preprocess
 from datspect.training import fitting
@@ -134,8 +134,16 @@ def test_the_predictor_gives_the_tables_answers_and_explains_them(striatal: Inpu
     answers = predictor.answers(scans)
     np.testing.assert_allclose([one.model_probability for one in answers], table["model_probability"], atol=1e-5)
     np.testing.assert_allclose([one.probability for one in answers], table["probability"], atol=1e-4)
-    gradients = IntegratedGradients(logit_model(predictor.model))
-    found = gradients.attribute(scans[0].seen, np.minimum(scans[0].seen, np.median(scans[0].seen)))
+    said = pd.read_csv(striatal.root / "final" / "predictions.csv")
+    np.testing.assert_allclose([one.measures["spread"] for one in answers], said["spread"], atol=1e-4)
+    np.testing.assert_array_equal(table["agreeing"] == 1, said["spread"] <= predictor.parts.spread_limit)
+    development = pd.read_csv(striatal.root / "final" / "dev_predictions.csv")
+    assert predictor.parts.spread_limit == development["spread"].astype(np.float32).max()  # 99 % of 18 are all
+    controls = (pd.read_csv(striatal.root / "images" / "subjects.csv")["label"] == "control").to_numpy()[6:]
+    expected = bank[0, 6:][controls].astype(np.float64).mean(axis=0).reshape(SLABS_SHAPE)
+    assert predictor.parts.normal is not None
+    np.testing.assert_allclose(predictor.parts.normal, expected, rtol=1e-5)
+    found = IntegratedGradients(predictor.network).attribute(scans[0].seen, predictor.parts.normal)
     assert found.values.shape == SLABS_SHAPE
     assert found.values.sum() == pytest.approx(found.difference, rel=0.01)
 

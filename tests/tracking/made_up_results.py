@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from datspect.cohort.scope import Scope
 from datspect.evaluation.metrics import TABLE_1_MEASURES
 from datspect.io.records import read_json
 from datspect.io.tables import write_table
@@ -75,7 +76,7 @@ def write_cv(root: Path, kind: str = "phantom", run_id: str | None = None) -> No
     heads = crossval.cv_heads(data.splits["fold"].to_numpy(), params().classifier, params().training)
     fitted = [_fitted(head, rng) for head in heads]
     begun = _record("cv", root, data)
-    cv.write_reports(cv.evaluate(heads, fitted, data), fitted, data.kind, reports)
+    cv.write_reports(cv.evaluate(heads, fitted, data, Scope(data.kind)), fitted, Scope(data.kind), "augmented", reports)
     saved = [_saved(models / f"{head.name}.keras", head, [N_FEATURES]) for head in heads]
     record.write_run_record(reports, begun, run_id, heads, fitted, saved, to_mlflow.FILES["cv"])
 
@@ -89,8 +90,9 @@ def write_final(root: Path, kind: str = "phantom") -> None:
     heads = crossval.final_heads(is_test, dev_folds, params().classifier, params().training)
     fitted = [_fitted(head, rng) for head in heads]
     begun = _record("final", root, data)
-    evaluation = final.evaluate(heads, fitted, data, is_test, rng.random(is_test.sum()).astype(np.float32))
-    final.write_reports(evaluation, fitted, rng.random((is_test.sum(), 20, 16, 3)), reports)
+    said = rng.random(is_test.sum()).astype(np.float32)
+    evaluation = final.evaluate(heads, fitted, data, Scope(data.kind), is_test, said)
+    final.write_reports(evaluation, fitted, rng.random((is_test.sum(), 20, 16, 3)), "augmented", reports)
     saved = [_saved(models / "model.keras", heads[0], [20, 16, 3])]
     record.write_run_record(reports, begun, None, heads, fitted, saved, to_mlflow.FILES["final"])
 

@@ -100,6 +100,8 @@ def test_table_1_is_the_last_epoch_with_means_weighted_by_fold_size() -> None:
     assert table["validation_accuracy"].tolist() == [1, 2, 3]
     summary = table_1_summary(table)
     assert summary["validation_accuracy_mean"] == pytest.approx((4 * 1 + 3 * 2 + 3 * 3) / 10)
+    trained = [len(head.train_rows) for head in heads]
+    assert summary["train_accuracy_mean"] == pytest.approx(np.average(table["train_accuracy"], weights=trained))
     assert summary["validation_accuracy_sd"] == pytest.approx(np.sqrt(2 / 3))
 
 

@@ -26,6 +26,13 @@ def test_the_kind_of_cohort_comes_first(kind: str, first: str) -> None:
     assert description("cv", METRICS | {"cohort_kind": kind}, None, []).splitlines()[0] == first
 
 
+@pytest.mark.parametrize(("kind", "said"), [("phantom", "not patients"), ("real", "cohort of real scans")])
+def test_a_recipe_that_is_not_the_papers_is_named_beside_it(kind: str, said: str) -> None:
+    first = description("cv", METRICS | {"cohort_kind": kind, "recipe": "striatum"}, None, []).splitlines()[0]
+    assert said in first
+    assert first.endswith("recipe striatum**")
+
+
 def test_the_headline_figures_have_their_intervals() -> None:
     text = description("cv", METRICS | {"cohort_kind": "phantom"}, None, [])
     assert "Out of fold, 659 subjects (95 % intervals): accuracy 0.941 (0.931 to 0.951), " in text

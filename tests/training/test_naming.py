@@ -2,6 +2,7 @@
 
 import pytest
 
+from datspect.params.recipes import InForce
 from datspect.training.naming import EXPERIMENT_VARIABLE, run_name, short_keys
 from datspect.training.settings import Settings
 
@@ -60,3 +61,25 @@ def test_the_fifth_difference_and_those_after_it_are_counted() -> None:
 
 def test_a_long_value_is_cut() -> None:
     assert name({"cohort.path": "x" * 300}) == f"cv · cohort={'x' * 40}..."
+
+
+SMALL = {("classifier", "dropout"): 0.3, ("training", "learning_rate", "drops"): 6}
+
+
+def test_a_recipe_is_named_and_its_values_are_no_differences() -> None:
+    changed = {"classifier.dropout": "0.3", "training.learning_rate.drops": "6"}
+    settings = Settings(VALUES, changed, InForce("striatum", SMALL))
+    assert run_name("cv", settings, COMMIT) == "cv · striatum · 79ceec4"
+    other_split = Settings(VALUES, changed | {"split.seed": "1"}, InForce("striatum", SMALL))
+    assert run_name("cv", other_split, COMMIT) == "cv · striatum · split.seed=1"
+
+
+def test_what_differs_from_a_recipe_is_told() -> None:
+    changed = {"classifier.dropout": "0.5", "training.learning_rate.drops": "6"}
+    recipe = InForce("striatum", SMALL, {("classifier", "dropout"): 0.5})
+    assert run_name("cv", Settings(VALUES, changed, recipe), COMMIT) == "cv · striatum, changed · dropout=0.5"
+
+
+def test_the_papers_recipe_is_not_named() -> None:
+    recipe = InForce("paper", SMALL, {("classifier", "dropout"): 0.5})
+    assert run_name("cv", Settings(VALUES, {"classifier.dropout": "0.5"}, recipe), COMMIT) == "cv · dropout=0.5"

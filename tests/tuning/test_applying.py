@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from datspect.errors import ParamsError
+from datspect.params.editing import difference
 from datspect.params.network import ParametersFrom
 from datspect.params.whole import load_params
-from datspect.tuning.applying import PLACES, applied, difference
+from datspect.tuning.applying import PLACES, applied
 from datspect.tuning.space import Configuration
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"

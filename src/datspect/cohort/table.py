@@ -17,6 +17,7 @@ from datspect.cohort.kind import CohortKind
 from datspect.errors import CohortError
 from datspect.io.records import read_json, write_json
 from datspect.io.tables import read_table, write_table
+from datspect.text import from_cell, shown
 
 CONTROL, PD = LABELS = ("control", "pd")
 """Class names in the order of their numbers; 1, Parkinson's disease, is the positive class."""
@@ -123,6 +124,7 @@ def _read_scans(path: Path) -> pd.DataFrame:
     missing = [column for column in COLUMNS if column not in scans.columns]
     if missing:
         raise CohortError(f"{path}: column(s) missing: {', '.join(missing)}; expected {', '.join(COLUMNS)}")
+    scans = scans.assign(**{column: scans[column].map(from_cell) for column in _TEXT_COLUMNS})
     problems = _row_problems(scans)
     if problems:
         raise CohortError("\n  ".join([f"{path}: {len(problems)} problem(s)", *problems]))
@@ -136,13 +138,19 @@ def _row_problems(scans: pd.DataFrame) -> list[str]:
     checks = {
         "scan_id repeated; each scan needs an id of its own": ids.duplicated(),
         "scan_id empty": ids == "",
+        "scan_id, subject_id, site or visit holds a line break or a character that does not print": ~scans[
+            ["scan_id", "subject_id", "site", "visit"]
+        ]
+        .map(lambda text: shown(text) == text)
+        .all(axis=1),
         "subject_id empty": scans["subject_id"] == "",
         f"label unknown; expected {', '.join(known)}": ~scans["label"].isin(known),
         "age is no number of years": (ages.isna() & scans["age"].notna()) | np.isinf(ages),
         "path leaves the cohort folder": pd.Series([_leaves_folder(path) for path in scans["path"]], scans.index),
     }
     problems = [] if len(scans) else ["no scan in the table"]
-    return problems + [f"{what}: {', '.join(sorted(set(ids[bad])))}" for what, bad in checks.items() if bad.any()]
+    found = [(what, sorted(set(map(shown, ids[bad])))) for what, bad in checks.items() if bad.any()]
+    return problems + [f"{what}: {', '.join(which)}" for what, which in found]
 
 
 def _leaves_folder(path: str) -> bool:

@@ -36,11 +36,14 @@ def compare(
     from datspect.params.whole import load_params
     from datspect.release import comparing, comparison_files
     from datspect.release.contenders import Named, read_contender
-    from datspect.release.stage_results import HOLDOUT
+    from datspect.release.dvc_lock import remark_on
+    from datspect.release.stage_results import HOLDOUT, results_in
     from datspect.reporting.comparison import as_text
     from datspect.running.addresses import repository_root
 
     root = repository_root()
+    if "workspace" in (a, b) and (remark := remark_on(root, results_in(root))):
+        typer.echo(remark, err=True)
     first, second = (read_contender(Named.parse(name), root) for name in (a, b))
     comparison, pairs = comparing.compare(first, second, holdout=holdout)
     if any(compared.name == HOLDOUT.name for compared in comparison.sets):  # counted before anybody sees it

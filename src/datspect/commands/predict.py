@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,10 +13,10 @@ import typer
 
 from datspect.cohort.kind import CohortKind
 from datspect.errors import DatspectError, ScanError
+from datspect.text import file_names
 
 if TYPE_CHECKING:
     from datspect.io.sources import Source
-    from datspect.prediction.explaining import Explainer
     from datspect.prediction.files import PredictorParts
     from datspect.prediction.predictor import Answer, Predictor, PreparedScan
 
@@ -34,11 +35,12 @@ log = logging.getLogger("datspect.predict")
 
 @dataclass(frozen=True)
 class Outcome:
-    """The answer to one scan, or why there is none."""
+    """The answer to one scan, or why there is none; `undrawn`: why a picture that was asked for is missing."""
 
     scan: str
     answer: "Answer | None"
     error: str = ""
+    undrawn: str = ""
 
 
 def predict(
@@ -56,7 +58,7 @@ def predict(
     ] = None,
 ) -> None:
     """Predict scans in MNI space. Research only, no diagnosis. The exit code is 1 if a scan could not be used."""
-    # Here, so that `datspect --help` does not wait for TensorFlow.
+    # Here, so that `datspect --help` does not wait.
     from datspect.evaluation.calibration import prevalence_shift
     from datspect.io.sources import find_sources
 
@@ -66,6 +68,8 @@ def predict(
         log.info("%d other files passed over (%s)", len(sources) - len(wanted), ", ".join(OTHER_ENDINGS))
     if not wanted and not unusable:
         raise ScanError("no file that could be a scan; name NIfTI or DICOM files, or folders that hold them")
+    if figure is not None:
+        _prove_writable(figure)
     predictor = read_predictor(model)
     if prevalence is not None:
         prevalence_shift(predictor.parts.prevalence, prevalence)  # an impossible one stops before anything is read
@@ -74,8 +78,23 @@ def predict(
     print(_text(outcomes, form))
     if form == "table":
         print(f"\n{statement(predictor.parts, prevalence)}")
-    if any(outcome.answer is None for outcome in outcomes):
+    if any(outcome.answer is None or outcome.undrawn for outcome in outcomes):
         raise typer.Exit(1)
+
+
+def _prove_writable(folder: Path) -> None:
+    """Make the folder of the pictures and write into it, before a model is read for nothing.
+
+    Raises
+    ------
+    DatspectError : it cannot be made, or nothing can be written into it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise DatspectError(f"--figure {folder}: cannot be written ({error.strerror}); name another folder") from None
 
 
 def read_predictor(model: str) -> "Predictor":
@@ -86,7 +105,7 @@ def read_predictor(model: str) -> "Predictor":
         return Predictor.read(Path(model))
     if "/" in model or model.startswith("."):
         raise DatspectError(f"{model}: no such folder; run dvc repro, or name a registered version")
-    from datspect.release.registry import model_folder
+    from datspect.release.checked import model_folder
 
     return Predictor.read(model_folder(model))
 
@@ -100,29 +119,48 @@ def predicted(
     prevalence: float | None = None,
 ) -> Iterator[Outcome]:
     """Yield the outcome of every scan in order; all cores read, the network takes batches, few scans are in memory."""
-    from datspect.prediction.predictor import BATCH_SIZE
+    from datspect.prediction.networks import BATCH_SIZE
     from datspect.running.progress import progress
 
     prepared = _prepared(predictor, sources, resample=resample, keep_volume=figure is not None)
     steps = progress(
         prepared, total=len(sources), what="predict", unit="scan", only_on_terminal=len(sources) < BATCH_SIZE
     )
-    explainer: Explainer | None = None
+    pictures = None if figure is None else _Pictures(predictor, figure, [source.name for source in sources])
+    number = 0
     for batch in _batches(steps, BATCH_SIZE):
         usable = [scan for _, scan, _ in batch if scan is not None]
         answers = iter(predictor.answers(usable, prevalence))
         for name, scan, error in batch:
             answer = next(answers) if scan is not None else None
-            if figure and scan is not None and answer is not None:
-                explainer = explainer or _explainer(predictor)
-                _draw(explainer, scan, answer, name, figure)
-            yield Outcome(name, answer, error)
+            undrawn = ""
+            if pictures and scan is not None and answer is not None:
+                undrawn = pictures.draw(number, scan, answer)
+            yield Outcome(name, answer, error, undrawn)
+            number += 1
 
 
-def _explainer(predictor: "Predictor") -> "Explainer":
-    from datspect.prediction.explaining import Explainer
+class _Pictures:
+    """Draws scans and their attributions, each into a file of its own; what cannot be drawn costs no answer."""
 
-    return Explainer(predictor)
+    def __init__(self, predictor: "Predictor", folder: Path, names: Sequence[str]) -> None:
+        from datspect.prediction.explaining import Explainer
+
+        self._explainer, self._names = Explainer(predictor), names
+        self._paths = [folder / f"{name}.png" for name in file_names(names)]
+
+    def draw(self, number: int, scan: "PreparedScan", answer: "Answer") -> str:
+        """Draw a scan, and return why it could not be done, if so."""
+        from datspect.io.png import write_figure
+
+        path, name = self._paths[number], self._names[number]
+        try:
+            write_figure(path, self._explainer.figure(scan, answer, name.rpartition("/")[2]))
+        except Exception as error:  # noqa: BLE001  (whatever it is, the answer stands)
+            log.warning("no picture of %s: %s", name, str(error) or type(error).__name__)
+            return str(error) or type(error).__name__
+        log.info("%s", path)
+        return ""
 
 
 Prepared = tuple[str, "PreparedScan | None", str]
@@ -165,31 +203,17 @@ def _batches(items: Iterable[Prepared], size: int) -> Iterator[list[Prepared]]:
         yield batch
 
 
-def _draw(explainer: "Explainer", scan: "PreparedScan", answer: "Answer", name: str, folder: Path) -> None:
-    from datspect.io.png import write_figure
-
-    path = folder / f"{_file_name(name)}.png"
-    write_figure(path, explainer.figure(scan, answer, Path(name).name))
-    log.info("%s", path)
-
-
-def _file_name(name: str) -> str:
-    stem = name
-    for ending in (".gz", ".nii", ".dcm"):
-        stem = stem.removesuffix(ending)
-    return "".join(character if character.isalnum() or character in "-_." else "_" for character in stem)
-
-
 def statement(parts: "PredictorParts", prevalence: float | None = None) -> str:
     """Return in words what the answers are worth, and at which prevalence of PD."""
     from datspect.reporting.paper_tables import with_interval
 
-    is_phantom = CohortKind.of(parts.cohort_kind) is CohortKind.PHANTOM
+    is_phantom = parts.scope.kind is CohortKind.PHANTOM
+    model = f"The model (recipe {parts.recipe})" if parts.recipe else "The model"
     kind = "a PHANTOM cohort: it says nothing about patients" if is_phantom else "real scans"
     coverage = f"{with_interval(parts.measures, 'coverage')} of these were conclusive"
     right = with_interval(parts.measures, "conclusive_accuracy")
     return (
-        f"The model was trained on {parts.n_train} subjects of {kind}. Out of fold {coverage}"
+        f"{model} was trained on {parts.n_train} subjects of {kind}. Out of fold {coverage}"
         f"{f', {right} of them right' if right else ''}. {_doubt_note(parts)} {_prevalence_note(parts, prevalence)} "
         "Research only, no diagnosis."
     )
@@ -230,10 +254,12 @@ def _text(outcomes: Sequence[Outcome], form: Format) -> str:
 
     import pandas as pd
 
+    from datspect.io.tables import csv_cells
+
     rows = [_row(outcome) for outcome in outcomes]
     if form == "json":
         return json.dumps(rows, indent=2)
-    table = pd.DataFrame(rows)
+    table = csv_cells(pd.DataFrame(rows))
     if form == "csv":
         return table.to_csv(index=False, lineterminator="\n").rstrip("\n")
     return _table(rows)
@@ -258,7 +284,9 @@ def _row(outcome: Outcome) -> dict[str, object]:
     }
     names = ("caudate_left", "caudate_right", "putamen_left", "putamen_right")
     row |= {f"sbr_{name}": round(answer.measures[f"sbr_{name}"], 3) for name in names}
-    return row | {"feature_distance": round(answer.measures["feature_distance"], 3)}
+    return row | {
+        name: round(answer.measures[name], 3) for name in ("feature_distance", "spread") if name in answer.measures
+    }
 
 
 def _table(rows: Sequence[dict[str, object]]) -> str:

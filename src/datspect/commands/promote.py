@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datspect.cohort.kind import CohortKind
+from datspect.cohort.scope import Scope
 from datspect.errors import PromotionError
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ def promote(
     """
     # Here, so that `datspect --help` does not wait for MLflow and TensorFlow.
     from datspect.release import promoting, registry
+    from datspect.release.dvc_lock import remark_on
+    from datspect.release.manifest import MANIFEST_TAG
 
     if (force or new_lineage) and not reason.strip():
         raise PromotionError("--force and --new-lineage need --reason: say why, it is kept with the version")
@@ -39,15 +41,21 @@ def promote(
         if current is not None and current.number == wanted.number:
             typer.echo(f"version {wanted.number} is the champion already")
             return
+        if remark := remark_on(root, promoting.read_of_images(root)):
+            typer.echo(remark, err=True)
         challenger = promoting.Side(opened, wanted)
         champion = promoting.Side(opened, current) if current else None
         decision = promoting.decide(opened, challenger, champion, root, params, wish)
         moved = promoting.promote(opened, challenger, champion, decision, wish)
-        numbers = {"challenger": wanted.number, "champion": current.number if current else None}
+        numbers = {
+            "challenger": wanted.number,
+            "champion": current.number if current else None,
+            "manifest_sha256": wanted.tags.get(MANIFEST_TAG),
+        }
         path = promoting.write_protocol(root, decision, moved, wish, numbers)
-    kind = CohortKind.of(challenger.tag("cohort_kind")).short
+    of = Scope.of_tags(wanted.tags).short
     against = f"version {current.number}" if current else "none"
-    typer.echo(f"version {wanted.number} ({kind}) against the champion ({against})\n")
+    typer.echo(f"version {wanted.number} ({of}) against the champion ({against})\n")
     _print_rules(decision)
     typer.echo(f"\n{_conclusion(decision, wish, moved, wanted.number)}\nwritten to {path.relative_to(root)}")
     if not (moved or (dry_run and decision.passed)):

@@ -1,9 +1,15 @@
 """Command `register`: make the final model a version of the registered model, and its challenger."""
 
+from typing import Annotated
+
 import typer
 
 
-def register() -> None:
+def register(
+    again: Annotated[
+        bool, typer.Option("--again", help="Make a new version though there is one: it lacks a manifest, or changed.")
+    ] = False,
+) -> None:
     """Register the model that dvc.lock names as a version of `datspect`, and make it the challenger.
 
     A model is registered once. If it has a version already, the command only moves the alias to it, also to an earlier
@@ -11,10 +17,13 @@ def register() -> None:
     """
     # Here, so that `datspect --help` does not wait for pandas and MLflow.
     from datspect.release import registering, registry
+    from datspect.release.checked import has_manifest, without_manifest
     from datspect.running.addresses import repository_root
 
     results = registering.read_registrable(repository_root())
     with registry.opened() as opened:
-        version, is_new = registering.register(opened.registry, results)
+        version, is_new = registering.register(opened.registry, results, again=again)
+    if not has_manifest(version):
+        typer.echo(without_manifest(version))
     what = "registered" if is_new else "was registered before"
-    typer.echo(f"version {version.number} of {registry.NAME} {what} ({results.kind.short}) and is the challenger")
+    typer.echo(f"version {version.number} of {registry.NAME} {what} ({results.scope.short}) and is the challenger")

@@ -29,10 +29,10 @@ def reproduced(
     results = reference.results_on_disk(root)
     if renew:
         reference.write_reference(root, results)
-        typer.echo(f"{reference.ANSWERS} and {reference.ABOUT} now hold these results ({results.kind.short})")
+        typer.echo(f"{reference.ANSWERS} and {reference.ABOUT} now hold these results ({results.scope.short})")
         return
     verdict = reproduction.verdict(reference.reference_on_disk(root), results)
-    typer.echo(f"{verdict.headline} ({results.kind.short})")
+    typer.echo(f"{verdict.headline} ({results.scope.short})")
     _explain(verdict)
     if not verdict.reproduced:
         raise typer.Exit(1 if verdict.agreements else NO_VERDICT)

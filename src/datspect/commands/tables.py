@@ -9,6 +9,8 @@ from datspect.errors import CohortError
 
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 
+_READ = ("cv/table1.csv", "cv/metrics.json", "final/metrics.json", "baselines/metrics.json")
+
 
 def tables(
     reports: Annotated[Path, typer.Option(help="Read the reports of the stages in this folder.")] = Path("reports"),
@@ -23,8 +25,12 @@ def tables(
     # Here, so that `datspect --help` does not wait for pandas.
     from datspect.io.records import read_json
     from datspect.io.tables import read_table
+    from datspect.release.dvc_lock import remark_on
     from datspect.reporting.printed import printed_tables
+    from datspect.running.addresses import repository_root
 
+    if remark := remark_on(repository_root(), [reports / name for name in _READ]):
+        typer.echo(remark, err=True)
     text = printed_tables(
         read_table(reports / "cv" / "table1.csv"),
         read_json(reports / "cv" / "metrics.json"),

@@ -27,7 +27,7 @@ def trace(
 
 
 def _print(traced: "Trace") -> None:
-    typer.echo(f"version {traced.number} of datspect, {traced.kind.short}\n")
+    typer.echo(f"version {traced.number} of datspect, {traced.scope.short}\n")
     width = max(map(len, traced.facts))
     for name, value in traced.facts.items():
         typer.echo(f"  {name:<{width}}  {value}")

@@ -10,10 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy.special import expit
-from sklearn.metrics.pairwise import linear_kernel
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 
 from datspect.arrays import BoolArray, FloatArray, IntArray
 from datspect.evaluation.comparison import Predictions
@@ -138,13 +134,17 @@ def linear_svm(c: float) -> Fit:
 
     It gives no probabilities, and margins of machines fitted apart may differ in scale.
     """
+    from sklearn.metrics.pairwise import linear_kernel  # here, as in `fit_regression`
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
 
     def fit(columns: FloatArray, labels: IntArray) -> Fitted:
         if len(np.unique(labels)) < 2:
             share = _share_of_pd(labels)
             return lambda columns: Predictions(share(columns).predictions, share(columns).scores)
         # This kernel is one matrix product in the type of the columns, many times faster than libsvm's own.
-        model: Pipeline = make_pipeline(StandardScaler(), SVC(C=c, kernel=linear_kernel)).fit(columns, labels)
+        model = make_pipeline(StandardScaler(), SVC(C=c, kernel=linear_kernel)).fit(columns, labels)
 
         def fitted(columns: FloatArray) -> Predictions:
             margins = model.decision_function(columns)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, logit
-from sklearn.linear_model import LogisticRegression
 
 from datspect.arrays import BoolArray, FloatArray, IntArray
 from datspect.errors import PrevalenceError
@@ -76,6 +75,8 @@ def fit_calibration(labels: IntArray, logits: FloatArray) -> Calibration:
     ----------
     Platt, "Probabilistic outputs for support vector machines", Advances in Large Margin Classifiers (1999), 61-74.
     """
+    from sklearn.linear_model import LogisticRegression  # here, as in `fit_regression`
+
     n_positive, n = int(labels.sum()), len(labels)
     soft = np.where(labels == 1, (n_positive + 1) / (n_positive + 2), 1 / (n - n_positive + 2))
     # Every subject counts once as PD and once as control, weighted by its soft label.

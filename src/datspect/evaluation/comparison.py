@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest
 
 from datspect.arrays import FloatArray, IntArray
 from datspect.evaluation.intervals import (
@@ -93,6 +92,8 @@ def mcnemar_p(n_only_first: int, n_only_second: int) -> float:
     0.0625
     """
     n_discordant = n_only_first + n_only_second
+    from scipy.stats import binomtest  # here, as in `fit_regression`
+
     return float(binomtest(n_only_first, n_discordant).pvalue) if n_discordant else 1.0
 
 

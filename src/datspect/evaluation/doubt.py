@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from scipy.special import expit
-from scipy.stats import binomtest
 
 from datspect.arrays import BoolArray, FloatArray, IntArray
 from datspect.evaluation.calibration import Calibration, decision_measures, fit_calibration
@@ -17,11 +16,14 @@ from datspect.evaluation.intervals import CONFIDENCE, wilson_interval, with_boun
 from datspect.evaluation.metrics import predicted_labels
 from datspect.evaluation.regression import Regression, fit_regression
 
-EVIDENCE = ("margin", "support")
+EVIDENCE = ("margin", "support", "agreement")
 """How far the answer is from the other class, and how far the regression on binding ratios is on its side, both in log
-odds. A negative support speaks for the other class."""
+odds. A negative support speaks for the other class. Of an ensemble also how little its members differ for so large an
+answer: minus their spread over 1 and the margin."""
 RULES: tuple[tuple[str, ...], ...] = (("margin",), ("support",), ("margin", "support"))
 """What a rule may look at, simple ones first; each is measured, and the one that finds most is applied."""
+ENSEMBLE_RULES: tuple[tuple[str, ...], ...] = (("margin", "agreement"), ("margin", "support", "agreement"))
+"""What it may look at besides if the answer is that of an ensemble."""
 SET_ASIDE = (0.05, 0.10)
 """Rules are chosen by the errors found when these shares of the subjects are set aside."""
 _CALIBRATED = -1.0
@@ -36,16 +38,24 @@ class Scores:
     labels, folds : shape (N,); a label is 1 for PD
     logits : of the network, shape (N,)
     ratios : columns of the regression on binding ratios, shape (N, F)
+    spread : sd of the log odds of an ensemble's members, shape (N,); None for a single network
     """
 
     labels: IntArray
     folds: IntArray
     logits: FloatArray
     ratios: FloatArray
+    spread: FloatArray | None = None
 
     def of(self, rows: BoolArray) -> "Scores":
         """Return the scores of some of the subjects; `rows` has shape (N,)."""
-        return Scores(self.labels[rows], self.folds[rows], self.logits[rows], self.ratios[rows])
+        spread = None if self.spread is None else self.spread[rows]
+        return Scores(self.labels[rows], self.folds[rows], self.logits[rows], self.ratios[rows], spread)
+
+    @property
+    def rules(self) -> tuple[tuple[str, ...], ...]:
+        """Return the rules there are."""
+        return RULES if self.spread is None else (*RULES, *ENSEMBLE_RULES)
 
     def parts(self) -> Iterator[tuple[BoolArray, BoolArray]]:
         """Yield those who learn and those who are held out of every fold, each bool, shape (N,).
@@ -60,20 +70,27 @@ class Scores:
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """The answer to N subjects in log odds of PD, by the network once calibrated and by the binding ratios; (N,)."""
+    """The answer to N subjects in log odds of PD, by the network once calibrated and by the binding ratios; (N,).
+
+    spread : of an ensemble's members, shape (N,); None for a single network
+    """
 
     network: FloatArray
     ratios: FloatArray
+    spread: FloatArray | None = None
 
     @property
     def evidence(self) -> FloatArray:
-        """Columns `EVIDENCE`, shape (N, 2).
+        """Columns `EVIDENCE`, shape (N, 3), or without the last, shape (N, 2), if the network is a single one.
 
         >>> Reading(network=np.array([3.0, -1.0]), ratios=np.array([2.0, 4.0])).evidence.tolist()
         [[3.0, 2.0], [1.0, -4.0]]
+        >>> Reading(network=np.array([3.0]), ratios=np.array([2.0]), spread=np.array([0.8])).evidence.tolist()
+        [[3.0, 2.0, -0.2]]
         """
-        side = 2 * predicted_labels(expit(self.network)) - 1
-        return np.column_stack([np.abs(self.network), side * self.ratios])
+        side, margin = 2 * predicted_labels(expit(self.network)) - 1, np.abs(self.network)
+        agreement = [] if self.spread is None else [-self.spread / (1 + margin)]
+        return np.column_stack([margin, side * self.ratios, *agreement])
 
     def wrong(self, labels: IntArray) -> BoolArray:
         """Return whether the network's class is not the label, shape (N,)."""
@@ -92,11 +109,11 @@ class Doubt:
     limit: float = 1.0
 
     def risks(self, evidence: FloatArray) -> FloatArray:
-        """Return the chance to be wrong, shape (N,), given evidence of shape (N, 2)."""
+        """Return the chance to be wrong, shape (N,), given as many columns of evidence as there are weights."""
         return np.asarray(expit(evidence @ np.array(self.weights) + self.intercept))
 
     def is_inconclusive(self, evidence: FloatArray) -> BoolArray:
-        """Return whether each answer is inconclusive, shape (N,), given evidence of shape (N, 2)."""
+        """Return whether each answer is inconclusive, shape (N,), given evidence as in `risks`."""
         return np.asarray(self.risks(evidence) > self.limit)
 
     @property
@@ -106,7 +123,7 @@ class Doubt:
         >>> Doubt(weights=(0.0, -0.9), intercept=-0.7).looks_at
         ('support',)
         """
-        return tuple(name for name, weight in zip(EVIDENCE, self.weights, strict=True) if weight)
+        return tuple(name for name, weight in zip(EVIDENCE, self.weights, strict=False) if weight)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +132,7 @@ class FittedDoubt:
 
     out_of_fold : the reading of every subject by what was fitted on the other folds
     risks : by the rule that the other folds chose and fitted, shape (N,)
-    by_rule : the same by each of `RULES`
+    by_rule : the same by each of the rules
     """
 
     doubt: Doubt
@@ -128,14 +145,14 @@ class FittedDoubt:
 def fit_doubt(scores: Scores, coverage: float, ridge: float) -> FittedDoubt:
     """Choose and fit the rule that leaves the share `coverage` of the subjects conclusive; both classes must be there.
 
-    `ridge` is the inverse strength of that on binding ratios. The rule is the one of `RULES` that finds the most
-    errors; of equals the first. Its worth is measured fold by fold with calibration, regression, choice and weights of
+    `ridge` is the inverse strength of that on binding ratios. The rule is the one that finds the most errors, of equals
+    the first. Its worth is measured fold by fold with calibration, regression, choice and weights of
     the other folds. What the network says of these was said by heads that had seen the fold; to be free of that too
     takes a training for every pair of folds.
     """
     reading = _read_out_of_fold(scores, ridge)
     risks = np.empty(len(scores.labels))
-    by_rule = {names: np.empty(len(scores.labels)) for names in RULES}
+    by_rule = {names: np.empty(len(scores.labels)) for names in scores.rules}
     for learning, held_out in scores.parts():
         others = scores.of(learning)
         seen, evidence = _read_out_of_fold(others, ridge), _rows(reading, held_out).evidence
@@ -202,7 +219,7 @@ def doubt_measures(labels: IntArray, probabilities: FloatArray, inconclusive: Bo
 
 
 def evidence_table(labels: IntArray, fitted: FittedDoubt) -> list[dict[str, Any]]:
-    """Return for each of `RULES`, out of fold, the shares of errors found at the shares `SET_ASIDE`, with bounds."""
+    """Return for each of the rules, out of fold, the shares of errors found at the shares `SET_ASIDE`, with bounds."""
     wrong, rows = fitted.out_of_fold.wrong(labels), []
     for names, risks in fitted.by_rule.items():
         row: dict[str, Any] = {"looks_at": list(names), "is_applied": names == fitted.doubt.looks_at}
@@ -242,7 +259,7 @@ def _read_out_of_fold(scores: Scores, ridge: float) -> Reading:
         calibration, regression = _fit_readers(scores.of(learning), ridge)
         network[held_out] = calibration.log_odds(scores.logits[held_out])
         ratios[held_out] = regression.log_odds(scores.ratios[held_out])
-    return Reading(network, ratios)
+    return Reading(network, ratios, scores.spread)
 
 
 def _fit_readers(scores: Scores, ridge: float) -> tuple[Calibration, Regression]:
@@ -250,7 +267,8 @@ def _fit_readers(scores: Scores, ridge: float) -> tuple[Calibration, Regression]
 
 
 def _rows(reading: Reading, rows: BoolArray) -> Reading:
-    return Reading(reading.network[rows], reading.ratios[rows])
+    spread = None if reading.spread is None else reading.spread[rows]
+    return Reading(reading.network[rows], reading.ratios[rows], spread)
 
 
 def _fit_risk(evidence: FloatArray, wrong: BoolArray, names: tuple[str, ...]) -> Doubt:
@@ -258,14 +276,14 @@ def _fit_risk(evidence: FloatArray, wrong: BoolArray, names: tuple[str, ...]) ->
 
     Without any left, or without an error to learn from, the chance is the one that the calibrated answer itself states.
     """
-    columns = [EVIDENCE.index(name) for name in names]
+    columns, known = [EVIDENCE.index(name) for name in names], range(evidence.shape[1])
     while columns and 0 < wrong.sum() < len(wrong):
         regression = fit_regression(evidence[:, columns], wrong, _RIDGE)
         if (regression.weights < 0).all():
             found = dict(zip(columns, regression.weights.tolist(), strict=True))
-            return Doubt(tuple(found.get(column, 0.0) for column in range(len(EVIDENCE))), regression.intercept)
+            return Doubt(tuple(found.get(column, 0.0) for column in known), regression.intercept)
         del columns[int(np.argmax(regression.weights))]
-    return Doubt(tuple(_CALIBRATED if name == "margin" else 0.0 for name in EVIDENCE), 0.0)
+    return Doubt(tuple(_CALIBRATED if EVIDENCE[column] == "margin" else 0.0 for column in known), 0.0)
 
 
 def _choose(evidence: FloatArray, wrong: BoolArray, scores: Scores) -> tuple[str, ...]:
@@ -277,8 +295,10 @@ def _choose(evidence: FloatArray, wrong: BoolArray, scores: Scores) -> tuple[str
             risks[held_out] = _fit_risk(evidence[learning], wrong[learning], names).risks(evidence[held_out])
         return sum(share_found(wrong, risks, share)[0] for share in SET_ASIDE)
 
-    return max(RULES, key=found)
+    return max(scores.rules, key=found)
 
 
 def _at_most(n_events: int, n: int) -> float:
+    from scipy.stats import binomtest  # here, as in `fit_regression`
+
     return float(binomtest(n_events, n, alternative="less").proportion_ci(CONFIDENCE, "exact").high)

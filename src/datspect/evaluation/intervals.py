@@ -7,7 +7,7 @@ training run would change a measure.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest, norm, rankdata
+from scipy.special import ndtr, ndtri
 
 from datspect.arrays import FloatArray, IntArray
 
@@ -17,7 +17,7 @@ N_RESAMPLES = 2000
 normal density at 1.96."""
 BOOTSTRAP_SEED = 20260
 """It is fixed, so that the same predictions give the same bounds."""
-_Z = float(norm.ppf((1 + CONFIDENCE) / 2))
+_Z = float(ndtri((1 + CONFIDENCE) / 2))
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     >>> low, round(high, 4)  # 1.96^2 / (10 + 1.96^2)
     (0.0, 0.2775)
     """
+    from scipy.stats import binomtest  # here, as in `fit_regression`
+
     interval = binomtest(successes, trials).proportion_ci(CONFIDENCE, method="wilson")
     return float(interval.low), float(interval.high)
 
@@ -98,7 +100,7 @@ def delong_difference(labels: IntArray, first: FloatArray, second: FloatArray) -
     if standard_error == 0:
         return Difference(difference, difference, difference, 1.0 if difference == 0 else 0.0)
     low, high = max(-1.0, difference - _Z * standard_error), min(1.0, difference + _Z * standard_error)
-    return Difference(difference, low, high, float(2 * norm.sf(abs(difference) / standard_error)))
+    return Difference(difference, low, high, float(2 * ndtr(-abs(difference) / standard_error)))
 
 
 def resampled_counts(labels: IntArray) -> IntArray:
@@ -149,6 +151,8 @@ def _placements(labels: IntArray, scores: FloatArray) -> tuple[FloatArray, Float
 
     Ties count half. Both have the area under the ROC curve as their mean. Shapes (P,) and (N - P,).
     """
+    from scipy.stats import rankdata  # here, as in `fit_regression`
+
     positive, negative = scores[labels == 1], scores[labels == 0]
     m, n = len(positive), len(negative)
     ranks = rankdata(np.concatenate([positive, negative]))

@@ -85,21 +85,23 @@ def check_image_overlap(scan_ids: list[str], images: NDArray[Any], splits: pd.Da
     return Check("image_overlap", not faults, finding, figures, tuple(faults), advice)
 
 
-def check_feature_overlap(scan_ids: list[str], subject_ids: list[str], clean: NDArray[Any]) -> Check:
-    """Check that no two subjects have the same features, whatever their images: features are all that the heads see.
+def check_feature_overlap(
+    scan_ids: list[str], subject_ids: list[str], clean: NDArray[Any], what: str = "features", of: str = "clean images"
+) -> Check:
+    """Check that no two subjects have the same features, whatever their images: they are all that the heads see.
 
-    `clean`: features of the clean images, shape (N, F).
+    `clean`: shape (N, F), features of the clean images, or `what` is seen of another thing.
     """
     subject_of = dict(zip(scan_ids, subject_ids, strict=True))
     groups = _shared((scan_id, _digest(row)) for scan_id, row in zip(scan_ids, clean, strict=True))
     faults = [
-        f"{_scans(scans)} have the same features, subjects {', '.join(sorted({subject_of[scan] for scan in scans}))}"
+        f"{_scans(scans)} have the same {what}, subjects {', '.join(sorted({subject_of[scan] for scan in scans}))}"
         for scans in groups
         if len({subject_of[scan] for scan in scans}) > 1
     ]
-    finding = f"the features of {len(clean)} clean images differ from subject to subject"
+    finding = f"the {what} of {len(clean)} {of} differ from subject to subject"
     if faults:
-        finding = f"{len(faults)} rows of features belong to more than one of {len(set(subject_ids))} subjects"
+        finding = f"{len(faults)} rows of {what} belong to more than one of {len(set(subject_ids))} subjects"
     advice = (
         "make the bank anew (dvc repro -f features); if it stays so, compare these scans and the backbone's weights"
     )

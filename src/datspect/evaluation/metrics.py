@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, confusion_matrix, log_loss, roc_auc_score
 
 from datspect.arrays import FloatArray, IntArray
 from datspect.evaluation.intervals import (
@@ -15,7 +14,6 @@ from datspect.evaluation.intervals import (
     wilson_interval,
     with_bounds,
 )
-from datspect.evaluation.recalibration import calibration_measures
 
 THRESHOLD = 0.5
 """At or above this probability a subject is called PD."""
@@ -51,6 +49,8 @@ def predicted_labels(probabilities: FloatArray) -> IntArray:
 
 def confusion_counts(labels: IntArray, predictions: IntArray) -> ConfusionCounts:
     """Return the counts of the four outcomes; `labels` and `predictions` have shape (N,), 1 for PD."""
+    from sklearn.metrics import confusion_matrix  # here, as in `fit_regression`
+
     (tn, fp), (fn, tp) = confusion_matrix(labels, predictions, labels=[0, 1])
     return ConfusionCounts(int(tp), int(fp), int(tn), int(fn))
 
@@ -71,6 +71,10 @@ def binary_metrics(labels: IntArray, probabilities: FloatArray) -> dict[str, flo
     >>> metrics["accuracy"], metrics["specificity"], round(metrics["roc_auc"], 4)  # 4 of 5, 2 of 2, 5 of 6 pairs
     (0.8, 1.0, 0.8333)
     """
+    from sklearn.metrics import log_loss  # here, as in `fit_regression`
+
+    from datspect.evaluation.recalibration import calibration_measures
+
     counts = resampled_counts(labels)
     metrics = _decision_metrics(labels, predicted_labels(probabilities))
     metrics |= _ranking_metrics(labels, probabilities, counts)
@@ -99,6 +103,8 @@ def fold_mean_auc(labels: IntArray, scores: FloatArray, folds: IntArray) -> dict
     compares no subject across folds. The folds share training subjects, so their spread is not an interval. A fold of
     one class has no AUC and is left out; without any fold the result is empty.
     """
+    from sklearn.metrics import roc_auc_score  # here, as in `fit_regression`
+
     inside = [folds == fold for fold in np.unique(folds)]
     areas = [roc_auc_score(labels[fold], scores[fold]) for fold in inside if _has_both_classes(labels[fold])]
     if not areas:
@@ -179,6 +185,8 @@ def _decision_metrics(labels: IntArray, predictions: IntArray) -> dict[str, floa
 
 def _ranking_metrics(labels: IntArray, scores: FloatArray, counts: IntArray) -> dict[str, float]:
     """Return ROC AUC and PR AUC, or nothing for a set of one class."""
+    from sklearn.metrics import average_precision_score, roc_auc_score  # here, as in `fit_regression`
+
     if not _has_both_classes(labels):
         return {}
     area, precision = float(roc_auc_score(labels, scores)), float(average_precision_score(labels, scores))

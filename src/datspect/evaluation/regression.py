@@ -3,10 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from datspect.arrays import BoolArray, FloatArray, IntArray
 
@@ -42,6 +38,12 @@ def fit_regression(columns: FloatArray, targets: IntArray | BoolArray, c: float)
 
     Targets of one class give everyone its share, after a subject of each class is added.
     """
+    # Here: what is fitted is applied without scikit-learn, which takes a second and 90 MB.
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     targets = np.asarray(targets, np.int64)
     n_features = columns.shape[1]
     if len(np.unique(targets)) < 2:

@@ -7,6 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from datspect.text import in_figure
+
 _STYLES = (("black", "-"), ("#D55E00", "--"))
 _SET_STYLES = (("black", "o"), ("#0072B2", "s"), ("#D55E00", "D"))
 _PROPORTIONS = {
@@ -34,7 +36,7 @@ class PairedSet:
 def difference_figure(sets: Sequence[PairedSet], names: tuple[str, str], caption: str) -> Figure:
     """Draw the differences above, the log loss on an axis of its own, and the ROC curves of each set below."""
     figure = Figure(figsize=(max(9.0, 4.4 * len(sets)), 8.6), layout="constrained")
-    figure.suptitle(f"{caption}\nA: {names[0]}    B: {names[1]}", fontsize=11)
+    figure.suptitle(f"{caption}\nA: {in_figure(names[0])}    B: {in_figure(names[1])}", fontsize=11)
     above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, 1.35))[:, 0]
     proportions, loss = above.subplots(1, 2, width_ratios=(3, 2))
     _draw_differences(proportions, sets, _PROPORTIONS, "A minus B (right of 0: A is better)")

@@ -5,6 +5,7 @@ from math import ceil
 from matplotlib.figure import Figure
 
 from datspect.arrays import FloatArray
+from datspect.text import in_figure
 
 TILES_PER_ROW = 10
 _LEAST_COLUMNS = 4
@@ -43,5 +44,5 @@ def contact_sheet(images: FloatArray, titles: list[str], caption: str) -> Figure
         top = height - _CAPTION_INCHES - title_height - row * (tile_height + title_height)
         extent = (middle - _TILE_INCHES / 2, middle + _TILE_INCHES / 2, top - tile_height, top)
         page.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest", extent=extent, aspect="auto")
-        page.text(middle, top + _PAD_INCHES, title, fontsize=points, ha="center", va="bottom")
+        page.text(middle, top + _PAD_INCHES, in_figure(title), fontsize=points, ha="center", va="bottom")
     return figure

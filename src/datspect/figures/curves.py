@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from datspect.arrays import FloatArray, IntArray
 from datspect.evaluation.curves import calibration_bins, mean_curves
+from datspect.text import in_figure
 
 _TRAIN_COLOUR, _VALIDATION_COLOUR, _GUIDE_COLOUR = "tab:blue", "tab:orange", "0.6"
 _SUBJECTS_PER_ROW = 3
@@ -47,16 +48,17 @@ class Forecast:
     probabilities: FloatArray
 
 
-def training_figure(history: pd.DataFrame, caption: str) -> Figure:
+def training_figure(history: pd.DataFrame, caption: str, training: str) -> Figure:
     """Draw loss, accuracy and learning rate by epoch: each head thin, the mean over heads thick.
 
     `history`: columns head, epoch, train_loss, train_accuracy, validation_loss, validation_accuracy, learning_rate.
+    `training`: what the figures of training are of.
     """
     figure = Figure(figsize=(13, 4), layout="constrained")
     figure.suptitle(caption, fontsize=11)
     loss, accuracy, rate = figure.subplots(1, 3)
     for axes, measure in ((loss, "loss"), (accuracy, "accuracy")):
-        _draw_curves(axes, history, f"train_{measure}", _TRAIN_COLOUR, "training (augmented, with dropout)")
+        _draw_curves(axes, history, f"train_{measure}", _TRAIN_COLOUR, f"training ({training})")
         _draw_curves(axes, history, f"validation_{measure}", _VALIDATION_COLOUR, "validation (clean)")
         axes.set(xlabel="epoch", ylabel=measure)
     loss.set_yscale("log")
@@ -136,9 +138,10 @@ def calibration_figure(forecasts: Mapping[str, Forecast], caption: str) -> Figur
 
 
 def misclassified_figure(images: FloatArray, titles: list[str], caption: str) -> Figure:
-    """Draw the three slices of each misclassified image side by side, its title above, several subjects in a row.
+    """Draw the slices of each misclassified image side by side, its title above, several subjects in a row.
 
-    `images`: shape (N, H, W, 3) in [0, 1]; with N = 0 the page says that nobody was misclassified.
+    Beside three slices stands their composite, red, green and blue, as in the paper's Figure 2.
+    `images`: shape (N, H, W, slices) in [0, 1]; with N = 0 the page says that nobody was misclassified.
     """
     n_rows = ceil(len(images) / _SUBJECTS_PER_ROW)
     figure = Figure(figsize=(10, 0.5 + 1.5 * max(n_rows, 1)), layout="constrained")
@@ -148,9 +151,10 @@ def misclassified_figure(images: FloatArray, titles: list[str], caption: str) ->
         return figure
     blocks = figure.subfigures(n_rows, _SUBJECTS_PER_ROW, squeeze=False, wspace=0.02).ravel()
     for block, image, title in zip(blocks, images, titles, strict=False):  # the last row may have room left
-        block.suptitle(title, fontsize=8)
-        for channel, axes in enumerate(block.subplots(1, image.shape[2])):
-            axes.imshow(image[:, :, channel], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        block.suptitle(in_figure(title), fontsize=8)
+        pictures = [*np.moveaxis(image, 2, 0), *([image] if image.shape[2] == 3 else [])]
+        for picture, axes in zip(pictures, block.subplots(1, len(pictures)), strict=True):
+            axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             axes.set(xticks=[], yticks=[])
     return figure
 
@@ -183,6 +187,6 @@ def _draw_curves(axes: Axes, history: pd.DataFrame, column: str, colour: str, la
 def _square(caption: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(5, 5), layout="constrained")
     axes = figure.subplots()
-    axes.set_title(caption, fontsize=10)
+    axes.set_title(caption.replace("; ", "\n"), fontsize=10)
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal")
     return figure, axes

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from datspect.arrays import BoolArray, FloatArray
+from datspect.text import in_figure
 
 _REGIONS = ("caudate", "putamen")
 _SIDES = (("left", "#0072B2"), ("right", "#D55E00"))  # Okabe and Ito's colours
@@ -46,7 +47,9 @@ class Explanation:
 def draw_explanation(shown: Explanation) -> Figure:
     """Draw the page."""
     figure = Figure(figsize=(12, 7.6), layout="constrained")
-    figure.suptitle(f"{shown.title}: {shown.answer}\n{shown.cohort}; research only, no diagnosis", fontsize=11)
+    figure.suptitle(
+        f"{in_figure(shown.title)}: {shown.answer}\n{shown.cohort}; research only, no diagnosis", fontsize=11
+    )
     grid = figure.add_gridspec(2, 4, width_ratios=(1, 1, 1, 1.05))
     strong = float(np.quantile(np.abs(shown.attribution), _STRONG)) or 1.0
     picture = None
@@ -64,7 +67,7 @@ def draw_explanation(shown: Explanation) -> Figure:
         bar = figure.colorbar(picture, ax=figure.axes[1 : 2 * len(shown.slices) : 2], location="bottom", shrink=0.6)
         bar.set_label("log odds per pixel: blue towards control, red towards PD; outline: striatum", fontsize=9)
         bar.ax.tick_params(labelsize=7)
-    _draw_binding(figure.add_subplot(grid[0, 3]), shown.measures)
+    draw_binding(figure.add_subplot(grid[0, 3]), shown.measures)
     _write_facts(figure.add_subplot(grid[1, 3]), shown)
     return figure
 
@@ -79,7 +82,8 @@ def _draw_attribution(axes: Axes, shown: Explanation, channel: int, strong: floa
     return picture
 
 
-def _draw_binding(axes: Axes, measures: Mapping[str, float]) -> None:
+def draw_binding(axes: Axes, measures: Mapping[str, float]) -> None:
+    """Draw the binding ratios of both sides as bars; `measures` is keyed sbr_caudate_left and so on."""
     places = np.arange(len(_REGIONS))
     for shift, (side, colour) in zip((-0.2, 0.2), _SIDES, strict=True):
         values = [measures[f"sbr_{region}_{side}"] for region in _REGIONS]

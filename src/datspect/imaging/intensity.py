@@ -36,7 +36,7 @@ def nonspecific_ratio(image: FloatArray, reference_mean: float) -> NDArray[np.fl
     """Divide an image of any shape by the nonspecific uptake and by `RATIO_AT_WHITE`, clipped to [0, 1].
 
     Gain cancels and absolute uptake stays: a specific binding ratio of b has the value (b + 1) / `RATIO_AT_WHITE`.
-    Negative values become 0.
+    Negative values become 0. Nothing is rounded to grey levels, as `image_max` does.
 
     >>> nonspecific_ratio(np.array([0.0, 100.0, 400.0]), reference_mean=100.0)  # ratios of -1, 0 and 3
     array([0.   , 0.125, 0.5  ], dtype=float32)

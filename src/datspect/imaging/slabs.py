@@ -70,10 +70,25 @@ def slabs(boxes: FloatArray, moves: Moves | None = None) -> NDArray[np.float32]:
     return _means(_blurred(values, moves.fwhm_mm), edges).transpose(0, 3, 1, 2)
 
 
+def slices_of_slabs(box: FloatArray) -> NDArray[np.float32]:
+    """Return the means of a box over the heights of the slabs alone, its own 2 mm in the plane: shape (65, 57, 4)."""
+    edges = (SLAB_EDGES_MM[2] - (BOX_CENTRES_MM[2][0] - VOXEL_MM / 2)) / VOXEL_MM
+    return _means(np.asarray(box, np.float32), np.broadcast_to(edges, (*box.shape[:2], len(edges))))
+
+
 def peaks(views: FloatArray) -> FloatArray:
     """Return the mean of the `N_PEAK` highest pixels of each of n scans, shape (n,); `views`: shape (n, ...)."""
     flat = views.reshape(len(views), -1)
     return np.asarray(np.partition(flat, -N_PEAK, axis=1)[:, -N_PEAK:].mean(axis=1))
+
+
+def as_images(views: FloatArray) -> FloatArray:
+    """Return slabs, shape (n, 28, 24, 4), for the eye: rows from the front, columns from the left, values in [0, 1].
+
+    Each scan is over its own peak; the result has shape (n, 24, 28, 4).
+    """
+    over_peak = views / peaks(views)[:, None, None, None]
+    return np.asarray(over_peak.transpose(0, 2, 1, 3)[:, ::-1].clip(0, 1))
 
 
 def _to_source(moves: Moves) -> FloatArray:

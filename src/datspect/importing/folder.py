@@ -1,5 +1,6 @@
 """Reserve the folder that an import fills: one import at a time, hidden from git, without half-written files."""
 
+import os
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,9 +19,23 @@ _UNFINISHED = ".*-unfinished-*"  # as io.atomic names them
 
 @contextmanager
 def reserved(folder: Path) -> Iterator[None]:
-    """Hold the target folder for this import alone, hidden from git; remove what a killed import left half-written."""
+    """Hold the target folder for this import alone, hidden from git; remove what a killed import left half-written.
+
+    It holds volumes and tables of real people: nobody but its owner may look into it or read what is written.
+    """
     _refuse_foreign(folder)
+    before = os.umask(0o077)
+    try:
+        with _held(folder):
+            yield
+    finally:
+        os.umask(before)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
     _make(folder / "volumes")
+    _close_to_others(folder)
     try:
         with FileLock(folder / LOCK_NAME, timeout=0):
             _hide_from_git(folder)
@@ -35,6 +50,13 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ImportingError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from None
+
+
+def _close_to_others(folder: Path) -> None:
+    """Take from others what an import before, of another release, may have left them."""
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode & 0o700)
 
 
 def _refuse_foreign(folder: Path) -> None:

@@ -59,6 +59,8 @@ def row_list(rows: Sequence[int]) -> str:
 
 
 def _read_text(path: Path, called: str) -> str:
+    if path.exists() and not path.is_file():
+        raise ImportingError(f"{called}: no plain file; a table is a file, no folder, pipe or device")
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_TABLE_BYTES + 1)

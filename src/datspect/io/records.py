@@ -21,7 +21,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CohortError(f"{path}: not found; run the stage that writes it (dvc repro)") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CohortError(f"{path}: not readable JSON ({error})") from error
 
 

@@ -11,12 +11,13 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
 from datspect.errors import ImportingError, ScanError
+from datspect.text import shown
 
 MAX_FILES = 500_000
 """Most files below all roots together; a download of DaT scans has some thousands."""
@@ -72,9 +73,10 @@ _Item = tuple[tuple[Path, str | None, str], Found]
 def find_sources(roots: Sequence[Path]) -> tuple[list[Source], list[UnusableSource]]:
     """Return all files below `roots` (folders, zips, single files) and in zips within folders, sorted by name.
 
-    Links within a root are not followed. Files that a system leaves behind (names that begin with a dot, `__MACOSX`)
-    are passed over and not counted. A file that two roots lead to is found once. A zip that cannot be read, or that
-    holds what an honest one never does, is unusable and does not stop the rest.
+    Files of one name below several roots have their folder's name before it. Links within a root are not followed.
+    Files that a system leaves behind (names that begin with a dot, `__MACOSX`) are passed over and not counted. A
+    file that two roots lead to is found once. A zip that cannot be read, or that holds what an honest one never
+    does, is unusable and does not stop the rest.
 
     Raises
     ------
@@ -90,9 +92,18 @@ def find_sources(roots: Sequence[Path]) -> tuple[list[Source], list[UnusableSour
             found.setdefault(place, what)
             if len(found) > MAX_FILES:
                 raise ImportingError(f"more than {MAX_FILES:,} files; name the folder that holds the DaT scans alone")
+    uses = Counter(what.name for what in found.values())
+    found = {place: _told_apart(what) if uses[what.name] > 1 else what for place, what in found.items()}
     ordered = sorted(found.items(), key=lambda item: (item[1].name, item[0][0]))
     sources = [what for _, what in ordered if isinstance(what, Source)]
     return sources, [what for _, what in ordered if isinstance(what, UnusableSource)]
+
+
+def _told_apart(what: Found) -> Found:
+    """Name a file by its folder too, since another root holds one of the same name."""
+    if isinstance(what, UnusableSource) or what.member is not None:
+        return what
+    return replace(what, name=f"{_printable(what.container.parent.name)}/{what.name}")
 
 
 @contextmanager
@@ -116,8 +127,11 @@ def opened(source: Source, limit_bytes: int) -> Iterator[BinaryIO]:
 
 def _below(root: Path) -> Iterator[_Item]:
     if not root.is_dir():
-        name = _printable(root.name)
-        yield from _members(root, "") if _is_zip(name) else [_file(root, name, root.stat())]
+        name, status = _printable(root.name), root.stat()
+        if not stat.S_ISREG(status.st_mode):
+            yield _unusable(root, name, "no plain file")
+            return
+        yield from _members(root, "") if _is_zip(name) else [_file(root, name, status)]
         return
     folders = [(root, "")]
     while folders:
@@ -170,7 +184,7 @@ def _members(path: Path, above: str) -> Iterator[_Item]:
         parts = _parts(member.filename)
         if member.filename.endswith(("/", "\\")) or any(map(_is_left_behind, parts)):
             continue
-        name = above + "/".join(parts)
+        name = above + "/".join(map(_printable, parts))
         reason = _member_problem(member, repeated=uses[member.filename] > 1)
         if reason:
             yield _unusable(path, name, reason, member.filename)
@@ -262,4 +276,4 @@ def _parts(name: str) -> list[str]:
 
 def _printable(name: str) -> str:
     # A name may hold any bytes; those that are not UTF-8 would stop whoever writes or hashes it.
-    return name.encode("utf-8", "replace").decode("utf-8")
+    return shown(name.encode("utf-8", "replace").decode("utf-8"))

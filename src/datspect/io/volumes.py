@@ -21,9 +21,11 @@ def read_volume(path: Path) -> Volume:
 
     Raises
     ------
-    ScanError : the file is missing, not NIfTI, cut short, or holds no real numbers. The message holds no path, which
-        may name a patient.
+    ScanError : the file is missing, no plain file, not NIfTI, cut short, or holds no real numbers. The message
+        holds no path, which may name a patient.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for without end
+        raise ScanError("no plain file; a scan is a file, no folder, pipe or device")
     try:
         image = nib.Nifti1Image.from_filename(path)
         data = np.asanyarray(image.dataobj)

@@ -19,11 +19,10 @@ from datspect.imaging.slabs import SLABS_SHAPE
 from datspect.modeling.finetuning import Checkpoint, Checkpoints
 from datspect.modeling.heads import FittedHead, Head, HeadWeights, logits
 from datspect.modeling.steps import history
+from datspect.modeling.striatal_layout import NAMES, Size
 from datspect.modeling.striatal_network import (
-    NAMES,
     MemberState,
     Rules,
-    Size,
     SlabBatches,
     initial_state,
     initial_weights,
@@ -73,12 +72,12 @@ def fit_ensemble(
     rows = ops.convert_to_tensor(material.bank.reshape(-1, material.bank.shape[2]))
     for epoch in range(len(sums), len(head.learning_rates)):
         rules = _rules(head, material.params, epoch)
-        trained = [
-            train_epoch(state, rows, _batches(member, material, epoch), rules)
-            for state, member in zip(states, members, strict=True)
-        ]
+        batches = [_batches(member, material, epoch) for member in members]
+        trained = [train_epoch(state, rows, each, rules) for state, each in zip(states, batches, strict=True)]
         states = [state for state, _ in trained]
-        training = np.mean([found for _, found in trained], axis=0)
+        # Weighted sums, as if the weights had summed up to the number of subjects.
+        scales = [len(head.train_rows) / each.weight.sum() for each in batches]
+        training = np.mean([found * scale for (_, found), scale in zip(trained, scales, strict=True)], axis=0)
         sums.append(np.concatenate([training, _validation(head, material, states)]).astype(np.float32))
         watch(epoch, sums[-1][None])
         if checkpoints and epoch + 1 < len(head.learning_rates):
@@ -125,6 +124,11 @@ def member_log_odds(fitted: FittedHead) -> FloatArray:
     members = list(fitted.layers.values())
     of_members = np.split(fitted.features, len(members), axis=1)
     return np.stack([logits(joined_head([one]), read) for one, read in zip(members, of_members, strict=True)])
+
+
+def member_spread(fitted: FittedHead) -> FloatArray:
+    """Return how far the members differ, the sd of their log odds, shape (N,)."""
+    return np.asarray(member_log_odds(fitted).std(axis=0))
 
 
 def _member_seeds(seed: int, n_members: int) -> list[int]:

@@ -11,6 +11,7 @@ from datspect.arrays import FloatArray
 from datspect.errors import WeightsError
 from datspect.imaging.augmentation import Augmentations
 from datspect.modeling.augmentation import Augment, augmentation_parameters, no_change
+from datspect.modeling.compilation import hold_float32
 from datspect.modeling.folding import folded
 
 BATCH_SIZE = 64
@@ -22,6 +23,7 @@ def build_extractor(backbone: keras.Model) -> keras.Model:
 
     It takes images, shape (N, rows, columns, 3), and parameters, shape (N, 4), and returns features, shape (N, F).
     """
+    hold_float32()
     image = keras.Input(backbone.input_shape[1:], name="image", dtype="float32")
     parameters = keras.Input((4,), name="augmentation", dtype="float32")
     extractor = keras.Model([image, parameters], folded(backbone)(Augment()(image, parameters)), name="extractor")

@@ -1,13 +1,21 @@
 """Write weights and models to files and read them back; nothing in a file is unpickled or run."""
 
+import json
+import shutil
+import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import keras
 
 from datspect.errors import WeightsError
 from datspect.io.atomic import replacing
+from datspect.modeling.compilation import hold_float32
 from datspect.modeling.weight_files import set_weights_from_file
+
+_LONGEST_REASON = 300
+"""Characters of what Keras says; it may repeat a whole configuration."""
 
 
 def write_weights(path: Path, model: keras.Model) -> None:
@@ -27,13 +35,28 @@ def read_weights(path: Path, model: keras.Model) -> None:
 
 
 def write_model(path: Path, model: keras.Model) -> None:
-    """Write a whole model, layers and weights; `path` ends in .keras."""
-    with replacing(path) as unfinished:
-        model.save(unfinished)
+    """Write a whole model, layers and weights; `path` ends in .keras. Equal models give equal bytes."""
+    with replacing(path) as unfinished, tempfile.TemporaryDirectory(dir=unfinished.parent) as folder:
+        dated = Path(folder) / "dated.keras"
+        model.save(dated)
+        _write_undated(unfinished, dated)
+
+
+def _write_undated(path: Path, dated: Path) -> None:
+    """Copy a model without the time of its saving, which Keras writes into it and into the zip around it."""
+    with zipfile.ZipFile(dated) as source, zipfile.ZipFile(path, "w") as target:
+        for name in source.namelist():
+            member = zipfile.ZipInfo(name)  # of 1980
+            member.external_attr = 0o600 << 16
+            if name == "metadata.json":
+                target.writestr(member, json.dumps(json.loads(source.read(name)) | {"date_saved": "not kept"}))
+                continue
+            with source.open(name) as read, target.open(member, "w", force_zip64=True) as written:
+                shutil.copyfileobj(read, written, 1 << 20)
 
 
 def read_model(path: Path) -> keras.Model:
-    """Read a whole model in safe mode; it is not compiled.
+    """Read a whole model in safe mode; it is not compiled, and float32 is float32 wherever it computes.
 
     Raises
     ------
@@ -41,7 +64,10 @@ def read_model(path: Path) -> keras.Model:
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
+    hold_float32()
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        raise WeightsError(f"{path}: not a Keras model that loads in safe mode ({error})") from error
+    except (OSError, KeyError, TypeError, ValueError, RecursionError, zlib.error, zipfile.BadZipFile) as error:
+        raise WeightsError(
+            f"{path}: not a Keras model that loads in safe mode ({str(error)[:_LONGEST_REASON]})"
+        ) from error

@@ -6,7 +6,6 @@ left side and one of the right are one problem, and to exchange the sides change
 scans of a batch.
 """
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,13 +16,15 @@ from datspect.arrays import FloatArray
 from datspect.imaging.slabs import N_PEAK, SLABS_SHAPE
 from datspect.modeling.compilation import compiled, value_and_gradient
 from datspect.modeling.steps import Tensor, adam, corrected_rate
-
-UPTAKE_MIDDLE, UPTAKE_SPREAD = 1.5, 1.0
-PEAK_MIDDLE, PEAK_SPREAD = 0.45, 0.25
-"""About the mean and the spread of slabs in uptake units and over their own peak, so that inputs are about 1 in size.
-[run, default phantom]"""
-NAMES = ("conv1", "conv1_bias", "conv2", "conv2_bias", "conv3", "conv3_bias", "units", "units_bias", "out", "out_bias")
-_HEMISPHERE_PIXELS_AT_THE_END = 3 * 6
+from datspect.modeling.striatal_layout import (
+    LEAST_PEAK,
+    NAMES,
+    PEAK_MIDDLE,
+    PEAK_SPREAD,
+    UPTAKE_MIDDLE,
+    UPTAKE_SPREAD,
+    Size,
+)
 
 
 class MemberState(NamedTuple):
@@ -63,28 +64,8 @@ class Rules(NamedTuple):
     label_smoothing: Tensor
 
 
-@dataclass(frozen=True)
-class Size:
-    """Maps of the first convolution (the others have twice as many) and units of the dense layer."""
-
-    maps: int
-    units: int
-
-    @property
-    def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Return the shapes of the weights, in the order of `NAMES`."""
-        c, d, n_channels = self.maps, self.units, 2 * SLABS_SHAPE[2]
-        dense = (_HEMISPHERE_PIXELS_AT_THE_END * 2 * c, d)
-        convolutions = ((3, 3, n_channels, c), (c,), (3, 3, c, 2 * c), (2 * c,), (3, 3, 2 * c, 2 * c), (2 * c,))
-        return (*convolutions, dense, (d,), (2 * d,), ())
-
-
 def initial_weights(size: Size, seed: int) -> list[NDArray[np.float32]]:
-    """Return He-normal kernels (Glorot for the last) and zero biases.
-
-    >>> sum(weight.size for weight in initial_weights(Size(maps=12, units=16), seed=1))
-    15661
-    """
+    """Return He-normal kernels (Glorot for the last) and zero biases."""
     rng = np.random.default_rng([seed, 0])
     weights = []
     for name, shape in zip(NAMES, size.shapes, strict=True):
@@ -109,7 +90,7 @@ def both_scales(views: Tensor) -> Tensor:
     """Return slabs in uptake units and over their own peak as channels: shape (n, 28, 24, 4) becomes (n, 28, 24, 8)."""
     flat = ops.reshape(views, (-1, int(np.prod(SLABS_SHAPE))))
     peak = ops.mean(ops.top_k(flat, N_PEAK, sorted=False)[0], axis=1)[:, None, None, None]
-    own = views / ops.maximum(peak, 1e-3)
+    own = views / ops.maximum(peak, LEAST_PEAK)
     return ops.concatenate([(views - UPTAKE_MIDDLE) / UPTAKE_SPREAD, (own - PEAK_MIDDLE) / PEAK_SPREAD], axis=-1)
 
 

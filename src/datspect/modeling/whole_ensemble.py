@@ -10,10 +10,8 @@ from keras import ops
 from datspect.arrays import FloatArray
 from datspect.imaging.slabs import SLABS_SHAPE
 from datspect.modeling.heads import FittedHead, build_head
-from datspect.modeling.striatal_network import NAMES, Size, readings
-
-N_READING = NAMES.index("out")
-"""So many of a member's weights come before those of its decision, which the head of the ensemble holds."""
+from datspect.modeling.striatal_layout import N_READING, NAMES, Size
+from datspect.modeling.striatal_network import readings
 
 
 @keras.saving.register_keras_serializable(package="datspect")
@@ -31,6 +29,7 @@ class Readings(keras.layers.Layer):
             ]
             for number in range(1, members + 1)
         ]
+        self.add_weight(name="biases", shape=(members,), initializer="zeros")  # of each one's own decision: a record
         self.built = True
 
     def call(self, views: Any) -> Any:
@@ -54,5 +53,6 @@ def build_ensemble(fitted: FittedHead, dropout: float) -> keras.Model:
     views = keras.Input(SLABS_SHAPE, name="slabs")
     layer = Readings(maps, units, len(members), name="features")
     outputs = build_head(fitted.weights, dropout)(layer(views))
-    layer.set_weights([np.asarray(weight) for weights in members for weight in weights[:N_READING]])
+    biases = np.array([weights[NAMES.index("out_bias")] for weights in members], np.float32)
+    layer.set_weights([*(np.asarray(weight) for weights in members for weight in weights[:N_READING]), biases])
     return keras.Model(views, outputs, name="datspect")

@@ -36,6 +36,13 @@ class FittingParams(Sections):
         """Return whether each fold is trained by itself, and not all as one stack of heads on the bank."""
         return self.model == "striatum" or not self.backbone.frozen
 
+    @property
+    def training_is_on(self) -> str:
+        """What the figures of training are of, for the legend of a picture."""
+        if self.model == "paper":
+            return "augmented, with dropout"
+        return "altered views, with dropout" if self.classifier.dropout else "altered views"
+
 
 def read_every_section(path: Path) -> dict[str, Any]:
     """Read all of params.yaml as plain values by section, for what is only told of a run; raises as `read_params`."""

@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from datspect.arrays import FloatArray
+from datspect.cohort.kind import CohortKind
+from datspect.cohort.scope import Scope
 from datspect.errors import WeightsError
 from datspect.evaluation.calibration import Calibration
 from datspect.evaluation.doubt import Doubt
@@ -29,7 +32,9 @@ MODEL_NAME, PARTS_NAME, ARRAYS_NAME = "model.keras", "predictor.json", "predicto
 FILES = (MODEL_NAME, PARTS_NAME, ARRAYS_NAME)
 """All files that a prediction needs, in the order of `predictor_digest`."""
 
-_FORMAT = 3
+_FORMATS: dict[Model, int] = {"paper": 3, "striatum": 4}
+"""What this release writes and reads. Of the paper's model it is what it was before there was another: earlier releases
+read it, and refuse the other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +52,9 @@ class PredictorParts:
     measures : what the rule is worth, out of fold
     ranges : lowest and highest usual value of some measures of a scan
     typicality : of the features
+    recipe : the one that the model was trained by, "" if it is the paper's
+    spread_limit : how far the members of an ensemble usually differ at most; None for a single network
+    normal : mean slabs of the training role's controls, shape (28, 24, 4); None for the paper's model
     """
 
     preprocess: PreprocessParams
@@ -61,6 +69,14 @@ class PredictorParts:
     ranges: dict[str, tuple[float, float]]
     typicality: Typicality
     model: Model = "paper"
+    recipe: str = ""
+    spread_limit: float | None = None
+    normal: FloatArray | None = None
+
+    @property
+    def scope(self) -> Scope:
+        """What the model's figures are of."""
+        return Scope(CohortKind.of(self.cohort_kind), self.recipe)
 
     @property
     def prevalence(self) -> float:
@@ -78,8 +94,8 @@ def write_parts(folder: Path, parts: PredictorParts) -> None:
     """Write `PARTS_NAME` and `ARRAYS_NAME`."""
     typicality = parts.typicality
     record = {
-        "format": _FORMAT,
-        "model": parts.model,
+        "format": _FORMATS[parts.model],
+        **({} if parts.model == "paper" else {"model": parts.model, "spread_limit": parts.spread_limit}),
         "preprocess": parts.preprocess.model_dump(mode="json"),
         "prediction": parts.prediction.model_dump(mode="json"),
         "cohort_kind": parts.cohort_kind,
@@ -95,12 +111,15 @@ def write_parts(folder: Path, parts: PredictorParts) -> None:
         "measures": parts.measures,
         "ranges": parts.ranges,
         "typicality": {"rest_variance": typicality.rest_variance, "limit": typicality.limit},
+        **({"recipe": parts.recipe} if parts.recipe else {}),
     }
     arrays: dict[str, NDArray[Any]] = {
         "typicality_mean": typicality.mean,
         "typicality_directions": typicality.directions,
         "typicality_variances": typicality.variances,
     }
+    if parts.normal is not None:
+        arrays["normal"] = parts.normal
     write_json(folder / PARTS_NAME, record)
     with replacing(folder / ARRAYS_NAME) as unfinished, unfinished.open("wb") as file:
         np.savez(file, allow_pickle=False, **{name: np.asarray(each, np.float32) for name, each in arrays.items()})
@@ -116,9 +135,9 @@ def read_parts(folder: Path) -> PredictorParts:
     """
     record = read_json(folder / PARTS_NAME)
     found = record.get("format") if isinstance(record, dict) else None
-    if found != _FORMAT:
+    if found not in (known := list(_FORMATS.values())):
         raise WeightsError(
-            f"{folder}: not a predictor that this release reads (format {found}, expected {_FORMAT}); "
+            f"{folder}: not a predictor that this release reads (format {found}, expected {known[0]} or {known[1]}); "
             "make it anew with dvc repro, or read it with the release that wrote it"
         )
     try:
@@ -145,6 +164,9 @@ def predictor_digest(folder: Path) -> str:
 
 def _parts(record: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> PredictorParts:
     regression, doubt = record["regression"], record["doubt"]
+    model: Model = record.get("model", "paper")
+    if record["format"] != _FORMATS[model]:
+        raise ValueError(f"format {record['format']} of model {model}")
     return PredictorParts(
         # A predictor from before images could be smoothed says nothing of it.
         preprocess=PreprocessParams.model_validate({"smooth_fwhm_mm": None} | record["preprocess"]),
@@ -165,5 +187,8 @@ def _parts(record: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Predictor
             variances=arrays["typicality_variances"],
             **record["typicality"],
         ),
-        model=record.get("model", "paper"),  # a predictor from before there was another model names none
+        model=model,
+        recipe=record.get("recipe", ""),
+        spread_limit=record.get("spread_limit"),
+        normal=arrays["normal"] if model == "striatum" else None,
     )

@@ -34,6 +34,8 @@ class TrainingRole:
     features : of the clean images, shape (N, F)
     measures : columns `RANGED`, one row per subject
     features_by_fold : if networks were fine-tuned, the features of all N by that of each development fold
+    spread : how far the members of an ensemble differ, out of fold, shape (N,); None for a single network
+    normal : mean slabs of the controls, if the network sees slabs
     """
 
     labels: IntArray
@@ -43,6 +45,8 @@ class TrainingRole:
     features: FloatArray
     measures: pd.DataFrame
     features_by_fold: Mapping[int, FloatArray] | None = None
+    spread: FloatArray | None = None
+    normal: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +61,7 @@ class Judgements:
     inconclusive : whether that chance is above the limit
     distances : of the features from the training role's, as `Typicality` measures them
     typical : whether the distance is within the limit
+    agreeing : whether the members of an ensemble differ no more than is usual; True for a single network
     """
 
     probabilities: FloatArray
@@ -67,11 +72,12 @@ class Judgements:
     inconclusive: BoolArray
     distances: FloatArray
     typical: BoolArray
+    agreeing: BoolArray
 
 
 def judge_doubt(role: TrainingRole, prediction: PredictionParams) -> FittedDoubt:
     """Fit when an answer is inconclusive, and find out fold by fold what that is worth."""
-    scores = Scores(role.labels, role.dev_folds, role.dev_logits, role.ratios)
+    scores = Scores(role.labels, role.dev_folds, role.dev_logits, role.ratios, role.spread)
     return fit_doubt(scores, prediction.coverage, prediction.ratio_c)
 
 
@@ -105,6 +111,8 @@ def fit_parts(
             features_by_fold=role.features_by_fold,
         ),
         model=model,
+        normal=role.normal,
+        spread_limit=None if role.spread is None else _limit(role.spread, prediction.typical_share),
     )
 
 
@@ -114,10 +122,12 @@ def judged(
     ratios: FloatArray,
     features: FloatArray,
     prevalence: float | None = None,
+    spread: FloatArray | None = None,
 ) -> Judgements:
     """Judge the final model's log odds of N scans, shape (N,), given the scans' binding ratios and features.
 
-    `ratios`: shape (N, R), as `ordered_sides` gives them; `features`: shape (N, F).
+    `ratios`: shape (N, R), as `ordered_sides` gives them; `features`: shape (N, F); `spread`: of an ensemble's members,
+    shape (N,), where the parts were fitted on one.
 
     At another `prevalence` than the training role's, a share of PD, probabilities, classes and what is inconclusive
     follow the shifted log odds. None is the training role's.
@@ -163,7 +173,7 @@ def judged(
     """
     shift = 0.0 if prevalence is None else prevalence_shift(parts.prevalence, prevalence)
     calibrated = parts.calibration.log_odds(model_logits)
-    reading = Reading(calibrated + shift, parts.regression.log_odds(ratios) + shift)
+    reading = Reading(calibrated + shift, parts.regression.log_odds(ratios) + shift, spread)
     probabilities = np.asarray(expit(reading.network))
     distances, evidence = parts.typicality.distances(features), reading.evidence
     return Judgements(
@@ -175,6 +185,7 @@ def judged(
         inconclusive=parts.doubt.is_inconclusive(evidence),
         distances=distances,
         typical=distances <= parts.typicality.limit,
+        agreeing=_agreeing(spread, parts.spread_limit, len(distances)),
     )
 
 
@@ -194,6 +205,15 @@ def image_mean(image: FloatArray) -> float:
     0.5
     """
     return float(image.mean(dtype=np.float64))
+
+
+def _agreeing(spread: FloatArray | None, limit: float | None, n: int) -> BoolArray:
+    return np.ones(n, bool) if spread is None or limit is None else np.asarray(spread <= limit)
+
+
+def _limit(values: FloatArray, share: float) -> float:
+    """Return the least of the values, shape (N,), that the share `share` of them does not exceed."""
+    return float(np.quantile(values, share, method="higher"))
 
 
 def _range(values: "pd.Series[float]", tail: float) -> tuple[float, float]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import keras
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -19,17 +18,9 @@ from datspect.evaluation.calibration import log_odds
 from datspect.imaging.regions import Regions
 from datspect.imaging.volume import Volume
 from datspect.io.scan_reading import ReadScan, on_mni_grid
-from datspect.modeling.folding import folded
-from datspect.modeling.model_files import read_model
-from datspect.modeling.whole_ensemble import Readings  # noqa: F401  (registers the layer that a saved ensemble holds)
-from datspect.prediction.files import MODEL_NAME, PredictorParts, read_parts
-from datspect.prediction.judging import image_mean, judged, out_of_range
-
-BATCH_SIZE = 64
-_FEW = 8
-"""So few images are predicted without compiling a program, which would take longer than they do."""
-_SIZES = (1, _FEW, BATCH_SIZE)
-"""A program is compiled for each of these numbers of images."""
+from datspect.prediction.files import PredictorParts, read_parts
+from datspect.prediction.judging import Judgements, image_mean, judged, out_of_range
+from datspect.prediction.networks import Network, read_network
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +75,7 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
-    """A whole model, read from its folder when it is first needed, and what judges its answers."""
+    """A network, read from its folder when it is first needed, and what judges its answers."""
 
     folder: Path
     parts: PredictorParts
@@ -92,7 +83,7 @@ class Predictor:
 
     @classmethod
     def read(cls, folder: Path, *, stays: bool = False) -> "Predictor":
-        """Read all but the model; one that `stays`, in a server, compiles programs for few images too.
+        """Read all but the network; one that `stays`, in a server, compiles programs for few images too.
 
         Raises
         ------
@@ -101,19 +92,19 @@ class Predictor:
         return cls(folder, read_parts(folder), stays)
 
     def warm_up(self) -> None:
-        """Read the model, place the regions and compile the program for one scan."""
+        """Read the network, place the regions and compile the program for one scan."""
         _ = self.regions
-        self.probabilities(np.zeros((1, *self.model.input_shape[1:]), np.float32))
+        self.probabilities(np.zeros((1, *self.network.input_shape), np.float32))
 
     @cached_property
-    def model(self) -> keras.Model:
-        """The whole model, read in safe mode.
+    def network(self) -> Network:
+        """The network.
 
         Raises
         ------
-        WeightsError : it is missing, or no Keras model.
+        WeightsError : its file is missing, or holds another model.
         """
-        return read_model(self.folder / MODEL_NAME)
+        return read_network(self.folder, self.parts.model, stays=self.stays)
 
     @cached_property
     def regions(self) -> Regions:
@@ -145,11 +136,11 @@ class Predictor:
         """
         if not scans:
             return []
-        features, probabilities = self._outputs(np.stack([scan.seen for scan in scans]))
+        features, probabilities, spread = self.network.outputs(np.stack([scan.seen for scan in scans]))
         # Threads of NumPy's matrix products would wait for those of the network: a third of the time of a batch.
         with threadpool_limits(limits=1, user_api="blas"):
             ratios = ordered_sides(pd.DataFrame([scan.measures for scan in scans]), SBR)
-            found = judged(self.parts, log_odds(probabilities), ratios, features, prevalence)
+            found = judged(self.parts, log_odds(probabilities), ratios, features, prevalence, spread)
         return [
             Answer(
                 probability=float(found.probabilities[row]),
@@ -160,32 +151,21 @@ class Predictor:
                 ratio_probability=float(found.ratio_probabilities[row]),
                 error_risk=float(found.error_risks[row]),
                 inconclusive=bool(found.inconclusive[row]),
-                unlike=(*out_of_range(self.parts.ranges, scan.measures), *(() if typical else ("features",))),
+                unlike=(*out_of_range(self.parts.ranges, scan.measures), *_beyond_limits(found, row)),
                 flags=scan.flags,
-                measures=scan.measures | {"feature_distance": float(found.distances[row])},
+                measures=scan.measures
+                | {"feature_distance": float(found.distances[row])}
+                | ({} if spread is None else {"spread": float(spread[row])}),
             )
-            for row, (scan, typical) in enumerate(zip(scans, found.typical, strict=True))
+            for row, scan in enumerate(scans)
         ]
 
     def probabilities(self, images: NDArray[np.float32]) -> FloatArray:
         """Return what the network alone says of what it sees, shape (N, ...): probabilities of PD, shape (N,)."""
-        return self._outputs(images)[1]
+        return self.network.outputs(images).probabilities
 
-    @cached_property
-    def _network(self) -> keras.Model:
-        network = folded(self.model)
-        return keras.Model(network.input, [network.get_layer("features").output, network.output], name="predictor")
 
-    def _outputs(self, images: NDArray[np.float32]) -> tuple[FloatArray, FloatArray]:
-        """Return features, shape (N, F), and probabilities, shape (N,), of what it sees, shape (N, ...)."""
-        if len(images) <= _FEW and not self.stays:
-            features, probabilities = (keras.ops.convert_to_numpy(each) for each in self._network(images))
-        else:
-            size = next((size for size in _SIZES if self.stays and len(images) <= size), BATCH_SIZE)
-            # A program is compiled for each size of batch: the last one is filled up.
-            filled = np.concatenate([images, np.repeat(images[-1:], -len(images) % size, axis=0)])
-            batches = [
-                self._network.predict_on_batch(filled[start : start + size]) for start in range(0, len(filled), size)
-            ]
-            features, probabilities = (np.concatenate(each) for each in zip(*batches, strict=True))
-        return np.asarray(features)[: len(images)], np.asarray(probabilities)[: len(images), 0]
+def _beyond_limits(found: Judgements, row: int) -> tuple[str, ...]:
+    """Return what the network itself sees of a scan that the training role did not have."""
+    usual = {"features": found.typical[row], "spread": found.agreeing[row]}
+    return tuple(name for name, is_usual in usual.items() if not is_usual)

@@ -42,6 +42,12 @@ class Contender:
     test_set: str | None = None
 
     @property
+    def called(self) -> str:
+        """Its title, with the recipe if it is not the paper's."""
+        recipes = sorted({judged.recipe for judged in self.judged.values()} - {""})
+        return ", ".join([self.title, *(f"recipe {recipe}" for recipe in recipes)])
+
+    @property
     def result_ids(self) -> str:
         """The stages and their results, as in `cv 1a2b, final 3c4d`."""
         return ", ".join(sorted({f"{each.stage} {judged.result_id}" for each, judged in self.judged.items()}))
@@ -86,7 +92,7 @@ def compare(first: Contender, second: Contender, *, holdout: bool) -> tuple[Comp
     differing, n_shared, only = parameter_differences(first.params, second.params)
     comparison = Comparison(
         kind=kind,
-        titles=(first.title, second.title),
+        titles=(first.called, second.called),
         differing=differing,
         n_shared=n_shared,
         only=only,

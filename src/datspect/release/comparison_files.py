@@ -63,7 +63,7 @@ def log_comparison(
         "datspect.results_a": first.result_ids,
         "datspect.results_b": second.result_ids,
         "datspect.cohort_kind": str(comparison.kind),
-        "mlflow.note.content": "\n\n".join([comparison.kind.caption, f"A: {first.title}", f"B: {second.title}"]),
+        "mlflow.note.content": "\n\n".join([comparison.kind.caption, f"A: {first.called}", f"B: {second.called}"]),
     }
     params = {"a": first.name, "b": second.name}
     with (

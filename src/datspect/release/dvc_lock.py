@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,25 @@ def differing_outputs(root: Path, paths: list[str]) -> list[str]:
     """Return those of `paths` that dvc.lock does not know or whose files differ from what it says."""
     locked = locked_outputs(root)
     return [path for path in paths if locked.get(path) != content_md5(root / path)]
+
+
+def remark_on(root: Path, paths: Sequence[Path]) -> str:
+    """Return a line that names those of `paths` which are not what dvc.lock names; "" if all are, or are not there.
+
+    A stage that DVC did not see to its end leaves such files, and so does whoever edits one.
+    """
+    there = {str(path): os.path.relpath(path, root).replace(os.sep, "/") for path in paths if path.is_file()}
+    if not there:
+        return ""
+    if not (root / LOCK_NAME).is_file():
+        return f"there is no {LOCK_NAME}, so nothing says what these results were made from; run dvc repro"
+    differing = differing_outputs(root, list(there.values()))
+    return (
+        f"NOT what {LOCK_NAME} names: {', '.join(differing)}; another start wrote there, or somebody did: run dvc "
+        "repro, or dvc checkout for the results that it names"
+        if differing
+        else ""
+    )
 
 
 def commit_of(root: Path, outputs: dict[str, str]) -> str | None:

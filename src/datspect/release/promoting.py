@@ -17,17 +17,19 @@ from datspect.errors import PromotionError
 from datspect.evaluation.calibration import cross_calibrated, log_odds
 from datspect.evaluation.comparison import Predictions
 from datspect.evaluation.metrics import predicted_labels
-from datspect.io.arrays import read_array
 from datspect.io.records import read_json, write_json
 from datspect.io.scan_reading import read_scan
 from datspect.io.sources import Source
 from datspect.io.tables import read_table
 from datspect.params.whole import Params
 from datspect.prediction.files import FOLDER_NAME
+from datspect.prediction.networks import read_seen
 from datspect.prediction.predictor import Predictor
 from datspect.release import membership, rules
+from datspect.release.checked import changes, has_manifest, in_words, refuse_changed, without_manifest
 from datspect.release.dvc_lock import commit_of
 from datspect.release.looks import SALT_TAG, count_look
+from datspect.release.manifest import MANIFEST_TAG
 from datspect.release.registering import LINEAGE_ARTIFACT, METRICS_ARTIFACT
 from datspect.release.registry import CHAMPION, PREVIOUS, Registry, Version
 from datspect.release.reproduction import HEADLINE_TAG, reproduced_commit
@@ -95,7 +97,13 @@ def decide(
     registry: Registry, challenger: Side, champion: Side | None, root: Path, params: Params, wish: Wish
 ) -> Decision:
     """Ask every rule, and count one more look at the challenger's test set, whatever is moved afterwards."""
+    whole = [*_as_registered(challenger, "files as registered")]
+    if champion and not wish.new_lineage:
+        whole += _as_registered(champion, "the champion's files as registered")
+    if any(rule.outcome == "refused" for rule in whole):
+        return Decision(tuple(whole))
     asked = [
+        *whole,
         rules.of_one_kind(challenger.tag("cohort_kind"), champion.tag("cohort_kind") if champion else None),
         *_traceable(challenger, root),
         _reproduced(challenger, root),
@@ -133,11 +141,12 @@ def roll_back(registry: Registry, reason: str) -> tuple[Version, Version]:
 
     Raises
     ------
-    PromotionError : there is no previous champion.
+    PromotionError : there is no previous champion, or a file of it is not as it was registered.
     """
     champion, previous = registry.version(CHAMPION), registry.version(PREVIOUS)
     if champion is None or previous is None or champion.number == previous.number:
         raise PromotionError("there is no previous champion to go back to")
+    refuse_changed(registry, previous)
     registry.tag(previous, {"datspect.rolled_back_to": f"{_now()} {reason}"})
     registry.set_alias(CHAMPION, previous)  # first: from here on the rollback is done
     registry.set_alias(PREVIOUS, champion)
@@ -159,6 +168,15 @@ def write_protocol(root: Path, decision: Decision, moved: bool, wish: Wish, numb
     return path
 
 
+def _as_registered(side: Side, name: str) -> list[Rule]:
+    """Ask whether every file of a version is what its manifest says; nothing else of a changed version is read."""
+    if not has_manifest(side.version):
+        return [Rule(name, "FAILED", without_manifest(side.version))]
+    found = changes(side.registry, side.version)
+    digest = side.version.tags[MANIFEST_TAG]
+    return [Rule(name, "refused" if found else "passed", in_words(found) or f"manifest {digest}")]
+
+
 def _traceable(challenger: Side, root: Path) -> list[Rule]:
     version = challenger.version
     changed = [path for path in challenger.tag("git_changed").split("\n") if path]
@@ -166,6 +184,11 @@ def _traceable(challenger: Side, root: Path) -> list[Rule]:
     reproduces = reproduced_commit(root, version.tags)
     said = f"not to the last digit; those of {reproduces} are {version.tags[HEADLINE_TAG]}" if reproduces else None
     return rules.traceable(commit if commit != "none" else None, changed, lock_commit, said)
+
+
+def read_of_images(root: Path) -> list[Path]:
+    """Return the paths of what the rules read of the graph's results below a repository's root."""
+    return [root / "data/images" / name for name in ("images.npy", "subjects.csv", "cohort.json")]
 
 
 def _reproduced(challenger: Side, root: Path) -> Rule:
@@ -179,9 +202,9 @@ def _reproduced(challenger: Side, root: Path) -> Rule:
         )
     subjects = read_table(root / "data/images/subjects.csv", ["scan_id"])
     row_of = {scan_id: row for row, scan_id in enumerate(subjects["scan_id"])}
-    images = read_array(root / "data/images/images.npy", memory_mapped=True)
-    rows = [row_of[scan_id] for scan_id in challenger.holdout["scan_id"]]
-    again = challenger.predictor.probabilities(np.asarray(images[rows]))
+    rows = np.array([row_of[scan_id] for scan_id in challenger.holdout["scan_id"]])
+    seen = read_seen(root / "data/images", challenger.predictor.parts.model, rows)
+    again = challenger.predictor.probabilities(seen)
     return rules.reproduced(challenger.holdout["probability"].to_numpy(), again)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from datspect.cohort.kind import CohortKind
+from datspect.cohort.scope import Scope
 from datspect.errors import CohortError, PromotionError
 from datspect.io.records import read_json, write_json
 from datspect.io.tables import read_table, write_table
@@ -45,6 +46,11 @@ class Results:
         """Whether the cohort is simulated."""
         return CohortKind.of(self.about["cohort"]["kind"])
 
+    @property
+    def scope(self) -> Scope:
+        """What the answers are of."""
+        return Scope(self.kind, str(self.about.get("recipe", "")))
+
 
 def results_on_disk(root: Path) -> Results:
     """Read what `cv` and `final` left.
@@ -64,7 +70,9 @@ def results_on_disk(root: Path) -> Results:
     for where, stage in _STAGES.items():
         table = read_table(root / "reports" / stage / "predictions.csv", _COLUMNS[1:])
         tables.append(table.assign(where=where)[list(_COLUMNS)])
+    recipe = Scope.of_tags(record["tags"]).recipe
     about = {
+        **({"recipe": recipe} if recipe else {}),
         "cohort": {name: record["cohort"][name] for name in ("kind", "digest", "n")},
         "splits_sha256": record["splits_sha256"],
         "parameters": _parameters(record),
@@ -106,14 +114,15 @@ def write_reference(root: Path, results: Results) -> None:
 
 
 def _parameters(record: Mapping[str, Any]) -> dict[str, str]:
-    """Return what the answers depend on; how a network is fine-tuned counts only where one is."""
+    """Return what the answers depend on: nothing of the other model, and of a fine-tuning only where there is one."""
     flat = flat_params(record["settings"])
-    frozen = flat.get("backbone.trainable") == "none"
-    return {
-        name: value
-        for name, value in flat.items()
-        if name not in _LEFT_OUT and not (frozen and name.startswith("finetuning."))
-    }
+    unused = set(_LEFT_OUT)
+    if flat.get("model") == "striatum":
+        aside = ("backbone.", "augment.", "finetuning.")
+    else:
+        unused.add("model")  # the paper's is the only one that references from before there were two know
+        aside = ("striatum.", *(("finetuning.",) if flat.get("backbone.trainable") == "none" else ()))
+    return {name: value for name, value in flat.items() if name not in unused and not name.startswith(aside)}
 
 
 def _digests(records: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

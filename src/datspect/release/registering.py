@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from datspect.cohort.kind import CohortKind
+from datspect.cohort.scope import Scope
 from datspect.errors import PromotionError
 from datspect.io.records import read_json, write_json
 from datspect.io.tables import read_table
@@ -71,9 +71,9 @@ class Registrable:
     outputs: Mapping[str, str]
 
     @property
-    def kind(self) -> CohortKind:
-        """Whether the cohort is simulated."""
-        return CohortKind.of(self.run["cohort"]["kind"])
+    def scope(self) -> Scope:
+        """What the figures of the version are of."""
+        return Scope.of(self.metrics)
 
     def subjects(self, role: str) -> list[str]:
         """Return the sorted pseudonyms of the subjects of a role."""
@@ -104,17 +104,18 @@ def read_registrable(root: Path) -> Registrable:
     )
 
 
-def register(registry: Registry, results: Registrable) -> tuple[Version, bool]:
+def register(registry: Registry, results: Registrable, *, again: bool = False) -> tuple[Version, bool]:
     """Make the version of these results the challenger; return it, and whether it is new.
 
-    The card of a new version shows the test set, which is counted as one look at it.
+    `again` makes a new one though there is one: for a version without manifest, or one whose files were changed. The
+    card of a new version shows the test set, which is counted as one look at it.
 
     Raises
     ------
     PromotionError : a new version would have no complete run in this MLflow.
     """
     registry.ensure()
-    version = registry.with_digest(results.digest)
+    version = None if again else registry.with_digest(results.digest)
     is_new = version is None
     if version is None:
         version = _create(registry, results)
@@ -188,9 +189,9 @@ def version_tags(results: Registrable) -> dict[str, str]:
 
 def _description(results: Registrable) -> str:
     development = results.development
-    kind = f"**{results.kind.banner}.** " if results.kind.banner else ""
+    of = f"**{results.scope.banner}.** " if results.scope.banner else ""
     return (
-        f"{kind}Parkinson's disease against control from DaTscan SPECT, research only. Out of fold on the "
+        f"{of}Parkinson's disease against control from DaTscan SPECT, research only. Out of fold on the "
         f"{development['n']} training subjects: accuracy {with_interval(development, 'accuracy')}, ROC AUC "
         f"{with_interval(development, 'roc_auc')}. card.html shows the test set."
     )

@@ -13,6 +13,7 @@ from filelock import FileLock
 from datspect.errors import PromotionError
 from datspect.params.whole import Params, load_params
 from datspect.prediction.files import FOLDER_NAME
+from datspect.release.manifest import MANIFEST_TAG, write_manifest
 from datspect.running.addresses import repository_root
 from datspect.tracking import required_connection
 from datspect.tracking.connection import Connection
@@ -69,22 +70,6 @@ def opened(*, alone: bool = True) -> Iterator[Opened]:
         yield Opened(Registry(connection), root, params)
 
 
-def model_folder(model: str) -> Path:
-    """Return the predictor's folder of a version, given its alias or number; download it from a store elsewhere.
-
-    Raises
-    ------
-    PromotionError : there is no such version.
-    """
-    with opened(alone=False) as (registry, _, _):
-        version = registry.version(model)
-        if version is None:
-            raise PromotionError(
-                f"the registered model {NAME} has no version or alias {model}; name a folder, or run datspect register"
-            )
-        return registry.artifact(version, FOLDER_NAME)
-
-
 class Registry:
     """Read and change the registered model `NAME` through a required connection."""
 
@@ -113,12 +98,13 @@ class Registry:
         return version
 
     def with_digest(self, digest: str) -> Version | None:
-        """Return the earliest version whose files have this digest; None if there is none."""
+        """Return the earliest version whose predictor has this digest, one with a manifest if there is; or None."""
         with self.connection.protected():
             found = self.connection.client.search_model_versions(
                 f"name = '{NAME}' and tags.`{DIGEST_TAG}` = '{digest}'"
             )
-        return min((_version(each) for each in found), key=lambda version: int(version.number), default=None)
+        versions = [_version(each) for each in found]
+        return min(versions, key=lambda one: (MANIFEST_TAG not in one.tags, int(one.number)), default=None)
 
     def create(
         self,
@@ -138,6 +124,7 @@ class Registry:
             logged = client.create_logged_model(experiment_id, name=FOLDER_NAME, source_run_id=run_id)
             folder = Path(temporary) / "model"
             write_served_model(folder, predictor_folder, mlflow_model=model_description(logged, run_id), extras=extras)
+            digest = write_manifest(folder)
             client.log_model_artifacts(logged.model_id, str(folder))
             client.finalize_logged_model(logged.model_id, "READY")
             created = client.create_model_version(
@@ -145,7 +132,7 @@ class Registry:
                 source=f"models:/{logged.model_id}",
                 run_id=run_id,
                 model_id=logged.model_id,
-                tags=dict(tags),
+                tags={**tags, MANIFEST_TAG: digest},
                 description=f"{description}\n\nModel card: "
                 f"[artifacts/card.html](#/experiments/{experiment_id}/models/{logged.model_id}/artifacts)",
             )
@@ -166,25 +153,32 @@ class Registry:
         ------
         PromotionError : nothing was stored under it, or the file is gone.
         """
-        from mlflow.artifacts import download_artifacts
         from mlflow.models import Model
         from mlflow.pyfunc import FLAVOR_NAME
 
-        with self.connection.protected(), without_progress_bars(), _passing("RESOURCE_DOES_NOT_EXIST"):
-            tracking_uri = self.connection.client.tracking_uri
-            root = Path(download_artifacts(version.source, tracking_uri=tracking_uri))
-            stored = Model.load(root).flavors.get(FLAVOR_NAME, {}).get("artifacts", {})
-            if name not in stored:
-                raise PromotionError(
-                    f"version {version.number} of {NAME} has no {name}; it was not made by this project"
-                )
-            path = root / str(stored[name]["path"])
-            if path.exists():
-                return path
+        with self.connection.protected(), _passing("RESOURCE_DOES_NOT_EXIST"):
+            if (root := self.folder(version)) is not None:
+                stored = Model.load(root).flavors.get(FLAVOR_NAME, {}).get("artifacts", {})
+                if name not in stored:
+                    raise PromotionError(
+                        f"version {version.number} of {NAME} has no {name}; it was not made by this project"
+                    )
+                path = root / str(stored[name]["path"])
+                if path.exists():
+                    return path
         raise PromotionError(
             f"version {version.number} of {NAME}: {name} is gone from MLflow; restore {version.source}, or delete "
             "the version there and register it again"
         )
+
+    def folder(self, version: Version) -> Path | None:
+        """Return the folder of a version's files, downloaded if they are elsewhere; None if they are gone."""
+        from mlflow.artifacts import download_artifacts
+
+        with self.connection.protected(), without_progress_bars(), _passing("RESOURCE_DOES_NOT_EXIST"):
+            path = Path(download_artifacts(version.source, tracking_uri=self.connection.client.tracking_uri))
+            return path if path.is_dir() else None
+        return None
 
     def run_file(self, version: Version, name: str) -> Path:
         """Return the path of a report of the run that a version comes from.

@@ -15,7 +15,8 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 from datspect.errors import PrevalenceError, ScanError
 from datspect.io.scan_reading import read_nifti_bytes
-from datspect.prediction.files import FOLDER_NAME
+from datspect.params.striatum import Model
+from datspect.prediction.files import FOLDER_NAME, read_parts
 from datspect.prediction.predictor import Answer, Predictor, PreparedScan
 from datspect.tracking import pip_requirements
 
@@ -31,7 +32,7 @@ _PACKAGES = (
     "filelock", "h5py", "jinja2", "joblib", "matplotlib", "mlflow", "nibabel", "nilearn", "pandas", "psutil",
     "pydantic", "pydicom", "ruamel.yaml", "scikit-learn", "scipy", "threadpoolctl", "tqdm", "typer",
 )  # fmt: skip
-"""What this package imports, beside Keras, its backend and NumPy."""
+"""What this package imports, beside NumPy and, for the paper's model, Keras and its backend."""
 
 
 class ScanModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
@@ -87,7 +88,7 @@ def write_served_model(
             artifacts={FOLDER_NAME: str(predictor_folder), **{name: str(path) for name, path in extras}},
             code_paths=[str(Path(__file__).parents[1])],
             signature=signature(),
-            pip_requirements=requirements(),
+            pip_requirements=requirements(read_parts(predictor_folder).model),
             mlflow_model=mlflow_model,
         )
 
@@ -108,9 +109,10 @@ def signature() -> ModelSignature:
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs), params=params)
 
 
-def requirements() -> list[str]:
-    """Return the pinned packages that the served model needs."""
-    return [*pip_requirements(), *(f"{package}=={version(package)}" for package in _PACKAGES)]
+def requirements(model: Model) -> list[str]:
+    """Return the pinned packages that a served model of this kind needs; one of the striatum is read without Keras."""
+    computing = [f"numpy=={version('numpy')}"] if model == "striatum" else pip_requirements()
+    return [*computing, *(f"{package}=={version(package)}" for package in _PACKAGES)]
 
 
 def _row(name: str, answer: Answer) -> dict[str, object]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from datspect.cohort.kind import CohortKind
+from datspect.cohort.scope import Scope
 from datspect.cohort.table import targets
 from datspect.errors import DatspectError
 from datspect.evaluation.metrics import binary_metrics
@@ -67,6 +68,7 @@ class Judged:
     missing : why there is no table; measures : with their bounds, as `binary_metrics` gives them
     n_train : mean number of subjects that a head was trained on; sources : digests of what the result was made from
     note : what a study that chose the parameters does to the measures, "" without one
+    recipe : which one it was made by, "" if it is the paper's
     """
 
     kind: CohortKind
@@ -78,6 +80,14 @@ class Judged:
     table: pd.DataFrame | None
     missing: str = ""
     measures: Metrics = field(default_factory=dict)
+    recipe: str = ""
+
+
+def results_in(root: Path) -> list[Path]:
+    """Return the paths of what is read of both stages' results, below a repository's root."""
+    return [
+        root / "reports" / one.stage / name for one in JUDGED_SETS for name in dict.fromkeys(("run.json", one.file))
+    ]
 
 
 def read_stage(
@@ -117,6 +127,7 @@ def _judged(judged_set: JudgedSet, record: Mapping[str, Any], find: Find, record
         n_train=float(np.mean([h["n_train"] for h in record["heads"] if h["name"].startswith(judged_set.heads)])),
         sources=_sources(record),
         note=origin["note"] if origin else "",
+        recipe=Scope.of_tags(record.get("tags", {})).recipe,
         table=table,
         missing=missing,
         measures=recorded if table is None else measures_of(table),

@@ -4,15 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from datspect.cohort.kind import CohortKind
+from datspect.cohort.scope import Scope
 from datspect.errors import PromotionError, WeightsError
 from datspect.prediction.files import FOLDER_NAME, predictor_digest
+from datspect.release.checked import changes, has_manifest, in_words, without_manifest
 from datspect.release.dvc_lock import commit_of, content_md5, has_commit, is_cached
+from datspect.release.manifest import MANIFEST_TAG
 from datspect.release.registry import DIGEST_TAG, Registry, Version
 from datspect.release.reproduction import COMMIT_TAG, HEADLINE_TAG, reproduced_commit
 
 _FACTS = {
     "model digest": DIGEST_TAG,
+    "manifest": MANIFEST_TAG,
     "commit at training": "datspect.git_commit",
     "files changed then": "datspect.git_changed",
     "data": "datspect.data_sha256",
@@ -38,7 +41,7 @@ class Trace:
     """
 
     number: str
-    kind: CohortKind
+    scope: Scope
     facts: Mapping[str, str]
     outputs: Mapping[str, str]
     lock_commit: str | None
@@ -65,7 +68,7 @@ def traced(version: Version, root: Path) -> Trace:
     facts = {"MLflow run": version.run_id or "none", "commit of dvc.lock": lock_commit or "not found", **facts}
     return Trace(
         number=version.number,
-        kind=CohortKind.of(tags.get("datspect.cohort_kind")),
+        scope=Scope.of_tags(tags),
         facts=facts,
         outputs=outputs,
         lock_commit=lock_commit,
@@ -79,6 +82,7 @@ def links(registry: Registry, trace: Trace, root: Path) -> list[Link]:
     """Check every link as far as this machine allows."""
     return [
         _model(registry, trace),
+        _every_file(registry, trace.version),
         _run(registry, trace),
         _commit(trace, root),
         _in_git(trace),
@@ -110,6 +114,14 @@ def _model(registry: Registry, trace: Trace) -> Link:
         return Link("model in the registry", False, str(error))
     finding = "its files have the digest" if found == expected else f"its files have the digest {found}"
     return Link("model in the registry", found == expected, finding)
+
+
+def _every_file(registry: Registry, version: Version) -> Link:
+    name = "every file of it"
+    if not has_manifest(version):
+        return Link(name, None, without_manifest(version))
+    found = changes(registry, version)
+    return Link(name, not found, in_words(found) or f"as the manifest {version.tags[MANIFEST_TAG]} says")
 
 
 def _run(registry: Registry, trace: Trace) -> Link:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from datspect.cohort.kind import CohortKind
+from datspect.cohort.scope import Scope
 from datspect.evaluation.doubt import is_informative, promise
 from datspect.reporting.groups import (
     GROUP_COLUMNS,
@@ -49,9 +50,14 @@ class CardInputs:
     looks: int
 
     @property
-    def kind(self) -> CohortKind:
-        """Whether the cohort is simulated."""
-        return CohortKind.of(self.metrics["cohort_kind"])
+    def scope(self) -> Scope:
+        """What the figures of the card are of."""
+        return Scope.of(self.metrics)
+
+    @property
+    def n_members(self) -> int:
+        """How many small networks the model averages; 0 if it is the paper's."""
+        return int(self.run["params"]["striatum"]["members"]) if self.parts.get("model") == "striatum" else 0
 
 
 def card_markdown(inputs: CardInputs) -> str:
@@ -59,7 +65,8 @@ def card_markdown(inputs: CardInputs) -> str:
     return render(
         "card.md.j2",
         title=card_title(inputs),
-        is_phantom=inputs.kind is CohortKind.PHANTOM,
+        is_phantom=inputs.scope.kind is CohortKind.PHANTOM,
+        n_members=inputs.n_members,
         n_train=inputs.parts["n_train"],
         prevalence=f"{inputs.parts['n_pd'] / inputs.parts['n_train']:.0%}",
         n_test=inputs.metrics["holdout"]["n"],
@@ -83,13 +90,13 @@ def card_markdown(inputs: CardInputs) -> str:
 
 def card_page(inputs: CardInputs, calibration_png: bytes) -> str:
     """Return the card as one HTML page that needs nothing beside it."""
-    banner = inputs.kind.banner
+    banner = inputs.scope.banner
     return html_page(card_markdown(inputs), {FIGURE: calibration_png}, card_title(inputs), banner)
 
 
 def card_title(inputs: CardInputs) -> str:
-    """Return the title of the card; it calls a phantom one."""
-    return f"Model card: DaTscan SPECT, Parkinson's disease against control ({inputs.kind.caption})"
+    """Return the title of the card; it calls a phantom one, and names a recipe that is not the paper's."""
+    return f"Model card: DaTscan SPECT, Parkinson's disease against control ({inputs.scope.caption})"
 
 
 def _tables(inputs: CardInputs) -> dict[str, str]:
@@ -147,15 +154,30 @@ def _provenance(inputs: CardInputs) -> str:
             [name, short(run[key])]
             for name, key in (("code", "code_sha256"), ("parameters", "params_sha256"), ("data read", "data_sha256"))
         ),
-        ["trained", _trained(run)],
-        ["weights that training began with", str(run["features"]["backbone_source"])],
-        ["digest of these weights", short(run["features"]["backbone_tensor_digest"])],
+        *(_ensemble(inputs) if inputs.n_members else _network(run)),
         ["parameters from", str(run["tags"].get("datspect.parameters_from", "params.yaml"))],
         ["training began", str(run["started"])],
         ["MLflow run", str(run["mlflow"]["run_id"])],
         ["packages", packages(run)],
     ]
     return markdown_table([[str(cell) for cell in row] for row in rows], 2)
+
+
+def _network(run: Mapping[str, Any]) -> list[list[str]]:
+    return [
+        ["trained", _trained(run)],
+        ["weights that training began with", str(run["features"]["backbone_source"])],
+        ["digest of these weights", short(run["features"]["backbone_tensor_digest"])],
+    ]
+
+
+def _ensemble(inputs: CardInputs) -> list[list[str]]:
+    precision = inputs.run["features"]["precision"]
+    return [
+        ["recipe", str(inputs.run["tags"].get("datspect.recipe", "unknown"))],
+        ["trained", f"{inputs.n_members} small networks, all layers, by AdamW in {precision}"],
+        ["weights that training began with", "random numbers, by the seeds"],
+    ]
 
 
 def _trained(run: Mapping[str, Any]) -> str:

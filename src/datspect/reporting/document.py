@@ -29,8 +29,8 @@ SUBJECT = "DaTscan SPECT, Parkinson's disease against control"
 
 
 def report_title(inputs: Inputs) -> str:
-    """Return the title of the report; it calls a phantom one."""
-    return f"{inputs.kind.caption}: {SUBJECT}"
+    """Return the title of the report; it calls a phantom one, and names a recipe that is not the paper's."""
+    return f"{inputs.scope.caption}: {SUBJECT}"
 
 
 def report_markdown(inputs: Inputs, contact_sheet: str) -> str:
@@ -42,8 +42,10 @@ def report_markdown(inputs: Inputs, contact_sheet: str) -> str:
     return render(
         "report.md.j2",
         title=report_title(inputs),
-        heading=Markdown(heading(inputs.kind)),
+        heading=Markdown(heading(inputs.scope)),
         is_phantom=inputs.kind is CohortKind.PHANTOM,
+        of_striatum=inputs.of_striatum,
+        judge="ensemble" if inputs.of_striatum else "head",
         summary=summary(inputs),
         tuning_note=tuning_note(inputs.cv_metrics),
         tuned=_tuned(inputs),
@@ -85,6 +87,11 @@ def _tables(inputs: Inputs) -> dict[str, str]:
 def _tuned(inputs: Inputs) -> str:
     """Return which of network and simpler models were tuned, and whom that favours."""
     origin = inputs.cv_metrics.get("parameters_from")
+    if origin is None and inputs.of_striatum:
+        return (
+            "None of them was tuned; the recipe of the network was, on the development folds of the default phantom, "
+            "which favours it there, out of fold above all."
+        )
     if origin is None:
         return "Nothing was tuned."
     if origin["same_split"]:

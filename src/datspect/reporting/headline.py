@@ -30,7 +30,8 @@ def headline_measures(inputs: Inputs) -> dict[str, Any]:
         *(pair for name in _BESIDE for pair in _named(f"baseline.{name}", baselines.get(name, {}), ["roc_auc"])),
         *_named(f"cv_minus_{READER}", _lead(reader), _bounded(("loss",))),
     ]
-    return {"cohort": inputs.kind.value, **dict(found)}
+    recipe = {"recipe": inputs.scope.recipe} if inputs.scope.recipe else {}
+    return {"cohort": inputs.kind.value, **recipe, **dict(found)}
 
 
 def _bounded(names: Iterable[str]) -> list[str]:

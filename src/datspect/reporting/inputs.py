@@ -7,9 +7,11 @@ from typing import Any
 import pandas as pd
 
 from datspect.cohort.kind import CohortKind
+from datspect.cohort.scope import Scope
 from datspect.params.base import Sections
 from datspect.params.data import PreprocessParams, SplitParams
 from datspect.params.network import AugmentParams, BackboneParams, ClassifierParams, TrainingParams
+from datspect.params.striatum import Model, StriatumParams
 
 JsonObject = Mapping[str, Any]
 
@@ -17,6 +19,8 @@ JsonObject = Mapping[str, Any]
 class ReportParams(Sections):
     """The sections that the report tells of."""
 
+    model: Model
+    striatum: StriatumParams
     preprocess: PreprocessParams
     split: SplitParams
     backbone: BackboneParams
@@ -59,3 +63,13 @@ class Inputs:
     def kind(self) -> CohortKind:
         """The kind of the cohort; anything not called real is a phantom."""
         return CohortKind.of(self.cohort["kind"])
+
+    @property
+    def scope(self) -> Scope:
+        """What every figure of the report is of."""
+        return Scope(self.kind, Scope.of(self.cv_metrics).recipe)
+
+    @property
+    def of_striatum(self) -> bool:
+        """Whether the model is an ensemble of small networks on slabs."""
+        return self.params.model == "striatum"

@@ -12,7 +12,7 @@ from datspect.reporting.paper_tables import baseline_name, ordered_baselines
 
 def report_figures(inputs: Inputs) -> dict[str, Figure]:
     """Return figures by file name without ending."""
-    title, baselines = inputs.kind.caption, inputs.baseline_metrics
+    title, baselines = inputs.scope.caption, inputs.baseline_metrics
     return {
         "models_out_of_fold": _comparison(
             inputs.out_of_fold, inputs.cv_metrics["out_of_fold"], baselines["out_of_fold"], f"out of fold, {title}"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from datspect.cohort.kind import CohortKind
+from datspect.cohort.scope import Scope
 from datspect.evaluation.intervals import wilson_interval, with_bounds
 from datspect.evaluation.metrics import TABLE_1_MEASURES, ConfusionCounts
 from datspect.reporting import paper
@@ -21,6 +21,7 @@ BASELINES = {
     STACK: "network and SBRs together",
     "voxel_svm": "linear SVM on voxels",
     "feature_logistic_regression": "regression on features",
+    "slab_logistic_regression": "regression on slabs",
     "age_sex": "age and sex only (control)",
     CEILING: "ceiling: the true binding",
 }
@@ -56,11 +57,11 @@ _INTERVAL = "(95 % interval)"
 Metrics = Mapping[str, Any]
 
 
-def heading(cohort_kind: str) -> str:
-    """Return a line on the cohort of the numbers; those of a phantom are never called anything else."""
-    if banner := CohortKind.of(cohort_kind).banner:
-        return f"**{banner}.** The paper's columns are of 659 PPMI subjects."
-    return "Cohort of real scans. The paper's columns are of 659 PPMI subjects."
+def heading(scope: Scope) -> str:
+    """Return a line on what the numbers are of; those of a phantom are never called anything else."""
+    if scope.kind.banner:
+        return f"**{scope.banner}.** The paper's columns are of 659 PPMI subjects."
+    return f"{scope.caption.capitalize()}. The paper's columns are of 659 PPMI subjects."
 
 
 def baseline_name(key: str) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from datspect.cohort.scope import Scope
 from datspect.reporting import paper
 from datspect.reporting.markdown import escape
 from datspect.reporting.paper_tables import baselines_in_brief, heading, table_1, table_2, tuning_note
@@ -29,7 +30,7 @@ def printed_tables(
     remarks = "\n".join(f"- {remark}" for remark in paper.REMARKS)
     return "\n\n".join(
         [
-            f"{heading(cv_metrics['cohort_kind'])}\n"
+            f"{heading(Scope.of(cv_metrics))}\n"
             f"Table 1: {len(table)}-fold cross-validation, last epoch; mean weighted by fold size, sd with ddof 0.",
             table_1(table, cv_metrics),
             *([escape(note)] if (note := tuning_note(cv_metrics)) else []),

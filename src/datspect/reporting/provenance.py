@@ -37,13 +37,28 @@ def materials_table(inputs: Inputs) -> str:
         ["item", "value"],
         ["cohort", f"{cohort['kind']}, {cohort['n']} scans used, {cohort['n_excluded']} excluded"],
         ["cohort digest", short(cohort["digest"])],
+        *(_ensemble(inputs) if inputs.of_striatum else _backbone(features)),
+        ["packages", packages(inputs.cv_run)],
+    ]
+    return markdown_table([[str(cell) for cell in row] for row in rows], n_text_columns=2)
+
+
+def _backbone(features: JsonObject) -> list[list[str]]:
+    return [
         ["network", f"{features['architecture']}, {features['n_features']} features"],
         ["weights from", features["backbone_source"]],
         ["weights digest", short(features["backbone_tensor_digest"])],
         ["precision of the features", features["precision"]],
-        ["packages", packages(inputs.cv_run)],
     ]
-    return markdown_table([[str(cell) for cell in row] for row in rows], n_text_columns=2)
+
+
+def _ensemble(inputs: Inputs) -> list[list[str]]:
+    members, n_pixels = inputs.params.striatum.members, inputs.cv_run["features"]["n_features"]
+    return [
+        ["network", f"ensemble of {members} small networks on slabs of {n_pixels} pixels"],
+        ["weights from", "random numbers, by the seeds of the heads"],
+        ["precision of the training", inputs.cv_run["features"]["precision"]],
+    ]
 
 
 def short(digest: str) -> str:

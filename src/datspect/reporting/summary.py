@@ -23,12 +23,24 @@ def summary(inputs: Inputs) -> list[str]:
 def _what_was_done(inputs: Inputs) -> str:
     n, n_pd = len(inputs.subjects), targets(inputs.subjects["label"]).sum()
     scans = "simulated scans" if inputs.kind is CohortKind.PHANTOM else "scans"
+    return (
+        f"{n} {scans} ({n_pd} PD, {n - n_pd} control) were classified from {_from_what(inputs)}, in "
+        f"{len(inputs.table_1)}-fold cross-validation and once more for a holdout of "
+        f"{inputs.final_metrics['holdout']['n']}."
+    )
+
+
+def _from_what(inputs: Inputs) -> str:
+    if inputs.of_striatum:
+        n = inputs.params.striatum.members
+        return (
+            f"four slabs of 12 mm around both striata: an ensemble of {n} small networks, trained from nothing, reads "
+            "the left and the right side by the same weights"
+        )
     slices = ", ".join(map(str, inputs.params.preprocess.slices))
     return (
-        f"{n} {scans} ({n_pd} PD, {n - n_pd} control) were classified from axial slices {slices}: "
-        f"{inputs.cv_run['features']['architecture']}, kept frozen, turns them into features, and a small head learns "
-        f"from these, in {len(inputs.table_1)}-fold cross-validation and once more for a holdout of "
-        f"{inputs.final_metrics['holdout']['n']}."
+        f"axial slices {slices}: {inputs.cv_run['features']['architecture']}, kept frozen, turns them into features, "
+        "and a small head learns from these"
     )
 
 

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from joblib import cpu_count
 
 from datspect.errors import WorkerError
+from datspect.running.signals import stopping_signals, stopping_signals_held_back
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -33,10 +34,10 @@ def unordered(
     """Yield results of `work` in the order in which they are done; one worker works in this process, item by item.
 
     `n_workers` is None for one a core. At most `n_ahead` items a worker are taken without their results being fetched:
-    two, so that no worker waits for the next item, or more if results are fetched in bursts. Closing the generator ends
-    what is begun and starts nothing new. On Linux, where a fork does no harm, the workers are forked: they start at
-    once, share what is in memory already, leave Ctrl-C to this process and end when it is killed. Elsewhere they are
-    threads. An error of `work` is raised here.
+    two, so that no worker waits for the next item, or more if results are fetched in bursts. Closing the generator, or
+    a signal, breaks off what is begun. On Linux, where a fork does no harm, the workers are forked: they start at once,
+    share what is in memory already, leave Ctrl-C to this process and end when it is killed. Elsewhere they are threads.
+    An error of `work` is raised here.
 
     >>> sorted(unordered(abs, [-3, 2, -1]))
     [1, 2, 3]
@@ -56,6 +57,10 @@ def unordered(
         raise WorkerError(
             "a process that shares the work was killed, perhaps for want of memory; start the same command again"
         ) from None
+    except (GeneratorExit, KeyboardInterrupt, SystemExit):
+        for process in list((getattr(executor, "_processes", None) or {}).values()):
+            process.terminate()
+        raise
     finally:
         executor.shutdown(cancel_futures=True)
 
@@ -79,7 +84,7 @@ def _results(
             future.add_done_callback(done.put)
         return len(futures)
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), stopping_signals_held_back():
         # Python 3.12 warns when a process with threads forks. Ours are those of BLAS, which handles forks itself.
         warnings.filterwarnings("ignore", message=".*use of fork", category=DeprecationWarning)
         n_pending = hand_out(n_ahead)
@@ -98,8 +103,15 @@ def _begin(work: Callable[[Any], Any]) -> None:
 
 
 def leave_to_parent() -> None:
-    """Let this worker leave Ctrl-C to the parent process, and end when the parent is killed."""
+    """Let this worker leave Ctrl-C to the parent process, end at once when told to, and when the parent is gone.
+
+    It listens at a pipe that only the parent holds. The kernel's signal at a parent's end is not for workers: it comes
+    when the parent's thread ends that started them.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if threading.current_thread() is threading.main_thread():
+        for signum in stopping_signals():  # a fork inherits what the parent does at them
+            signal.signal(signum, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from datspect.arrays import BoolArray, FloatArray, IntArray
+from datspect.cohort.scope import Scope
 from datspect.cohort.table import TRUE, label_names, targets
 from datspect.errors import CohortError
 from datspect.evaluation.baselines import (
@@ -29,7 +30,7 @@ from datspect.evaluation.baselines import (
 from datspect.evaluation.comparison import Predictions, compare_holdout, compare_out_of_fold
 from datspect.evaluation.metrics import binary_metrics, fold_mean_auc, score_metrics
 from datspect.io.arrays import read_array
-from datspect.io.records import write_json
+from datspect.io.records import read_json, write_json
 from datspect.io.tables import read_table, write_table
 from datspect.params.base import PARAMS_PATH, Sections, read_params
 from datspect.params.judging import BaselinesParams
@@ -84,7 +85,8 @@ def main(
     columns = _columns(images_folder, data)
     baselines = _baselines(columns, data, params)
     evaluations = [_out_of_fold(data.splits, cv_folder), _holdout(data.splits, final_folder)]
-    metrics: dict[str, Any] = {"cohort_kind": data.cohort["kind"]}
+    scope = Scope.of(read_json(cv_folder / "metrics.json"))
+    metrics: dict[str, Any] = {**scope.record}
     n_fits = (len(baselines) + 1) * sum(len(evaluation.parts) for evaluation in evaluations)
     bar: tqdm[None] = progress(None, total=n_fits, what="baselines", unit="fits")
     # One thread for the matrix products: they are small, and threads that wait for each other take ten times as long.
@@ -100,7 +102,7 @@ def main(
                 evaluation.subjects["target"].to_numpy(np.int64), said[STACK], said[READER]
             )
     write_json(reports_folder / "metrics.json", metrics)
-    _log_summary(metrics["out_of_fold"], data.kind.caption)
+    _log_summary(metrics["out_of_fold"], scope.caption)
 
 
 @dataclass(frozen=True)
@@ -143,12 +145,13 @@ def _columns(images_folder: Path, data: TrainingData) -> _Columns:
 def _baselines(columns: _Columns, data: TrainingData, params: BaselinesParams) -> list[Baseline]:
     """Return all baselines that are the same out of fold and for the test set."""
     logistic = logistic_regression(params.logistic_c)
+    seen = "feature" if data.lowered is None else "slab"
     baselines = [
         Baseline("putamen_sbr_threshold", columns.worse_putamen, fit_threshold),
         Baseline(READER, columns.ordered_sbr, logistic),
         Baseline(f"{READER}_age_sex", np.column_stack([columns.ordered_sbr, columns.age_sex]), logistic),
         Baseline("voxel_svm", columns.voxels, linear_svm(params.svm_c)),
-        Baseline("feature_logistic_regression", data.bank[0].astype(np.float64), logistic),
+        Baseline(f"{seen}_logistic_regression", data.bank[0].astype(np.float64), logistic),
         Baseline("age_sex", columns.age_sex, logistic),
     ]
     if columns.true_binding is not None:
@@ -259,4 +262,4 @@ def _log_summary(measures: dict[str, dict[str, Any]], title: str) -> None:
 
 
 if __name__ == "__main__":
-    launch(main)
+    launch(main, "reports_folder")

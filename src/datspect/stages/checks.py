@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from tqdm import tqdm
 
-from datspect.arrays import FloatArray
+from datspect.arrays import BoolArray, FloatArray, IntArray
 from datspect.cohort.kind import CohortKind
+from datspect.cohort.scope import Scope
 from datspect.cohort.table import LABELS, targets
 from datspect.errors import CohortError, LeakageError
 from datspect.evaluation.baselines import (
@@ -32,19 +34,28 @@ from datspect.evaluation.leakage import (
 from datspect.io.arrays import read_array
 from datspect.io.records import read_json, write_json
 from datspect.io.tables import read_table
+from datspect.modeling.ensemble import SlabMaterial, fit_ensemble
+from datspect.modeling.heads import FittedHead, Head
 from datspect.params.base import PARAMS_PATH, Sections, read_params
 from datspect.params.judging import ChecksParams
 from datspect.params.network import ClassifierParams, TrainingParams
+from datspect.params.recipes import read_recipe_in_force
+from datspect.params.striatum import Model, StriatumParams
 from datspect.running.launch import launch
+from datspect.running.progress import progress
 from datspect.training import crossval
 from datspect.training.bank import read_bank
-from datspect.training.data import TrainingInputs
+from datspect.training.data import TrainingInputs, read_lowered
 from datspect.training.splitting import NO_FOLD
 
 AGE_SEX_C = 1.0
 """Inverse strength of the ridge on age and sex: too few columns for it to matter."""
 MOST_DETAILS = 20
 """Lines of one check in an error message."""
+
+_SEEN = {"paper": ("features", "clean images"), "striatum": ("slabs", "unaltered scans")}
+"""What the heads or networks of a model see, and of what."""
+_TRAINING = "checks: permuted labels"
 
 log = logging.getLogger("datspect.checks")
 
@@ -55,23 +66,28 @@ class Read(Sections):
     classifier: ClassifierParams
     training: TrainingParams
     checks: ChecksParams
+    model: Model
+    striatum: StriatumParams
 
 
 @dataclass(frozen=True)
 class _Evidence:
     """What is checked.
 
+    scope : what the findings are of
     subjects, images : N rows, and shape (N, H, W, 3), both in the order of `bank`, shape (draws + 1, N, F)
     splits : the table as it is
     folds : shape (N,), the first fold that the table gives a scan, `NO_FOLD` for none
+    lowered : controls that count as pd in a draw, shape (draws, N); None where the bank holds no slabs
     """
 
-    kind: CohortKind
+    scope: Scope
     subjects: pd.DataFrame
     splits: pd.DataFrame
     folds: NDArray[np.int64]
     images: FloatArray
     bank: NDArray[np.float16]
+    lowered: BoolArray | None
 
     @property
     def targets(self) -> NDArray[np.int64]:
@@ -95,10 +111,11 @@ def main(
     params = read_params(Read, params_path)
     passed_path = reports_folder / "passed.json"
     passed_path.unlink(missing_ok=True)
-    evidence = _read(images_folder, TrainingInputs.within(images_folder, features_folder, splits_path))
+    recipe = read_recipe_in_force(params_path).named
+    evidence = _read(images_folder, TrainingInputs.within(images_folder, features_folder, splits_path), recipe)
     checks = _run_checks(evidence, params)
     findings = {check.name: {"passed": check.passed, "finding": check.finding, **check.figures} for check in checks}
-    write_json(reports_folder / "metrics.json", {"cohort_kind": evidence.kind, "checks": findings})
+    write_json(reports_folder / "metrics.json", {**evidence.scope.record, "checks": findings})
     for check in checks:
         log.info("%s %s: %s", "passed" if check.passed else "FAILED", check.name, check.finding)
     failed = [check for check in checks if not check.passed]
@@ -106,10 +123,10 @@ def main(
         raise LeakageError(_message(failed, len(checks)))
     # Names alone, so that what depends on this file is not run again when a figure changes.
     write_json(passed_path, {"passed": sorted(check.name for check in checks)})
-    log.info("all %d checks passed (%s)", len(checks), evidence.kind.caption)
+    log.info("all %d checks passed (%s)", len(checks), evidence.scope.caption)
 
 
-def _read(images_folder: Path, inputs: TrainingInputs) -> _Evidence:
+def _read(images_folder: Path, inputs: TrainingInputs, recipe: str) -> _Evidence:
     subjects = read_table(inputs.subjects, ["scan_id", "subject_id", "label", "sex", "age", "site"])
     splits = read_table(inputs.splits, ["scan_id", "subject_id", "label", "fold", "role", "dev_fold"])
     images, bank = read_array(images_folder / "images.npy", memory_mapped=True), read_bank(inputs.bank)
@@ -123,7 +140,8 @@ def _read(images_folder: Path, inputs: TrainingInputs) -> _Evidence:
     folds = pd.to_numeric(fold_of, errors="coerce").fillna(NO_FOLD).to_numpy(np.int64)
     if len(np.unique(folds[folds != NO_FOLD])) < 2:
         raise CohortError(f"{inputs.splits}: expected two or more folds; make it anew (dvc repro -f split)")
-    return _Evidence(CohortKind.of(read_json(inputs.cohort)["kind"]), subjects, splits, folds, images, bank)
+    scope = Scope(CohortKind.of(read_json(inputs.cohort)["kind"]), recipe)
+    return _Evidence(scope, subjects, splits, folds, images, bank, read_lowered(inputs))
 
 
 def _run_checks(evidence: _Evidence, params: Read) -> list[Check]:
@@ -131,7 +149,7 @@ def _run_checks(evidence: _Evidence, params: Read) -> list[Check]:
     return [
         check_subject_overlap(evidence.splits),
         check_image_overlap(scan_ids, evidence.images, evidence.splits),
-        check_feature_overlap(scan_ids, subject_ids, evidence.bank[0]),
+        check_feature_overlap(scan_ids, subject_ids, evidence.bank[0], *_SEEN[params.model]),
         _check_site(evidence, params.checks.site_auc),
         _check_age_sex(evidence, params.checks.age_sex_auc),
         _check_training(evidence, params),
@@ -164,12 +182,24 @@ def _check_age_sex(evidence: _Evidence, limit: float) -> Check:
 
 
 def _check_training(evidence: _Evidence, params: Read) -> Check:
-    """Train as stage `cv` does, but shorter and on labels without meaning."""
+    """Train as stage `cv` does, but shorter, an ensemble of one network only, and on labels without meaning."""
     labels = permuted_labels(evidence.targets, list(evidence.subjects["subject_id"]), params.checks.seed)
     training = params.training.model_copy(update={"epochs": params.checks.permuted_epochs})
     heads = crossval.cv_heads(evidence.folds, params.classifier, training)
-    fitted = crossval.train(heads, evidence.bank, labels, training.batch_size, "checks: permuted labels")
+    if params.model == "striatum":
+        fitted = _small_networks(heads, evidence, labels, params)
+    else:
+        fitted = crossval.train(heads, evidence.bank, labels, training.batch_size, _TRAINING)
     return check_permuted_labels(labels, crossval.out_of_fold_logits(heads, fitted, evidence.bank[0]))
+
+
+def _small_networks(heads: list[Head], evidence: _Evidence, labels: IntArray, params: Read) -> list[FittedHead]:
+    if evidence.lowered is None:
+        raise CohortError("the bank holds no slabs; run stage features with model: striatum (dvc repro)")
+    alone = params.striatum.model_copy(update={"members": 1})
+    material = SlabMaterial(evidence.bank, labels, evidence.lowered, alone, params.training.batch_size)
+    bar: tqdm[Head] = progress(heads, total=len(heads), what=_TRAINING, unit="heads")
+    return [fit_ensemble(head, material) for head in bar]
 
 
 def _message(failed: list[Check], n_checks: int) -> str:
@@ -184,4 +214,4 @@ def _message(failed: list[Check], n_checks: int) -> str:
 
 
 if __name__ == "__main__":
-    launch(main)
+    launch(main, "reports_folder")

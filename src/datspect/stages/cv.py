@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from datspect.cohort.kind import CohortKind
+from datspect.cohort.scope import Scope
 from datspect.evaluation.metrics import binary_metrics, fold_mean_auc
 from datspect.io.records import write_json
 from datspect.io.tables import write_table
@@ -53,8 +53,8 @@ def main(
         params, data = stage.params, stage.data
         heads = crossval.cv_heads(data.splits["fold"].to_numpy(), params.classifier, params.training)
         fitted = stage.fit(heads)
-        evaluation = evaluate(heads, fitted, data, stage.record["parameters_from"])
-        write_reports(evaluation, fitted, data.kind, reports_folder)
+        evaluation = evaluate(heads, fitted, data, stage.scope, stage.record["parameters_from"])
+        write_reports(evaluation, fitted, stage.scope, params.training_is_on, reports_folder)
         models = _write_models(fitted, stage.sources, params, models_folder)
         _say(evaluation.metrics)
         stage.finish(heads, fitted, models)
@@ -64,6 +64,7 @@ def evaluate(
     heads: list[Head],
     fitted: list[FittedHead],
     data: TrainingData,
+    scope: Scope,
     parameters_from: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Judge every subject by the fold that has not seen it.
@@ -75,7 +76,7 @@ def evaluate(
     table_1 = crossval.table_1(heads, fitted)
     by_fold = fold_mean_auc(data.targets, probabilities, data.splits["fold"].to_numpy())
     metrics: dict[str, Any] = {
-        "cohort_kind": data.cohort["kind"],
+        **scope.record,
         "cv": crossval.table_1_summary(table_1) | by_fold,
         "out_of_fold": binary_metrics(data.targets, probabilities),
     }
@@ -84,10 +85,10 @@ def evaluate(
     return Evaluation(results.predictions_table(data.splits, "fold", scores, probabilities), table_1, metrics)
 
 
-def write_reports(evaluation: Evaluation, fitted: list[FittedHead], kind: CohortKind, folder: Path) -> None:
-    """Write everything but the models and run.json."""
-    caption = f"{len(fitted)}-fold cross-validation, {kind.caption}"
-    results.write_curves(folder, crossval.history_table(fitted), caption)
+def write_reports(evaluation: Evaluation, fitted: list[FittedHead], scope: Scope, training: str, folder: Path) -> None:
+    """Write everything but the models and run.json; `training` is for the legend of its curves."""
+    caption = f"{len(fitted)}-fold cross-validation, {scope.caption}"
+    results.write_curves(folder, crossval.history_table(fitted), caption, training)
     out_of_fold = evaluation.metrics["out_of_fold"]
     results.write_evaluation(folder, evaluation.predictions, out_of_fold, f"out of fold, {caption}")
     write_table(folder / "table1.csv", evaluation.table_1)
@@ -117,11 +118,11 @@ def _write_models(
 
 
 def _say(metrics: dict[str, Any]) -> None:
-    out_of_fold, title = metrics["out_of_fold"], CohortKind.of(metrics["cohort_kind"]).caption
+    out_of_fold, title = metrics["out_of_fold"], Scope.of(metrics).caption
     log.info("out of fold: accuracy %.4f, ROC AUC %.4f (%s)", out_of_fold["accuracy"], out_of_fold["roc_auc"], title)
     if "parameters_from" in metrics:
         log.info("%s", metrics["parameters_from"]["note"])
 
 
 if __name__ == "__main__":
-    launch(main)
+    launch(main, "models_folder", "reports_folder")

@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -23,16 +23,19 @@ from datspect.imaging.volume_augmentation import altered_views, draw_alterations
 from datspect.io.arrays import read_array, write_array
 from datspect.io.records import read_json, write_json
 from datspect.io.tables import read_table
-from datspect.modeling.backbone import build_backbone, model_digest
-from datspect.modeling.features import bank_blocks, build_extractor, n_bank_images, precision_error
-from datspect.modeling.model_files import read_weights
-from datspect.modeling.precision import MOST_ERROR, Precision, computing_in
 from datspect.params.base import PARAMS_PATH, Sections, read_params
 from datspect.params.network import AugmentParams, BackboneParams
 from datspect.params.striatum import AlterParams, Model, StriatumParams
 from datspect.running.launch import launch
 from datspect.running.progress import progress
 from datspect.training.bank import LOWERED, draw_digests, read_bank, write_bank
+
+if TYPE_CHECKING:
+    import keras
+
+    from datspect.modeling.precision import Precision
+
+# What needs Keras is imported where a network is: slabs do without.
 
 _AT_ONCE = 64
 """So many boxes are cut into slabs at a time."""
@@ -88,6 +91,8 @@ def _write_slabs(images_folder: Path, folder: Path, params: AlterParams) -> None
 
 
 def _write_features(images_path: Path, backbone_folder: Path, features_folder: Path, params: Read) -> None:
+    from datspect.modeling.features import bank_blocks, n_bank_images
+
     images = read_array(images_path, memory_mapped=True)
     origin = read_json(backbone_folder / "backbone.json")
     precision = params.backbone.precision
@@ -116,7 +121,7 @@ def _write_features(images_path: Path, backbone_folder: Path, features_folder: P
     write_json(features_folder / "features.json", record)
 
 
-def _extractor(backbone_folder: Path, images: NDArray[np.float32], precision: Precision) -> keras.Model:
+def _extractor(backbone_folder: Path, images: NDArray[np.float32], precision: "Precision") -> "keras.Model":
     """Return the network that computes in `precision`.
 
     Raises
@@ -124,6 +129,9 @@ def _extractor(backbone_folder: Path, images: NDArray[np.float32], precision: Pr
     WeightsError : the weights are not those of backbone.json.
     ParamsError : its features are others than those in float32.
     """
+    from datspect.modeling.features import precision_error
+    from datspect.modeling.precision import MOST_ERROR
+
     extractor = _in_precision(precision, backbone_folder, images.shape[1:3])
     if precision == "float32":
         return extractor
@@ -137,7 +145,12 @@ def _extractor(backbone_folder: Path, images: NDArray[np.float32], precision: Pr
     return extractor
 
 
-def _in_precision(precision: Precision, backbone_folder: Path, image_shape: tuple[int, int]) -> keras.Model:
+def _in_precision(precision: "Precision", backbone_folder: Path, image_shape: tuple[int, int]) -> "keras.Model":
+    from datspect.modeling.backbone import build_backbone, model_digest
+    from datspect.modeling.features import build_extractor
+    from datspect.modeling.model_files import read_weights
+    from datspect.modeling.precision import computing_in
+
     origin = read_json(backbone_folder / "backbone.json")
     with computing_in(precision):
         backbone = build_backbone(origin["architecture"], image_shape)
@@ -156,4 +169,4 @@ def _counted(blocks: Iterable[NDArray[np.float16]], n_images: int) -> Iterator[N
 
 
 if __name__ == "__main__":
-    launch(main)
+    launch(main, "features_folder")

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,16 @@ import numpy as np
 import pandas as pd
 
 from datspect.arrays import BoolArray, FloatArray
-from datspect.cohort.kind import CohortKind
+from datspect.cohort.scope import Scope
 from datspect.evaluation.calibration import log_odds
 from datspect.evaluation.metrics import binary_metrics
 from datspect.figures.curves import misclassified_figure
+from datspect.imaging.slabs import as_images
 from datspect.io.arrays import read_array
 from datspect.io.png import write_figure
 from datspect.io.records import write_json
 from datspect.io.tables import write_table
+from datspect.modeling.ensemble import member_spread
 from datspect.modeling.folding import folded
 from datspect.modeling.heads import FittedHead, Head, build_head, logits
 from datspect.modeling.model_files import read_model, write_model
@@ -60,14 +62,18 @@ def main(
         is_test = (data.splits["role"] == "test").to_numpy()
         heads = crossval.final_heads(is_test, data.splits["dev_fold"].to_numpy(), params.classifier, params.training)
         fitted = stage.fit(heads)
-        slabs = params.model == "striatum"
-        whole = WholeEnsembles(params) if slabs else WholeModels(stage.sources, params)
+        of_slabs = params.model == "striatum"
+        whole = WholeEnsembles(params) if of_slabs else WholeModels(stage.sources, params)
         models = _write_models(fitted, whole, params.classifier.dropout, models_folder)
-        test_images = np.asarray(read_array(stage.sources.images, memory_mapped=True)[is_test])
-        seen = data.bank[0, is_test].astype(np.float32).reshape(-1, *whole.image_shape) if slabs else test_images
+        if of_slabs:
+            seen = data.bank[0, is_test].astype(np.float32).reshape(-1, *whole.image_shape)
+        else:
+            seen = np.asarray(read_array(stage.sources.images, memory_mapped=True)[is_test])
         probabilities = _whole_model_probabilities(models_folder / "model.keras", seen)
-        evaluation = evaluate(heads, fitted, data, is_test, probabilities, stage.record["parameters_from"])
-        write_reports(evaluation, fitted, test_images, reports_folder)
+        evaluation = evaluate(heads, fitted, data, stage.scope, is_test, probabilities, stage.record["parameters_from"])
+        if of_slabs and params.striatum.members > 1:
+            evaluation = with_spread(evaluation, spread_of(heads, fitted), is_test)
+        write_reports(evaluation, fitted, as_images(seen) if of_slabs else seen, params.training_is_on, reports_folder)
         _say(evaluation.metrics)
         stage.finish(heads, fitted, models)
 
@@ -76,6 +82,7 @@ def evaluate(
     heads: list[Head],
     fitted: list[FittedHead],
     data: TrainingData,
+    scope: Scope,
     is_test: BoolArray,
     probabilities: FloatArray,
     parameters_from: Mapping[str, Any] | None = None,
@@ -90,7 +97,7 @@ def evaluate(
     dev_scores = crossval.out_of_fold_logits(heads[1:], fitted[1:], data.bank[0])[~is_test]
     dev_probabilities = crossval.probabilities(dev_scores)
     metrics: dict[str, Any] = {
-        "cohort_kind": data.cohort["kind"],
+        **scope.record,
         "holdout": binary_metrics(data.targets[is_test], probabilities),
         "dev_out_of_fold": binary_metrics(data.targets[~is_test], dev_probabilities),
         "bank_difference_max": float(difference.max()),
@@ -103,6 +110,23 @@ def evaluate(
         results.predictions_table(holdout, "role", log_odds(probabilities), probabilities.astype(np.float64)),
         results.predictions_table(development, "dev_fold", dev_scores, dev_probabilities),
         metrics,
+    )
+
+
+def spread_of(heads: list[Head], fitted: list[FittedHead]) -> FloatArray:
+    """Return how far the members of the ensemble that judges each subject differ, shape (N,): out of fold, or final."""
+    spread = member_spread(fitted[0])
+    for head, development in zip(heads[1:], fitted[1:], strict=True):
+        spread[head.validation_rows] = member_spread(development)[head.validation_rows]
+    return spread
+
+
+def with_spread(evaluation: Evaluation, spread: FloatArray, is_test: BoolArray) -> Evaluation:
+    """Return an evaluation with the column `spread`, from shape (N,), in both tables."""
+    return replace(
+        evaluation,
+        holdout=evaluation.holdout.assign(spread=spread[is_test]),
+        development=evaluation.development.assign(spread=spread[~is_test]),
     )
 
 
@@ -128,10 +152,15 @@ def _whole_model_probabilities(path: Path, images: FloatArray) -> FloatArray:
     return np.asarray(folded(read_model(path)).predict(images, batch_size=64, verbose=0)[:, 0])
 
 
-def write_reports(evaluation: Evaluation, fitted: list[FittedHead], images: FloatArray, folder: Path) -> None:
-    """Write everything but models and run.json; `images`: of the test set, shape (n_test, H, W, 3)."""
-    metrics, title = evaluation.metrics, CohortKind.of(evaluation.metrics["cohort_kind"]).caption
-    results.write_curves(folder, crossval.history_table(fitted), f"final and development heads, {title}")
+def write_reports(
+    evaluation: Evaluation, fitted: list[FittedHead], images: FloatArray, training: str, folder: Path
+) -> None:
+    """Write everything but models and run.json; `images`: of the test set, shape (n_test, H, W, slices).
+
+    `training` is for the legend of its curves.
+    """
+    metrics, title = evaluation.metrics, Scope.of(evaluation.metrics).caption
+    results.write_curves(folder, crossval.history_table(fitted), f"final and development heads, {title}", training)
     results.write_evaluation(folder, evaluation.holdout, metrics["holdout"], f"holdout, {title}")
     table_2 = pd.Series(metrics["holdout"])
     write_table(folder / "table2.csv", table_2.rename_axis("measure").reset_index(name="value"))
@@ -158,11 +187,11 @@ def _say(metrics: dict[str, Any]) -> None:
         development["roc_auc"],
         development["loss"],
         metrics["bank_difference_max"],
-        CohortKind.of(metrics["cohort_kind"]).caption,
+        Scope.of(metrics).caption,
     )
     if "parameters_from" in metrics and not metrics["parameters_from"]["same_split"]:
         log.info("%s", metrics["parameters_from"]["note"])
 
 
 if __name__ == "__main__":
-    launch(main)
+    launch(main, "models_folder", "reports_folder")

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from datspect.arrays import BoolArray
-from datspect.cohort.kind import CohortKind
 from datspect.evaluation.baselines import SBR
 from datspect.evaluation.other_groups import answers_by_group
 from datspect.imaging.slabs import slabs
@@ -32,13 +31,13 @@ def main(images_folder: Path, splits_path: Path, predictor_folder: Path, reports
     answers = _answers(predictor, others, images_folder, ("other_groups.npy", "other_groups_box.npy"), everyone)
     beside = _answers_beside(predictor, images_folder, splits_path) if len(others) else answers
     metrics = {
-        "cohort_kind": predictor.parts.cohort_kind,
+        **predictor.parts.scope.record,
         "groups": answers_by_group(answers),
         "holdout": answers_by_group(beside),
     }
     write_table(reports_folder / "predictions.csv", answers)
     write_json(reports_folder / "metrics.json", metrics)
-    log.info("%d scans of other groups answered (%s)", len(answers), CohortKind.of(predictor.parts.cohort_kind).short)
+    log.info("%d scans of other groups answered (%s)", len(answers), predictor.parts.scope.short)
 
 
 def _answers_beside(predictor: Predictor, images_folder: Path, splits_path: Path) -> pd.DataFrame:
@@ -81,4 +80,4 @@ def _row(answer: Answer) -> list[float | int | str]:
 
 
 if __name__ == "__main__":
-    launch(main)
+    launch(main, "reports_folder")

@@ -63,4 +63,4 @@ def _read_image(path: Path, slice_index: int) -> NDArray[np.float32]:
 
 
 if __name__ == "__main__":
-    launch(main)
+    launch(main, "cohort_folder")

@@ -1,6 +1,7 @@
 """Stage `predictor`: calibration, when an answer is inconclusive, and the limits of the training cohort."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from datspect.arrays import BoolArray
-from datspect.cohort.kind import CohortKind
+from datspect.arrays import BoolArray, FloatArray
+from datspect.cohort.scope import Scope
 from datspect.cohort.table import label_names
 from datspect.evaluation.baselines import SBR, ordered_sides
 from datspect.evaluation.doubt import doubt_measures, evidence_table, is_informative, promise
 from datspect.evaluation.metrics import binary_metrics
 from datspect.figures.curves import Forecast, calibration_figure
+from datspect.imaging.slabs import SLABS_SHAPE
 from datspect.io.arrays import read_array
 from datspect.io.png import write_figure
-from datspect.io.records import write_json
+from datspect.io.records import read_json, write_json
 from datspect.io.tables import read_table, write_table
 from datspect.params.base import PARAMS_PATH, Sections, read_params
 from datspect.params.data import PreprocessParams
@@ -61,14 +63,18 @@ def main(
     own_features = read_own_features(model_folder)
     quality = _read_in_order(images_folder / "quality.csv", data.splits)
     role = _training_role(data, ~is_test, quality, images_folder, final_folder, own_features)
+    if params.model == "striatum":
+        role = replace(role, normal=_mean_control(data, ~is_test))
     with threadpool_limits(limits=1):  # the matrix products are small, and threads would wait for each other
         doubt = judge_doubt(role, params.prediction)
-    parts = fit_parts(role, doubt, data.cohort["kind"], params.preprocess, params.prediction, params.model)
+    scope = Scope.of(read_json(final_folder / "metrics.json"))
+    fitted = fit_parts(role, doubt, data.cohort["kind"], params.preprocess, params.prediction, params.model)
+    parts = replace(fitted, recipe=scope.recipe)
     copy_model(model_folder / MODEL_NAME, predictor_folder)
     write_parts(predictor_folder, parts)
     holdout = _read_in_order(final_folder / "predictions.csv", data.splits[is_test])
     ratios, features = ordered_sides(quality[is_test], SBR), _clean(data, is_test, own_features)
-    found = judged(parts, holdout["logit"].to_numpy(), ratios, features)
+    found = judged(parts, holdout["logit"].to_numpy(), ratios, features, spread=_spread(holdout))
     _report(parts, holdout, found, data.targets[is_test], evidence_table(role.labels, doubt), reports_folder)
 
 
@@ -97,12 +103,24 @@ def _training_role(
             if name != FINAL_HEAD
         }
         or None,
+        spread=_spread(development),
     )
 
 
 def _read_in_order(path: Path, splits: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of a table in the order of the scans in `splits`."""
     return in_order(read_table(path, ["scan_id"]), splits["scan_id"], path)
+
+
+def _mean_control(data: TrainingData, is_train: BoolArray) -> FloatArray:
+    """Return the mean of the training role's controls as the network sees them, shape (28, 24, 4)."""
+    controls = is_train & (data.targets == 0)
+    return np.asarray(data.bank[0, controls].mean(axis=0, dtype=np.float64).reshape(SLABS_SHAPE), np.float32)
+
+
+def _spread(predictions: pd.DataFrame) -> FloatArray | None:
+    """Return how far the members of an ensemble differ, shape (n,); None where a single network spoke."""
+    return predictions["spread"].to_numpy() if "spread" in predictions else None
 
 
 def _clean(data: TrainingData, rows: BoolArray, own_features: OwnFeatures) -> NDArray[np.float32]:
@@ -127,16 +145,18 @@ def _report(
         error_risk=found.error_risks,
         inconclusive=found.inconclusive.astype(int),
         typical=found.typical.astype(int),
+        **({} if parts.spread_limit is None else {"agreeing": found.agreeing.astype(int)}),
     )
     metrics: dict[str, Any] = {
-        "cohort_kind": parts.cohort_kind,
+        **parts.scope.record,
         "training_role": parts.measures,
         "evidence": evidence,
         "holdout": binary_metrics(labels, found.probabilities),
         "holdout_decisions": doubt_measures(labels, found.probabilities, found.inconclusive),
         "holdout_typical": float(found.typical.mean()),
+        **({} if parts.spread_limit is None else {"holdout_agreeing": float(found.agreeing.mean())}),
     }
-    title = CohortKind.of(metrics["cohort_kind"]).caption
+    title = parts.scope.caption
     forecasts = {
         "as the network gives it": Forecast(labels, holdout["probability"].to_numpy()),
         "calibrated": Forecast(labels, found.probabilities),
@@ -167,4 +187,4 @@ def _say(parts: PredictorParts, title: str) -> None:
 
 
 if __name__ == "__main__":
-    launch(main)
+    launch(main, "predictor_folder", "reports_folder")

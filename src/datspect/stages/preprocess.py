@@ -191,4 +191,4 @@ def _write_contact_sheet(
 
 
 if __name__ == "__main__":
-    launch(main)
+    launch(main, "images_folder")

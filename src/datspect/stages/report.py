@@ -12,6 +12,7 @@ from datspect.io.png import write_figure
 from datspect.io.records import read_json, write_json
 from datspect.io.tables import read_table
 from datspect.params.base import PARAMS_PATH, read_params
+from datspect.params.recipes import PAPER
 from datspect.reporting.document import FIGURE_FOLDER, report_markdown, report_title
 from datspect.reporting.headline import headline_measures
 from datspect.reporting.inputs import HeldOut, Inputs, ReportParams
@@ -45,18 +46,31 @@ _RUN = (
 
 def main(images_folder: Path, splits_path: Path, reports_folder: Path, params_path: Path = PARAMS_PATH) -> None:
     """Read what the stages wrote; write figures/, report.md, report.html and metrics.json into the reports folder."""
+    _look(images_folder, splits_path, reports_folder)
     inputs = read_inputs(images_folder, splits_path, reports_folder, read_params(ReportParams, params_path))
     for name, figure in report_figures(inputs).items():
         write_figure(reports_folder / FIGURE_FOLDER / f"{name}.png", figure)
     contact_sheet = Path(os.path.relpath(images_folder / "contact_sheet.png", reports_folder)).as_posix()
     markdown = report_markdown(inputs, contact_sheet)
     images = {link: (reports_folder / link).read_bytes() for link in image_links(markdown)}
-    banner = inputs.kind.banner
+    banner = inputs.scope.banner
     write_json(reports_folder / "metrics.json", headline_measures(inputs))
     write_text(reports_folder / "report.md", markdown)
     write_text(reports_folder / "report.html", html_page(markdown, images, report_title(inputs), banner))
-    log.info("%s (%s)", reports_folder / "report.html", inputs.kind.caption)
+    log.info("%s (%s)", reports_folder / "report.html", inputs.scope.caption)
     _send(reports_folder, params_path)
+
+
+def _look(images_folder: Path, splits_path: Path, reports_folder: Path) -> None:
+    """Say which inputs are not those that dvc.lock names; under `dvc repro` they are."""
+    # Named, not imported: what is said is no output.
+    root = import_module("datspect.running.addresses").repository_root()
+    if not (root / "dvc.lock").is_file():
+        return
+    paths = [images_folder / name for name in IMAGE_FILES] + [splits_path]
+    paths += [reports_folder / stage / name for stage, names in REPORT_FILES.items() for name in names]
+    if remark := import_module("datspect.release.dvc_lock").remark_on(root, paths):
+        log.warning("%s", remark)
 
 
 def _send(reports_folder: Path, params_path: Path) -> None:
@@ -135,11 +149,21 @@ def _check_unity(inputs: Inputs) -> None:
         "cv/run.json": inputs.cv_run["cohort"]["digest"],
         "final/run.json": inputs.final_run["cohort"]["digest"],
     }
-    for what, found in (("kind", kinds), ("digest", digests)):
+    recipes = {
+        "cv/metrics.json": inputs.cv_metrics.get("recipe", PAPER),
+        "final/metrics.json": inputs.final_metrics.get("recipe", PAPER),
+        "baselines/metrics.json": inputs.baseline_metrics.get("recipe", PAPER),
+        "predictor/metrics.json": inputs.predictor_metrics.get("recipe", PAPER),
+        "checks/metrics.json": inputs.check_metrics.get("recipe", PAPER),
+        "other_groups/metrics.json": inputs.other_group_metrics.get("recipe", PAPER),
+    }
+    for what, found in (("kind", kinds), ("digest", digests), ("recipe", recipes)):
         if len(set(found.values())) > 1:
             listed = ", ".join(f"{name} {value}" for name, value in found.items())
-            raise CohortError(f"the reports are not of one cohort, its {what} differs: {listed}; run dvc repro")
+            raise CohortError(
+                f"the reports are not of one cohort and recipe, the {what} differs: {listed}; run dvc repro"
+            )
 
 
 if __name__ == "__main__":
-    launch(main)
+    launch(main, "reports_folder")

@@ -31,4 +31,4 @@ def main(subjects_path: Path, splits_path: Path, params_path: Path = PARAMS_PATH
 
 
 if __name__ == "__main__":
-    launch(main)
+    launch(main, "splits_path")

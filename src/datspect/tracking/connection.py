@@ -119,7 +119,18 @@ def _is_of_the_store(error: Exception) -> bool:
     )
 
 
+def _cause(error: BaseException) -> BaseException:
+    """Return what the database itself said, if that lies within; SQLAlchemy begins with what it was about to do."""
+    within: BaseException | None = error
+    while within is not None:
+        if isinstance(said := getattr(within, "orig", None), BaseException):
+            return said
+        within = within.__cause__
+    return error
+
+
 def _first_line(error: Exception, uri: str) -> str:
-    text = without_secrets(str(error).strip() or type(error).__name__, uri)  # whole: a cut password is still one
+    cause = _cause(error)
+    text = without_secrets(str(cause).strip() or type(cause).__name__, uri)  # whole: a cut password is still one
     line = text.splitlines()[0]
     return line if len(line) <= 200 else line[:200] + "..."

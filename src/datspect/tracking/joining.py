@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from datspect.running.signals import stopping_signals_raised
 from datspect.tracking.connection import Connection, while_connected
 from datspect.tracking.environment import drop_launching_run, quiet_mlflow
 from datspect.tracking.labels import Nested, Tags, common_tags
@@ -12,7 +13,6 @@ from datspect.tracking.ownership import close_orphans, owner_tags
 from datspect.tracking.provenance import GitState, git_state
 from datspect.tracking.run import Run
 from datspect.tracking.search import all_runs
-from datspect.tracking.signals import stopping_signals_raised
 
 Key = tuple[str, str]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
+from datspect.running.signals import Stopped, stopping_signals_raised
 from datspect.tracking.connection import Connection, while_connected
 from datspect.tracking.environment import drop_launching_run, mute_thread, patient_uploads, quiet_mlflow
 from datspect.tracking.labels import Nested, Tags, columns, common_tags, flat_params
@@ -19,7 +20,6 @@ from datspect.tracking.models import Shape, write_keras_model
 from datspect.tracking.ownership import close_orphans
 from datspect.tracking.provenance import GitState, git_state
 from datspect.tracking.search import all_runs
-from datspect.tracking.signals import Stopped, stopping_signals_raised
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -132,10 +132,11 @@ def table_1(heads: Sequence[Head], fitted: Sequence[FittedHead]) -> pd.DataFrame
 
 
 def table_1_summary(table: pd.DataFrame) -> dict[str, float]:
-    """Return means over folds, weighted by the size of the validation set, and plain standard deviations (ddof 0)."""
+    """Return means over folds, weighted by the size of the set that a measure is of, and plain sds (ddof 0)."""
     summary: dict[str, float] = {}
     for name in TABLE_1_MEASURES:
-        mean, sd = weighted_mean_and_sd(table[name].to_numpy(), table["n_validation"].to_numpy())
+        n = table["n_train" if name.startswith("train") else "n_validation"].to_numpy()
+        mean, sd = weighted_mean_and_sd(table[name].to_numpy(), n)
         summary |= {f"{name}_mean": mean, f"{name}_sd": sd}
     return summary
 

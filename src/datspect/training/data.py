@@ -117,5 +117,10 @@ def read_training_data(inputs: TrainingInputs, *, memory_mapped: bool = False) -
         )
     ordered = splits.set_index("scan_id").loc[subjects["scan_id"]].reset_index()
     ordered["target"] = targets(ordered["label"])
-    lowered = read_array(inputs.lowered) if inputs.lowered.is_file() else None
-    return TrainingData(ordered, bank, read_json(inputs.cohort), read_json(inputs.bank_record), lowered)
+    record = read_json(inputs.bank_record)
+    return TrainingData(ordered, bank, read_json(inputs.cohort), record, read_lowered(inputs))
+
+
+def read_lowered(inputs: TrainingInputs) -> BoolArray | None:
+    """Read which controls count as pd in which draw, shape (draws, N); None for the bank of an ImageNet network."""
+    return read_array(inputs.lowered) if inputs.lowered.is_file() else None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datspect.cohort.kind import CohortKind
+from datspect.cohort.scope import Scope
 
 NOTE_TAG = "mlflow.note.content"
 """What MLflow shows as the description of a run."""
@@ -21,19 +21,25 @@ _HEADLINE = {"cv": ("out_of_fold", "Out of fold"), "final": ("dev_out_of_fold", 
 
 
 def description(stage: str, metrics: Mapping[str, Any], note: str | None, links: Sequence[str]) -> str:
-    """Return the cohort's kind, the headline figures with 95 % intervals, a note of the record, and links.
+    """Return what the figures are of, the headline ones with 95 % intervals, a note of the record, and links.
 
     The page shows about four lines of a description at first, so the figures stand in one.
     """
     key, where = _HEADLINE[stage]
-    kind, figures = CohortKind.of(metrics["cohort_kind"]), metrics[key]
+    scope, figures = Scope.of(metrics), metrics[key]
     shown = ", ".join(
         f"{title} {figures[name]:.3f} ({figures[f'{name}_low']:.3f} to {figures[f'{name}_high']:.3f})"
         for name, title in _MEASURES.items()
     )
     headline = f"{where}, {figures['n']} subjects (95 % intervals): {shown}"
-    cohort = f"**{kind.banner or kind.caption}**"
-    return _PARAGRAPH.join([cohort, headline, *([note] if note else []), _BESIDE.join(links)])
+    return _PARAGRAPH.join(
+        [
+            f"**{scope.banner if scope.kind.banner else scope.caption}**",
+            headline,
+            *([note] if note else []),
+            _BESIDE.join(links),
+        ]
+    )
 
 
 def with_link(text: str, link: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datspect import tracking
+from datspect.cohort.scope import Scope
 from datspect.modeling.heads import FittedHead, Head
 from datspect.params.base import read_params
 from datspect.params.fitting import FittingParams
@@ -33,12 +34,13 @@ class Places:
 
 @dataclass(frozen=True)
 class Execution:
-    """A stage at work: what it has read, the record that run.json begins with, and the open run."""
+    """A stage at work: what it has read, what its figures are of, the start of run.json, and the open run."""
 
     stage: str
     places: Places
     params: FittingParams
     data: TrainingData
+    scope: Scope
     sources: Sources
     record: Mapping[str, Any]
     run: tracking.Run
@@ -69,7 +71,7 @@ def execution(stage: str, places: Places) -> Iterator[Execution]:
     made_from = [*inputs.paths(), sources.images]
     settings = read_settings(places.params, data.kind)
     record = run_record(stage, data, params, made_from, places.splits, tracking.pip_requirements(), settings)
-    kept = Kept.beside(places.models, record["result_id"])
+    kept, scope = Kept.beside(places.models, record["result_id"]), Scope(data.kind, settings.recipe.named)
     with to_mlflow.open_stage_run(record) as run:
-        yield Execution(stage, places, params, data, sources, record, run, kept)
+        yield Execution(stage, places, params, data, scope, sources, record, run, kept)
     kept.forget()

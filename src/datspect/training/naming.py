@@ -15,17 +15,21 @@ _N_CHANGES, _SHORT_COMMIT, _LONGEST_VALUE = 4, 7, 40
 
 
 def run_name(stage: str, settings: Settings, commit: str | None) -> str:
-    """Return the name of a run, such as `cv · dropout=0.3 · drops=6`, `cv · 79ceec4` or, without git, `cv`."""
-    experiment = os.environ.get(EXPERIMENT_VARIABLE)
-    parts = [stage, *([experiment] if experiment else []), *_changes(settings)]
-    if len(parts) == 1 and commit:
-        parts.append(commit[:_SHORT_COMMIT])
-    return _SEPARATOR.join(parts)
+    """Return the name of a run, such as `cv · dropout=0.3 · drops=6`, `cv · 79ceec4` or, without git, `cv`.
+
+    A recipe that is not the paper's is named, `cv · striatum`; its values are then no changes.
+    """
+    experiment, recipe = os.environ.get(EXPERIMENT_VARIABLE), settings.recipe.named
+    said = [*([experiment] if experiment else []), *_changes(settings)]
+    if not said and commit:
+        said.append(commit[:_SHORT_COMMIT])
+    return _SEPARATOR.join([stage, *([recipe] if recipe else []), *said])
 
 
 def _changes(settings: Settings) -> list[str]:
-    short = short_keys(settings.values)
-    changes = [f"{short[key]}={_brief(text)}" for key, text in settings.changed.items()]
+    short, recipe = short_keys(settings.values), settings.recipe
+    known = {".".join(place) for place in recipe.recipe if place not in recipe.differing} if recipe.named else ()
+    changes = [f"{short[key]}={_brief(text)}" for key, text in settings.changed.items() if key not in known]
     if len(changes) > _N_CHANGES:
         return [*changes[:_N_CHANGES], f"and {len(changes) - _N_CHANGES} more"]
     return changes

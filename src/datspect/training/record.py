@@ -50,6 +50,7 @@ def run_record(
     identity = {"result_id": made_of.result_id, **asdict(made_of)}
     tags = {f"datspect.{name}": identity[name] for name in ("result_id", "code_sha256", "params_sha256")}
     tags |= data_tags(data, splits_sha256) | _training_tags(params) | _origin_tags(stage, parameters_from)
+    tags["datspect.recipe"] = settings.recipe.title
     git = git_state()
     return {
         "stage": stage,

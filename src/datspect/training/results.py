@@ -26,11 +26,11 @@ def predictions_table(splits: pd.DataFrame, place: str, logits: FloatArray, prob
     return table
 
 
-def write_curves(folder: Path, history: pd.DataFrame, caption: str) -> None:
-    """Write history.csv (all heads), curves.csv (their means) and training.png."""
+def write_curves(folder: Path, history: pd.DataFrame, caption: str, training: str) -> None:
+    """Write history.csv (all heads), curves.csv (their means) and training.png; `training` is for its legend."""
     write_table(folder / "history.csv", history)
     write_table(folder / "curves.csv", mean_curves(history))
-    write_figure(folder / "training.png", training_figure(history, caption))
+    write_figure(folder / "training.png", training_figure(history, caption, training))
 
 
 def write_evaluation(folder: Path, predictions: pd.DataFrame, metrics: Mapping[str, float], caption: str) -> None:

@@ -12,6 +12,7 @@ from ruamel.yaml.error import YAMLError
 from datspect.cohort.kind import CohortKind
 from datspect.params.data import PHANTOM_COHORT_PATH
 from datspect.params.fitting import read_every_section
+from datspect.params.recipes import PAPER, InForce, read_recipes, recipe_in_force
 from datspect.running.addresses import repository_root
 from datspect.tracking.labels import flat_params, same_value
 from datspect.tracking.provenance import committed_text
@@ -37,17 +38,20 @@ class Settings:
 
     values : plain values by section
     changed : by dotted key, in the form of a run's parameters, those that the committed params.yaml has otherwise
+    recipe : the one in force
     """
 
     values: Mapping[str, Any]
     changed: Mapping[str, str] = field(default_factory=dict)
+    recipe: InForce = field(default_factory=lambda: InForce(PAPER))
 
 
 def read_settings(path: Path, kind: CohortKind) -> Settings:
     """Read the settings of a result on a cohort of this kind; those of the phantom belong to that phantom alone."""
-    values = shown(read_every_section(path), kind)
+    sections = read_every_section(path)
+    values, recipe = shown(sections, kind), recipe_in_force(sections, read_recipes(path))
     committed = _committed(path)
-    return Settings(values, {} if committed is None else changed(values, _without_paths(committed, kind)))
+    return Settings(values, {} if committed is None else changed(values, _without_paths(committed, kind)), recipe)
 
 
 def shown(sections: Mapping[str, Any], kind: CohortKind) -> dict[str, Any]:

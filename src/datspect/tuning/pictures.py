@@ -11,6 +11,7 @@ from matplotlib.category import StrCategoryFormatter
 from matplotlib.figure import Figure
 from optuna.visualization import matplotlib as drawn
 
+from datspect.text import in_figure
 from datspect.tuning.quiet import quiet_optuna
 from datspect.tuning.scoring import TITLES
 from datspect.tuning.study import Study
@@ -47,5 +48,5 @@ def _figure(draw: Callable[..., Any], study: optuna.Study, score: str, title: st
             each.set_title("", loc=place)
         if isinstance(each.xaxis.get_major_formatter(), StrCategoryFormatter):
             each.tick_params(axis="x", labelrotation=30)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(in_figure(title), fontsize=11)
     return figure

@@ -19,6 +19,7 @@ from datspect.io.digests import file_digest
 from datspect.io.png import write_figure
 from datspect.io.records import write_json
 from datspect.io.tables import write_table
+from datspect.params.editing import difference
 from datspect.params.network import ParametersFrom, StudyName
 from datspect.params.whole import Params, load_params
 from datspect.running.executors import Report, completed, places
@@ -27,7 +28,7 @@ from datspect.training import record
 from datspect.training.data import TrainingData, TrainingInputs, read_training_data
 from datspect.training.settings import of_the_bank, shown
 from datspect.tuning import to_mlflow
-from datspect.tuning.applying import applied, difference
+from datspect.tuning.applying import applied
 from datspect.tuning.development import Development, development
 from datspect.tuning.nested import nested_metrics, nested_result, nested_text, outer_folds
 from datspect.tuning.pictures import study_figures

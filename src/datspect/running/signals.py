@@ -21,7 +21,7 @@ class Stopped(SystemExit):
 @contextmanager
 def stopping_signals_raised() -> Iterator[None]:
     """Raise `Stopped` on SIGTERM and SIGHUP inside the block; afterwards the signal takes its usual course."""
-    before = {signum: signal.getsignal(signum) for signum in _stopping_signals()}
+    before = {signum: signal.getsignal(signum) for signum in stopping_signals()}
     for signum in before:
         signal.signal(signum, _raise_stopped)
     try:
@@ -34,12 +34,34 @@ def stopping_signals_raised() -> Iterator[None]:
         _restore(before)
 
 
-def _stopping_signals() -> list[int]:
+@contextmanager
+def stopping_signals_held_back() -> Iterator[None]:
+    """Let SIGTERM, SIGHUP and Ctrl-C wait for the end of the block.
+
+    Python drops an exception that a handler raises while the process forks.
+    """
+    came: list[int] = []
+    before = {signum: signal.getsignal(signum) for signum in [*stopping_signals(), *_interrupts()]}
+    for signum in before:
+        signal.signal(signum, lambda signum, _frame: came.append(signum))
+    try:
+        yield
+    finally:
+        _restore(before)
+    for signum in came:
+        signal.raise_signal(signum)
+
+
+def stopping_signals() -> list[int]:
     """Return the signals whose handlers can be put back; none outside the main thread, which alone may set them."""
     if threading.current_thread() is not threading.main_thread():
         return []
     signals = [signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)]
     return [signum for signum in signals if signal.getsignal(signum) not in (signal.SIG_IGN, None)]
+
+
+def _interrupts() -> list[int]:
+    return [signal.SIGINT] if threading.current_thread() is threading.main_thread() else []
 
 
 def _raise_stopped(signum: int, _frame: FrameType | None) -> NoReturn:

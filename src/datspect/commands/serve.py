@@ -1,0 +1,61 @@
+"""Command `serve`: answer over HTTP with a version whose files are as they were registered."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    version: Annotated[str, typer.Argument(help="Number or alias of the version.")] = "champion",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Listen here, on this machine alone.")] = 5001,
+    unverified: Annotated[
+        bool, typer.Option("--unverified", help="Serve also a version that was registered without a manifest.")
+    ] = False,
+    manifest: Annotated[
+        str, typer.Option(help="Serve only if its manifest has this SHA-256, which you keep outside of the registry.")
+    ] = "",
+    copy_to: Annotated[
+        Path | None, typer.Option(help="Only write the checked copy into this new folder; serve nothing.")
+    ] = None,
+) -> None:
+    """Serve a version: copy its files, hold each against the manifest, and only then run what is in the copy.
+
+    docs/serving.md says how to ask, docs/security.md what the check can tell.
+    """
+    # Here, so that `datspect --help` does not wait for MLflow.
+    import shutil
+    import tempfile
+
+    from datspect.errors import PromotionError
+    from datspect.release import registry
+    from datspect.release.checked import copy_checked, has_manifest
+    from datspect.running.servers import serve as run_server
+
+    if copy_to is not None and copy_to.exists():
+        raise PromotionError(f"{copy_to} is there already; name a folder that is not")
+    with tempfile.TemporaryDirectory(prefix="datspect-serve-") as temporary:  # for its owner alone
+        folder = Path(temporary) / "model"
+        with registry.opened(alone=False) as (opened, _, _):
+            wanted = opened.named(version)
+            copy_checked(opened, wanted, folder, unverified=unverified, expected=manifest)
+        said = "every file as registered" if has_manifest(wanted) else "NOT VERIFIED: it has no manifest"
+        typer.echo(f"version {wanted.number} of {registry.NAME}, {said}")
+        if copy_to is not None:
+            shutil.move(folder, copy_to)
+            typer.echo(f"copied to {copy_to}")
+            return
+        typer.echo(
+            f"Serving it on http://127.0.0.1:{port}/invocations (Ctrl-C ends it); docs/serving.md says how to ask"
+        )
+        raise typer.Exit(run_server(_command(folder, port)))
+
+
+def _command(folder: Path, port: int) -> list[str]:
+    import os
+    import sys
+
+    # MLflow starts its server by name.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    options = ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
+    return [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", str(folder), *options]
