@@ -14,6 +14,7 @@ from tests.tracking.made_up_results import PARAMS_PATH
 from datspect.commands.promote import promote, rollback
 from datspect.errors import PromotionError
 from datspect.release import promoting
+from datspect.release.manifest import MANIFEST_TAG
 from datspect.release.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
 from datspect.tracking import required_connection
 
@@ -68,6 +69,7 @@ def test_a_dry_run_asks_and_moves_nothing_and_the_next_one_moves(
     assert number(registry, CHAMPION) == "1"
     records = [json.loads(path.read_text("utf-8")) for path in (project / "reports/promotions").glob("*.json")]
     assert {record["challenger"] for record in records} == {"1"}
+    assert {record["manifest_sha256"] for record in records} == {registry.named("1").tags[MANIFEST_TAG]}
     assert ended() == 0
     assert capsys.readouterr().out == "version 1 is the champion already\n"
 

@@ -18,6 +18,7 @@ from datspect.errors import PromotionError
 from datspect.params.whole import load_params
 from datspect.prediction.networks import read_seen
 from datspect.release import promoting
+from datspect.release.manifest import MANIFEST_TAG
 from datspect.release.promoting import PROMOTIONS, Side, Wish, decide, promote, roll_back, write_protocol
 from datspect.release.registry import CHAMPION, PREVIOUS, Registry
 from datspect.release.rules import Decision, Rule
@@ -100,6 +101,32 @@ def test_a_version_of_the_striatum_is_asked_about_slabs(
     vars(challenger)["predictor"] = MadeUpPredictor(model="striatum")
     assert ask(challenger, None, project).passed
     assert asked == ["striatum"]
+
+
+def test_of_a_version_with_changed_files_nothing_else_is_asked(registry: Registry, project: Path) -> None:
+    champion, challenger = add_version(registry, project), add_version(registry, project)
+    for side, name in ((challenger, "files as registered"), (champion, "the champion's files as registered")):
+        folder = registry.folder(side.version)
+        assert folder is not None
+        before = (folder / "metrics.json").read_bytes()
+        (folder / "metrics.json").write_text("no measures")
+        decision = ask(challenger, champion, project, Wish(force=True, reason="needed now"))
+        assert stopping(decision) == {name: "refused"}
+        assert rule(decision, name).finding == "metrics.json was changed"
+        assert not promote(registry, challenger, champion, decision, Wish(force=True, reason="needed now"))
+        (folder / "metrics.json").write_bytes(before)
+    assert stopping(ask(challenger, champion, project)) == {}
+
+
+def test_a_version_without_manifest_is_promoted_by_force_and_replaced_without(
+    registry: Registry, project: Path
+) -> None:
+    old, new = add_version(registry, project), add_version(registry, project)
+    registry.connection.client.delete_model_version_tag("datspect", old.version.number, MANIFEST_TAG)
+    old = Side(registry, registry.named(old.version.number))
+    assert stopping(ask(old, None, project)) == {"files as registered": "FAILED"}
+    assert ask(new, old, project).passed
+    assert "has no manifest" in rule(ask(new, old, project), "the champion's files as registered").finding
 
 
 def test_results_in_no_committed_lock_are_refused(registry: Registry, project: Path) -> None:

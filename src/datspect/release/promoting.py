@@ -97,9 +97,9 @@ def decide(
     registry: Registry, challenger: Side, champion: Side | None, root: Path, params: Params, wish: Wish
 ) -> Decision:
     """Ask every rule, and count one more look at the challenger's test set, whatever is moved afterwards."""
-    whole = [*_as_registered(challenger, "files as registered")]
+    whole = [_as_registered(challenger, "files as registered", "FAILED")]
     if champion and not wish.new_lineage:
-        whole += _as_registered(champion, "the champion's files as registered")
+        whole.append(_as_registered(champion, "the champion's files as registered", "information"))
     if any(rule.outcome == "refused" for rule in whole):
         return Decision(tuple(whole))
     asked = [
@@ -168,13 +168,16 @@ def write_protocol(root: Path, decision: Decision, moved: bool, wish: Wish, numb
     return path
 
 
-def _as_registered(side: Side, name: str) -> list[Rule]:
-    """Ask whether every file of a version is what its manifest says; nothing else of a changed version is read."""
+def _as_registered(side: Side, name: str, unknown: rules.Outcome) -> Rule:
+    """Ask whether every file of a version is what its manifest says; nothing else of a changed version is read.
+
+    `unknown`: the outcome for a version without a manifest.
+    """
     if not has_manifest(side.version):
-        return [Rule(name, "FAILED", without_manifest(side.version))]
+        return Rule(name, unknown, without_manifest(side.version))
     found = changes(side.registry, side.version)
     digest = side.version.tags[MANIFEST_TAG]
-    return [Rule(name, "refused" if found else "passed", in_words(found) or f"manifest {digest}")]
+    return Rule(name, "refused" if found else "passed", in_words(found) or f"manifest {digest}")
 
 
 def _traceable(challenger: Side, root: Path) -> list[Rule]:
