@@ -211,6 +211,6 @@ def test_a_kill_amid_a_fold_changes_no_byte(striatal: Graph) -> None:
     striatal.run("dvc", "repro", "cv")
     after_the_kill = results_of_cv(striatal.folder)
     assert b"striatum, changed" in after_the_kill["reports/cv/metrics.json"]
-    assert not list(striatal.folder.glob("models/.unfinished/*"))
+    assert not list(striatal.folder.glob("models/.unfinished/cv/*"))
     striatal.run("dvc", "repro", "-f", "-s", "cv")
     assert results_of_cv(striatal.folder) == after_the_kill
