@@ -1,7 +1,7 @@
 """Part `cost`: seconds of what differs between the recipes, and whether both backends decide alike.
 
-Times are those of a machine as busy as it was, so processor seconds stand beside them: on two cores with nothing else to
-do, a step takes between half of these and all of them.
+Times are those of a machine as busy as it was, so processor seconds stand beside them: on two cores with nothing else
+to do, a step takes between half of these and all of them.
 """
 
 import os
@@ -92,8 +92,8 @@ def _backends(records: Mapping[str, Mapping[str, Any]], place: Workplace) -> str
     theirs, mine = np.array(jax["log_odds"]), np.array(own["log_odds"][STRIATUM])[jax["rows"]]
     n_alike = int(((theirs > 0) == (mine > 0)).sum())
     return (
-        f"JAX beside TensorFlow, {len(theirs)} subjects of {N_FOLDS_OF_JAX} folds: {n_alike} of {len(theirs)} decisions "
-        f"are the same; the log odds differ by at most {np.abs(theirs - mine).max():.2g}, in the median by "
+        f"JAX beside TensorFlow, {len(theirs)} subjects of {N_FOLDS_OF_JAX} folds: {n_alike} of {len(theirs)} "
+        f"decisions are the same; the log odds differ by at most {np.abs(theirs - mine).max():.2g}, in the median by "
         f"{np.median(np.abs(theirs - mine)):.2g}."
     )
 
