@@ -102,11 +102,11 @@ def measure(place: Workplace, names: Sequence[str], n_workers: int) -> dict[str,
     """Fit what has not been fitted yet, `n_workers` variants at a time; return all by name."""
     missing = [name for name in names if place.known(f"ablation-{name}") is None]
     place.data(DEFAULT_SEED, STRIATUM)
-    _each(n_workers, _fit_variant, [(place, name) for name in missing])
+    side_by_side(n_workers, _fit_variant, [(place, name) for name in missing])
     return {name: record for name in VARIANTS if (record := place.known(f"ablation-{name}"))}
 
 
-def _each(n_workers: int, work: Callable[..., None], arguments: Sequence[tuple[Any, ...]]) -> None:
+def side_by_side(n_workers: int, work: Callable[..., None], arguments: Sequence[tuple[Any, ...]]) -> None:
     """Call `work` with each of `arguments` in processes of one thread."""
     if not arguments:
         return

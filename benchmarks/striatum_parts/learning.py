@@ -2,7 +2,7 @@
 
 The default phantom's development folds, joined by pairs into five, are answered by what was trained on so many subjects
 drawn from the other four, stratified by class, in each fold other ones. More than there are come from other phantom
-seeds, whose sites are other sites. Whatever their number, training takes as many steps as the recipe takes on all.
+seeds, whose sites are other sites. On fewer subjects training takes as many steps as the recipe takes on all.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ from datspect.training import crossval
 from datspect.training.data import TrainingData
 from datspect.training.fitting import slabs_of
 from datspect.training.splitting import NO_FOLD
-from striatum_parts.ablations import _each, development
+from striatum_parts.ablations import development, side_by_side
 from striatum_parts.readers import RATIOS, STRIATUM, binding, measures, ridge, said
 from striatum_parts.workplace import DEFAULT_SEED, SEEDS, TITLE, Workplace
 
@@ -39,29 +39,22 @@ def measure(place: Workplace, n_workers: int, *, many: bool) -> dict[str, dict[s
     missing = [name for name in names if place.known(f"learning-{name}") is None]
     for seed in SEEDS if many else (DEFAULT_SEED,):
         place.features(seed, STRIATUM)
-    _each(n_workers, _fit_size, [(place, name) for name in missing])
+    side_by_side(n_workers, _fit_size, [(place, name) for name in missing])
     return {name: record for name in names if (record := place.known(f"learning-{name}"))}
 
 
 def _fit_size(place: Workplace, name: str) -> None:
     """Train on so many subjects and keep what network and regression say of the training role."""
     own, params = place.data(DEFAULT_SEED, STRIATUM), place.params(DEFAULT_SEED, STRIATUM)
-    data, columns = (_with_others if name == str(MANY) else _alone)(place, own)
+    data, columns = _with_others(place, own) if name == str(MANY) else _alone(place, own)
     folds = development(own)
-    heads = [
-        head
-        for fold in np.unique(folds[folds != NO_FOLD])
-        for head in [_head(name, int(fold), folds, data, params)]
-        if name != str(MANY) or fold == 1
-    ]
-    if name == str(MANY):
-        heads = [replace(heads[0], validation_rows=np.flatnonzero(folds != NO_FOLD))]
-    material, network, regression = slabs_of(data, params), _nothing(data), _nothing(data)
+    heads = _heads(name, folds, data, params)
+    material = slabs_of(data, params)
+    network, regression = (np.full(len(data.targets), np.nan) for _ in range(2))
     for head in heads:
         there = head.validation_rows
         network[there] = crossval.out_of_fold_logits([head], [fit_ensemble(head, material)], data.bank[0])[there]
-        fitted = ridge()(columns[head.train_rows], data.targets[head.train_rows])
-        regression[there] = fitted(columns[there]).scores
+        regression[there] = ridge()(columns[head.train_rows], data.targets[head.train_rows])(columns[there]).scores
     rows = np.flatnonzero(folds != NO_FOLD)
     figures = {
         "n_train": round(float(np.mean([len(head.train_rows) for head in heads]))),
@@ -70,10 +63,6 @@ def _fit_size(place: Workplace, name: str) -> None:
         RATIOS: np.round(regression[rows], 5).tolist(),
     }
     place.keep(f"learning-{name}", figures)
-
-
-def _nothing(data: TrainingData) -> FloatArray:
-    return np.full(len(data.targets), np.nan)
 
 
 def _alone(place: Workplace, own: TrainingData) -> tuple[TrainingData, FloatArray]:
@@ -95,21 +84,26 @@ def _with_others(place: Workplace, own: TrainingData) -> tuple[TrainingData, Flo
     return joined, np.concatenate(columns)
 
 
-def _head(name: str, fold: int, folds: IntArray, data: TrainingData, params: FittingParams) -> Head:
-    """Return the head of a fold, trained on some of the others for as many steps as on all of them."""
-    n_own, batch = len(folds), params.training.batch_size
-    there = np.flatnonzero((folds != fold) & (folds != NO_FOLD))
-    rows = there if name == ALL else np.arange(n_own, len(data.targets)) if name == str(MANY) else there
-    if name != ALL:
-        rows = drawn(rows, data.targets, int(name), fold)
-    epochs = round(params.training.epochs * -(-len(there) // batch) / -(-len(rows) // batch))
-    [head] = [
-        each for each in crossval.dev_heads(folds, params.classifier, params.training) if each.name == f"dev-{fold:02d}"
-    ]
-    rates = learning_rates(params.training.learning_rate, max(epochs, 1))
-    if name == str(MANY):  # more subjects are worth more steps
-        rates = head.learning_rates
-    return replace(head, train_rows=rows, learning_rates=rates)
+def _heads(name: str, folds: IntArray, data: TrainingData, params: FittingParams) -> list[Head]:
+    """Return a head for each fold, or one for all subjects that trains on the other phantoms.
+
+    `folds`: shape (n,), of the default phantom, the first of the N subjects in `data`.
+    """
+    heads = crossval.dev_heads(folds, params.classifier, params.training)
+    if name == ALL:
+        return heads
+    if name == str(MANY):  # more subjects are worth more steps: as many epochs as the recipe has
+        rows = drawn(np.arange(len(folds), len(data.targets)), data.targets, MANY, DEFAULT_SEED)
+        return [replace(heads[0], train_rows=rows, validation_rows=np.flatnonzero(folds != NO_FOLD))]
+    return [_on_fewer(head, int(name), number, data.targets, params) for number, head in enumerate(heads, start=1)]
+
+
+def _on_fewer(head: Head, n: int, number: int, labels: IntArray, params: FittingParams) -> Head:
+    """Return a head that trains on `n` of its subjects for as many steps as it would on all."""
+    n_steps, n_batches = (-(-size // params.training.batch_size) for size in (len(head.train_rows), n))
+    epochs = round(params.training.epochs * n_steps / n_batches)
+    rates = learning_rates(params.training.learning_rate, epochs)
+    return replace(head, train_rows=drawn(head.train_rows, labels, n, seed=number), learning_rates=rates)
 
 
 def drawn(rows: IntArray, labels: IntArray, n: int, seed: int) -> IntArray:

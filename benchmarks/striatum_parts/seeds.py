@@ -96,7 +96,7 @@ def parts(records: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the tables as Markdown: each seed, all of them together, and the goals."""
     columns = ["phantom seed", "reader", "accuracy", "ROC AUC", "log loss", "calibration slope"]
     rows, differences = [columns], [["phantom seed", *(f"{a} minus {b}" for a, b in _COMPARED)]]
-    for record in [*records, pooled(records)]:
+    for record in [*records, *([pooled(records)] if len(records) > 1 else [])]:
         rows += _rows(record)
         differences.append([str(record["seed"]), *_differences(record)])
     with_paper = sum(PAPER in record["log_odds"] for record in records)
@@ -150,41 +150,43 @@ def pooled(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def goals(records: Sequence[Mapping[str, Any]]) -> list[Goal]:
     """Return what the network had to show on these phantoms."""
-    together, found = pooled(records), []
-    for record in (records[0], together):
-        for other in (RATIOS, PAPER):
-            against = difference(record, STRIATUM, other)
-            if against:
-                found.append(_better(f"log loss minus {WORDS[other]}, {_cohort(record)}", against))
+    found = []
+    for record in [records[0], *([pooled(records)] if len(records) > 1 else [])]:
+        found += [
+            _better(f"log loss minus {WORDS[other]}, {_cohort(record)}", against)
+            for other in (RATIOS, PAPER)
+            if (against := difference(record, STRIATUM, other))
+        ]
+        found.append(_larger_area(record))
+    return [*found, _calibrated(records)]
+
+
+def _larger_area(record: Mapping[str, Any]) -> Goal:
+    labels = np.array(record["labels"])
     areas = {
-        name: measures(np.array(together["labels"]), np.array(values))["roc_auc"]
-        for name, values in together["log_odds"].items()
+        name: measures(labels, np.array(values))["roc_auc"]
+        for name, values in record["log_odds"].items()
+        if name in (STRIATUM, RATIOS, PAPER)
     }
-    others = {name: area for name, area in areas.items() if name in (RATIOS, PAPER)}
-    found.append(
-        Goal(
-            f"ROC AUC, {_cohort(together)}",
-            "above " + " and ".join(f"{area:.4f} ({WORDS[name]})" for name, area in others.items()),
-            f"{areas[STRIATUM]:.4f}",
-            areas[STRIATUM] > max(others.values()),
-            "the difference of two areas near 1 is small",
-        )
+    own = areas.pop(STRIATUM)
+    wanted = "above " + " and ".join(f"{area:.4f} ({WORDS[name]})" for name, area in areas.items())
+    return Goal(
+        f"ROC AUC, {_cohort(record)}", wanted, f"{own:.4f}", own > max(areas.values()), "areas near 1 differ little"
     )
+
+
+def _calibrated(records: Sequence[Mapping[str, Any]]) -> Goal:
     slopes = [
         measures(np.array(record["labels"]), np.array(record["log_odds"][STRIATUM]))["calibration_slope"]
         for record in records
     ]
-    low, high = SLOPE
-    found.append(
-        Goal(
-            "calibration slope before any recalibration, every seed",
-            f"{low} to {high}",
-            ", ".join(f"{slope:.2f}" for slope in slopes),
-            all(low <= slope <= high for slope in slopes),
-            "above 1 the answers are less sure than they might be",
-        )
+    return Goal(
+        "calibration slope before any recalibration, every seed",
+        f"{SLOPE[0]} to {SLOPE[1]}",
+        ", ".join(f"{slope:.2f}" for slope in slopes),
+        all(SLOPE[0] <= slope <= SLOPE[1] for slope in slopes),
+        "above 1 the answers are less sure than they might be",
     )
-    return found
 
 
 def _cohort(record: Mapping[str, Any]) -> str:
