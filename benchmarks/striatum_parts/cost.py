@@ -14,14 +14,21 @@ from typing import Any
 import keras
 import numpy as np
 
+from datspect.modeling.ensemble import fit_ensemble
 from datspect.reporting.markdown import markdown_table
 from datspect.training import crossval
+from datspect.training.fitting import slabs_of
 from measuring import Goal
 from striatum_parts.readers import PAPER, STRIATUM, ensemble_log_odds
 from striatum_parts.unlike import final_predictor
 from striatum_parts.workplace import DEFAULT_SEED, Workplace, measured, run_stage
 
-STEPS = {"features": "the bank", "cv": "ten folds", "final": "final model and ten development folds"}
+STEPS = {
+    "features": "the bank",
+    "cv": "ten folds",
+    "final": "stage final: final model and ten development folds",
+    "ensemble": "the final ensemble alone",
+}
 N_FOLDS_OF_JAX = 2
 _CV_SECONDS, _FINAL_SECONDS = 150, 30
 
@@ -31,6 +38,8 @@ def measure(place: Workplace, *, with_paper: bool) -> dict[str, dict[str, Any]]:
     final_predictor(place)
     if with_paper and not place.known(_name("final", PAPER)):
         _papers_final(place)
+    if not place.known(_name("ensemble", STRIATUM)):
+        _final_ensemble(place)
     if not place.known("jax"):
         command = [sys.executable, "-m", "striatum_parts.cost", str(place.scratch), str(place.graph)]
         path = os.pathsep.join([str(Path(__file__).parents[1]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
@@ -48,6 +57,14 @@ def _any(place: Workplace, step: str, recipe: str) -> dict[str, Any] | None:
     """Return the cheapest run of a step of all seeds, the least disturbed one."""
     found = [place.known(path.stem) for path in place.result("x").parent.glob(f"cost-{step}-*-{recipe}.json")]
     return min((each for each in found if each), key=lambda each: each["seconds"], default=None)
+
+
+def _final_ensemble(place: Workplace) -> None:
+    data, params = place.data(DEFAULT_SEED, STRIATUM), place.params(DEFAULT_SEED, STRIATUM)
+    is_test, folds = (data.splits["role"] == "test").to_numpy(), data.splits["dev_fold"].to_numpy()
+    final, *_ = crossval.final_heads(is_test, folds, params.classifier, params.training)
+    with measured(place, _name("ensemble", STRIATUM).removeprefix("cost-")):
+        fit_ensemble(final, slabs_of(data, params))
 
 
 def _papers_final(place: Workplace) -> None:
@@ -101,7 +118,7 @@ def _backends(records: Mapping[str, Mapping[str, Any]], place: Workplace) -> str
 def goals(records: Mapping[str, Mapping[str, Any]]) -> list[Goal]:
     """Return what training may cost."""
     found = []
-    for step, limit in (("cv", _CV_SECONDS), ("final", _FINAL_SECONDS)):
+    for step, limit in (("cv", _CV_SECONDS), ("ensemble", _FINAL_SECONDS)):
         record = records[f"{step}-{STRIATUM}"]
         shown = f"{record['seconds']:g} s, {record['cpu_seconds']:g} processor seconds"
         busy = f"the machine was busy (load {record['load_before']:g} to {record['load_after']:g} on two cores)"

@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 
 from datspect.arrays import FloatArray
 from datspect.cohort.table import CONTROL, PD
-from datspect.imaging.slabs import SLAB_EDGES_MM, peaks
+from datspect.imaging.slabs import SLAB_EDGES_MM, SLABS_SHAPE, peaks
 from datspect.io.png import write_figure
 from datspect.io.scan_reading import read_scan
 from datspect.io.sources import Source
 from datspect.io.tables import read_table
-from datspect.prediction.explaining import Explainer
+from datspect.prediction.attribution import IntegratedGradients, logit_model
 from datspect.prediction.predictor import Predictor, PreparedScan
 from striatum_parts.readers import PAPER, STRIATUM
 from striatum_parts.unlike import BETWEEN, final_predictor
@@ -26,14 +26,22 @@ from striatum_parts.workplace import DEFAULT_SEED, TITLE, Workplace
 _EDGES_X, _EDGES_Y, _EDGES_Z = SLAB_EDGES_MM
 _EXTENT = (_EDGES_X[0], _EDGES_X[-1], _EDGES_Y[0], _EDGES_Y[-1])
 _SIZE_INCHES, _DPI = 1.75, 80
+_EARLY = 0.8
+"""Of all with PD this share binds less than the early one that is shown."""
 
 
 def draw(place: Workplace, folder: Path) -> list[Path]:
     """Draw the pictures of the page and return their paths."""
     predictor = Predictor.read(final_predictor(place))
-    chosen = _examples(place)
-    scans = {label: _prepared(predictor, place.cohort(DEFAULT_SEED), scan_id) for label, scan_id in chosen.items()}
-    pages = {"striatum-slabs.png": _given(scans), "striatum-looks.png": _looked_at(scans, Explainer(predictor))}
+    scans = {
+        title: _prepared(predictor, place.cohort(DEFAULT_SEED), scan_id) for title, scan_id in _examples(place).items()
+    }
+    control, typical = list(scans)[:2]
+    gradients = IntegratedGradients(logit_model(predictor.model))
+    pages = {
+        "striatum-slabs.png": _given({name: scans[name] for name in (control, typical)}),
+        "striatum-looks.png": _looked_at(scans, gradients, typical_control(place)),
+    }
     if known := place.known("unlike"):
         pages["striatum-lowered.png"] = _lowered(known["crossings"])
     for name, figure in pages.items():
@@ -42,14 +50,24 @@ def draw(place: Workplace, folder: Path) -> list[Path]:
 
 
 def _examples(place: Workplace) -> dict[str, str]:
-    """Return a scan of the test set of either class: the one with the class's median binding of the worse putamen."""
+    """Return scans of the test set: by the worse putamen's binding the middle one of each class, and an early PD."""
     splits = read_table(place.folder(DEFAULT_SEED) / "data/splits.csv", ["scan_id", "label", "role"])
     quality = read_table(place.images(DEFAULT_SEED) / "quality.csv", ["scan_id"]).set_index("scan_id")
     worse = quality[["sbr_putamen_left", "sbr_putamen_right"]].min(axis=1)
+    test = splits[splits["role"] == "test"]
+    of_class = {label: test["scan_id"][test["label"] == label] for label in (CONTROL, PD)}
     return {
-        label: _middle(splits[(splits["role"] == "test") & (splits["label"] == label)], worse)
-        for label in (CONTROL, PD)
+        "control": _ranked(of_class[CONTROL], worse, 0.5),
+        "PD": _ranked(of_class[PD], worse, 0.5),
+        "early PD": _ranked(of_class[PD], worse, _EARLY),
     }
+
+
+def typical_control(place: Workplace) -> FloatArray:
+    """Return the mean of what the network is given of the training role's controls, shape (28, 24, 4)."""
+    data = place.data(DEFAULT_SEED, STRIATUM)
+    rows = (data.targets == 0) & (data.splits["role"] == "train").to_numpy()
+    return np.asarray(data.bank[0, rows].astype(np.float32).mean(axis=0).reshape(SLABS_SHAPE))
 
 
 def _prepared(predictor: Predictor, cohort: Path, scan_id: str) -> PreparedScan:
@@ -57,9 +75,10 @@ def _prepared(predictor: Predictor, cohort: Path, scan_id: str) -> PreparedScan:
     return predictor.prepare(read_scan(Source(path, None, path.name, path.stat().st_size)))
 
 
-def _middle(subjects: pd.DataFrame, worse: "pd.Series[float]") -> str:
-    values = worse.loc[subjects["scan_id"]].sort_values()
-    return str(values.index[len(values) // 2])
+def _ranked(scan_ids: "pd.Series[str]", worse: "pd.Series[float]", share: float) -> str:
+    """Return the scan below which this share of them binds."""
+    values = worse.loc[scan_ids].sort_values()
+    return str(values.index[int(share * (len(values) - 1))])
 
 
 def _given(scans: Mapping[str, PreparedScan]) -> Figure:
@@ -79,21 +98,21 @@ def _given(scans: Mapping[str, PreparedScan]) -> Figure:
     return figure
 
 
-def _looked_at(scans: Mapping[str, PreparedScan], explainer: Explainer) -> Figure:
-    """Draw the attributions of the log odds, red towards PD, over the outline of what is bright."""
-    figure, axes = _page(len(scans))
-    found = {label: explainer.explain(scan) for label, scan in scans.items()}
-    top = max(float(np.abs(each.attribution.values).max()) for each in found.values())
-    for row, (label, scan) in zip(axes, scans.items(), strict=True):
-        values = found[label].attribution.values
-        for axis, slab, part in zip(row, np.moveaxis(_slabs(scan), 2, 0), np.moveaxis(values, 2, 0), strict=True):
-            axis.imshow(slab.T, cmap="gray", vmin=0, vmax=5, extent=_EXTENT, origin="lower")
-            shown = axis.imshow(part.T, cmap="RdBu_r", vmin=-top, vmax=top, extent=_EXTENT, origin="lower", alpha=0.65)
-        row[0].set_ylabel(f"{label}\ny, mm", fontsize=7)
-        share = f"{found[label].striatal_share:.0%} within the striata"
-        row[-1].text(1, -0.32, share, transform=row[-1].transAxes, ha="right", fontsize=7)
-        figure.colorbar(shown, ax=list(row), fraction=0.02, pad=0.01).ax.tick_params(labelsize=6)
-    figure.suptitle(f"What it looks at: parts of the log odds, red towards PD ({TITLE})", fontsize=9)
+def _looked_at(scans: Mapping[str, PreparedScan], gradients: IntegratedGradients, healthy: FloatArray) -> Figure:
+    """Draw parts of the log odds beside those of a typical control, red towards PD, over the slabs themselves."""
+    figure, axes = _page(2 * len(scans))
+    found = {label: gradients.attribute(_slabs(scan), healthy) for label, scan in scans.items()}
+    top = max(float(np.abs(each.values).max()) for each in found.values())
+    for place, (label, scan) in enumerate(scans.items()):
+        seen, looked = axes[2 * place], axes[2 * place + 1]
+        for axis, slab in zip(seen, np.moveaxis(_slabs(scan), 2, 0), strict=True):
+            axis.imshow(slab.T, cmap="gray", vmin=0, vmax=4, extent=_EXTENT, origin="lower")
+        for axis, part in zip(looked, np.moveaxis(found[label].values, 2, 0), strict=True):
+            shown = axis.imshow(part.T, cmap="RdBu_r", vmin=-top, vmax=top, extent=_EXTENT, origin="lower")
+        seen[0].set_ylabel(f"{label}\ny, mm", fontsize=7)
+        looked[0].set_ylabel(f"log odds {found[label].difference:+.1f}\ny, mm", fontsize=7)
+        figure.colorbar(shown, ax=list(looked), fraction=0.02, pad=0.01).ax.tick_params(labelsize=6)
+    figure.suptitle(f"What it looks at, beside a typical control; red towards PD ({TITLE})", fontsize=9)
     return figure
 
 
