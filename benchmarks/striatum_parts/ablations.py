@@ -39,6 +39,8 @@ from datspect.training.splitting import NO_FOLD
 from striatum_parts.readers import RATIOS, STRIATUM, binding, measures, read_by_regression, said
 from striatum_parts.workplace import DEFAULT_SEED, TITLE, Workplace
 
+RECIPE = "epochs-40"
+"""The variant that is the recipe itself."""
 BASE = {"members": 3, "epochs": 20}
 N_JOINED = 5
 _SLICES_MM = (-1.0, 5.0)
@@ -73,7 +75,7 @@ VARIANTS = {
     "one": Variant("1 member", striatum={"members": 1}),
     "five": Variant("5 members", striatum={"members": 5}),
     "epochs-12": Variant("12 epochs", training={"epochs": 12}),
-    "epochs-40": Variant("40 epochs (the recipe)", training={"epochs": 40}),
+    RECIPE: Variant("40 epochs (the recipe)", training={"epochs": 40}),
     "peak": Variant("scale: own peak alone", own_peak=True),
     "uptake": Variant("scale: uptake units alone", uptake=True),
     "sides": Variant("sides: left and right kept apart", unordered=True),
@@ -85,7 +87,6 @@ VARIANTS = {
     "maps-6": Variant("half as many maps (6)", striatum={"maps": 6}),
     "maps-24": Variant("twice as many maps (24)", striatum={"maps": 24}),
     "units-32": Variant("twice as many units (32)", classifier={"width": 32}),
-    "dropout": Variant("dropout 0.3", classifier={"dropout": 0.3}),
 }
 
 

@@ -25,7 +25,7 @@ from datspect.training import crossval
 from datspect.training.data import TrainingData
 from datspect.training.fitting import slabs_of
 from datspect.training.splitting import NO_FOLD
-from striatum_parts.ablations import development, side_by_side
+from striatum_parts.ablations import RECIPE, development, side_by_side
 from striatum_parts.readers import RATIOS, STRIATUM, binding, measures, ridge, said
 from striatum_parts.workplace import DEFAULT_SEED, SEEDS, TITLE, Workplace
 
@@ -48,14 +48,17 @@ def _fit_size(place: Workplace, name: str) -> None:
     own, params = place.data(DEFAULT_SEED, STRIATUM), place.params(DEFAULT_SEED, STRIATUM)
     data, columns = _with_others(place, own) if name == str(MANY) else _alone(place, own)
     folds = development(own)
-    heads = _heads(name, folds, data, params)
+    heads, rows = _heads(name, folds, data, params), np.flatnonzero(folds != NO_FOLD)
+    known = place.known(f"ablation-{RECIPE}") if name == ALL else None
     material = slabs_of(data, params)
     network, regression = (np.full(len(data.targets), np.nan) for _ in range(2))
+    if known:  # the same heads
+        network[rows] = known["log_odds"]
     for head in heads:
         there = head.validation_rows
-        network[there] = crossval.out_of_fold_logits([head], [fit_ensemble(head, material)], data.bank[0])[there]
+        if not known:
+            network[there] = crossval.out_of_fold_logits([head], [fit_ensemble(head, material)], data.bank[0])[there]
         regression[there] = ridge()(columns[head.train_rows], data.targets[head.train_rows])(columns[there]).scores
-    rows = np.flatnonzero(folds != NO_FOLD)
     figures = {
         "n_train": round(float(np.mean([len(head.train_rows) for head in heads]))),
         "labels": own.targets[rows].tolist(),
