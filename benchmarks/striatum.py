@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS), help="of the phantom")
     parser.add_argument("--without-paper", action="store_true", help="seeds, cost: leave out the paper's recipe")
     parser.add_argument("--without-many", action="store_true", help="learning: leave out the 2,000 phantoms")
+    parser.add_argument("--known", action="store_true", help="run nothing, but for pictures; tell what is known")
     parser.add_argument("--only", nargs="+", choices=list(ablations.VARIANTS), metavar="NAME", help="ablations: these")
     parser.add_argument("--workers", type=int, default=2, help="ablations and learning: processes of one thread")
     parser.add_argument("--each", type=int, default=200, help="unlike: scans of each kind of loss")
@@ -49,17 +50,20 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _seeds(arguments: argparse.Namespace, place: Workplace) -> list[str]:
-    records = seeds.measure(place, arguments.seeds, with_paper=not arguments.without_paper)
+    asked = [seed for seed in arguments.seeds if not arguments.known or place.known(f"seed-{seed}")]
+    records = seeds.measure(place, asked, with_paper=not (arguments.known or arguments.without_paper))
     return [_measured(records), *seeds.parts(records), goals_part(seeds.goals(records))]
 
 
 def _ablations(arguments: argparse.Namespace, place: Workplace) -> list[str]:
-    records = ablations.measure(place, arguments.only or list(ablations.VARIANTS), arguments.workers)
+    names = [] if arguments.known else arguments.only or list(ablations.VARIANTS)
+    records = ablations.measure(place, names, arguments.workers)
     return [_measured(list(records.values())), *ablations.parts(records, place)]
 
 
 def _learning(arguments: argparse.Namespace, place: Workplace) -> list[str]:
-    records = learning.measure(place, arguments.workers, many=not arguments.without_many)
+    names = [] if arguments.known else learning.NAMES[: -1 if arguments.without_many else None]
+    records = learning.measure(place, names, arguments.workers)
     return [_measured(list(records.values())), *learning.parts(records)]
 
 
@@ -69,7 +73,9 @@ def _unlike(arguments: argparse.Namespace, place: Workplace) -> list[str]:
 
 
 def _cost(arguments: argparse.Namespace, place: Workplace) -> list[str]:
-    records = cost.measure(place, with_paper=not arguments.without_paper)
+    if not arguments.known:
+        cost.measure(place, with_paper=not arguments.without_paper)
+    records = cost.found(place)
     return [_measured(list(records.values())), *cost.parts(records, place), goals_part(cost.goals(records))]
 
 

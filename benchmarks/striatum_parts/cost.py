@@ -33,8 +33,8 @@ N_FOLDS_OF_JAX = 2
 _CV_SECONDS, _FINAL_SECONDS = 150, 30
 
 
-def measure(place: Workplace, *, with_paper: bool) -> dict[str, dict[str, Any]]:
-    """Run what has not been measured yet; return all costs by step and recipe, and the answers of JAX."""
+def measure(place: Workplace, *, with_paper: bool) -> None:
+    """Run what has not been measured yet."""
     final_predictor(place)
     if with_paper and not place.known(_name("final", PAPER)):
         _papers_final(place)
@@ -44,6 +44,10 @@ def measure(place: Workplace, *, with_paper: bool) -> dict[str, dict[str, Any]]:
         command = [sys.executable, "-m", "striatum_parts.cost", str(place.scratch), str(place.graph)]
         path = os.pathsep.join([str(Path(__file__).parents[1]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
         subprocess.run(command, check=True, env=os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": path})
+
+
+def found(place: Workplace) -> dict[str, dict[str, Any]]:
+    """Return all costs that are known by step and recipe, and the answers of JAX."""
     names = {f"{step}-{recipe}": _any(place, step, recipe) for step in STEPS for recipe in (STRIATUM, PAPER)}
     jax = place.known("jax")
     return {name: record for name, record in {**names, "jax": jax}.items() if record}
@@ -103,9 +107,9 @@ def parts(records: Mapping[str, Mapping[str, Any]], place: Workplace) -> list[st
 
 
 def _backends(records: Mapping[str, Mapping[str, Any]], place: Workplace) -> str:
-    jax, own = records["jax"], place.known(f"seed-{DEFAULT_SEED}")
-    if own is None:
-        return "JAX has not been compared: part seeds has not run."
+    jax, own = records.get("jax"), place.known(f"seed-{DEFAULT_SEED}")
+    if own is None or jax is None:
+        return "JAX has not been compared."
     theirs, mine = np.array(jax["log_odds"]), np.array(own["log_odds"][STRIATUM])[jax["rows"]]
     n_alike = int(((theirs > 0) == (mine > 0)).sum())
     return (
@@ -117,13 +121,15 @@ def _backends(records: Mapping[str, Mapping[str, Any]], place: Workplace) -> str
 
 def goals(records: Mapping[str, Mapping[str, Any]]) -> list[Goal]:
     """Return what training may cost."""
-    found = []
+    goals = []
     for step, limit in (("cv", _CV_SECONDS), ("ensemble", _FINAL_SECONDS)):
-        record = records[f"{step}-{STRIATUM}"]
+        record = records.get(f"{step}-{STRIATUM}")
+        if record is None:
+            continue
         shown = f"{record['seconds']:g} s, {record['cpu_seconds']:g} processor seconds"
         busy = f"the machine was busy (load {record['load_before']:g} to {record['load_after']:g} on two cores)"
-        found.append(Goal(f"{STEPS[step]}, striatum", f"under {limit} s", shown, record["seconds"] < limit, busy))
-    return found
+        goals.append(Goal(f"{STEPS[step]}, striatum", f"under {limit} s", shown, record["seconds"] < limit, busy))
+    return goals
 
 
 if __name__ == "__main__":

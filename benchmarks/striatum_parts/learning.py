@@ -31,16 +31,16 @@ from striatum_parts.workplace import DEFAULT_SEED, SEEDS, TITLE, Workplace
 
 SIZES = (50, 100, 200, 400)
 ALL, MANY = "all", 2000
+NAMES = [*map(str, SIZES), ALL, str(MANY)]
 
 
-def measure(place: Workplace, n_workers: int, *, many: bool) -> dict[str, dict[str, Any]]:
-    """Fit what has not been fitted yet; return all by the number of subjects."""
-    names = [*map(str, SIZES), ALL, *([str(MANY)] if many else [])]
+def measure(place: Workplace, names: Sequence[str], n_workers: int) -> dict[str, dict[str, Any]]:
+    """Fit what has not been fitted yet of `names`, numbers of subjects; return all that is known."""
     missing = [name for name in names if place.known(f"learning-{name}") is None]
-    for seed in SEEDS if many else (DEFAULT_SEED,):
+    for seed in SEEDS if str(MANY) in missing else (DEFAULT_SEED,):
         place.features(seed, STRIATUM)
     side_by_side(n_workers, _fit_size, [(place, name) for name in missing])
-    return {name: record for name in names if (record := place.known(f"learning-{name}"))}
+    return {name: record for name in NAMES if (record := place.known(f"learning-{name}"))}
 
 
 def _fit_size(place: Workplace, name: str) -> None:

@@ -54,7 +54,7 @@ def test_who_is_called_control_and_inconclusive_is_not_called_so_for_sure() -> N
         for prediction in ("control", "pd")
         for inconclusive in (True, False)
     ]
-    assert unlike.sure_controls(answers) == [{"prediction": "control", "inconclusive": False}]
+    assert unlike.sure(answers, "control") == [{"prediction": "control", "inconclusive": False}]
 
 
 def test_drawn_subjects_keep_the_share_of_each_class() -> None:
