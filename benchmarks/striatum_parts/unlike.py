@@ -172,6 +172,7 @@ def _as_read(data: NDArray[Any]) -> ReadScan:
 def _shown(answer: Answer) -> dict[str, Any]:
     return {
         "probability": round(answer.probability, 4),
+        "ratio_probability": round(answer.ratio_probability, 4),
         "prediction": answer.prediction,
         "inconclusive": answer.inconclusive,
         "unlike": list(answer.unlike),
