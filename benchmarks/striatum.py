@@ -18,7 +18,7 @@ from measuring import goals_part, put
 from striatum_parts import ablations, cost, learning, pictures, seeds, unlike
 from striatum_parts.workplace import SEEDS, Workplace
 
-_FOLDERS = re.compile(r" --(scratch|graph) \S+")
+_FOLDERS = re.compile(r" --(scratch|graph) [^\s`]+")
 
 Part = Callable[[argparse.Namespace, Workplace], list[str]]
 
@@ -87,10 +87,10 @@ def _pictures(_arguments: argparse.Namespace, place: Workplace) -> list[str]:
 
 
 def _measured(records: Sequence[dict[str, object]]) -> str:
-    """Return how the records were measured, without folders of this machine; machine and versions once."""
-    lines = dict.fromkeys(_FOLDERS.sub("", str(record["measured_by"])).partition("; ") for record in records)
-    commands = "  \n".join(dict.fromkeys(command for command, _, _ in lines))
-    return f"{commands}  \n{next(iter(lines))[2]}"
+    """Return how the records were measured: each command as it last ran, without folders of this machine."""
+    how = [_FOLDERS.sub("", str(record["measured_by"])).partition("; ") for record in records]
+    last = {run.partition("`, ")[0]: run for run, _, _ in how}
+    return "  \n".join([*last.values(), how[0][2]])
 
 
 PARTS: dict[str, Part] = {
