@@ -10,12 +10,15 @@ answers and predictor are used. All parts together take about an hour on two cor
 
 import argparse
 import logging
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from measuring import goals_part, put
 from striatum_parts import ablations, cost, learning, pictures, seeds, unlike
 from striatum_parts.workplace import SEEDS, Workplace
+
+_FOLDERS = re.compile(r" --(scratch|graph) [^\s`]+")
 
 Part = Callable[[argparse.Namespace, Workplace], list[str]]
 
@@ -84,8 +87,10 @@ def _pictures(_arguments: argparse.Namespace, place: Workplace) -> list[str]:
 
 
 def _measured(records: Sequence[dict[str, object]]) -> str:
-    """Return how each record was measured, alike ones once."""
-    return "  \n".join(dict.fromkeys(str(record["measured_by"]) for record in records))
+    """Return how the records were measured: each command as it last ran, without folders of this machine."""
+    how = [_FOLDERS.sub("", str(record["measured_by"])).partition("; ") for record in records]
+    last = {run.partition("`, ")[0]: run for run, _, _ in how}
+    return "  \n".join([*last.values(), how[0][2]])
 
 
 PARTS: dict[str, Part] = {

@@ -1,7 +1,7 @@
 """Part `cost`: seconds of what differs between the recipes, and whether both backends decide alike.
 
-Times are those of a machine as busy as it was, so processor seconds stand beside them: on two cores with nothing else
-to do, a step takes between half of these and all of them.
+Times are those of a machine as busy as it was, so processor seconds stand beside them: where nothing else runs, a step
+takes as long as these, or less if it uses more than one core.
 """
 
 import os
@@ -120,15 +120,13 @@ def _backends(records: Mapping[str, Mapping[str, Any]], place: Workplace) -> str
 
 
 def goals(records: Mapping[str, Mapping[str, Any]]) -> list[Goal]:
-    """Return what training may cost."""
+    """Return what training may cost; processor seconds are what it takes where nothing else runs, or more."""
     goals = []
     for step, limit in (("cv", _CV_SECONDS), ("ensemble", _FINAL_SECONDS)):
-        record = records.get(f"{step}-{STRIATUM}")
-        if record is None:
-            continue
-        shown = f"{record['seconds']:g} s, {record['cpu_seconds']:g} processor seconds"
-        busy = f"the machine was busy (load {record['load_before']:g} to {record['load_after']:g} on two cores)"
-        goals.append(Goal(f"{STEPS[step]}, striatum", f"under {limit} s", shown, record["seconds"] < limit, busy))
+        if record := records.get(f"{step}-{STRIATUM}"):
+            shown = f"{record['cpu_seconds']:g} processor seconds; {record['seconds']:g} s beside other work"
+            met = record["cpu_seconds"] < limit
+            goals.append(Goal(f"{STEPS[step]}, striatum", f"under {limit} s", shown, met, "epochs and members"))
     return goals
 
 

@@ -129,7 +129,7 @@ def _lowered(crossings: Mapping[str, Any]) -> Figure:
         axis.axhline(0.5, color="0.5", linewidth=0.5)
         axis.set(title=f"lowered: {case}", xlabel="share of the binding left", ylim=(0, 1), xlim=(1.02, 0.23))
     axes[0].set_ylabel("P(PD)")
-    axes[0].legend(fontsize=6, loc="center left")
+    axes[0].legend(fontsize=6, loc="upper left")
     figure.suptitle(f"The mean of healthy scans with binding lowered ({TITLE})", fontsize=9)
     return figure
 

@@ -55,11 +55,12 @@ class Workplace:
 
     def images(self, seed: int) -> Path:
         """Return the folder of images, boxes and tables of a seed; they are made if they are not there."""
-        folder, cohort, params = self.folder(seed), self.cohort(seed), self.params_file(seed, "striatum")
-        if not (cohort / "participants.tsv").is_file():
-            run_stage("phantom", cohort, *(folder / "data/phantom" / name for name in _BESIDE), params=params)
+        folder, params = self.folder(seed), self.params_file(seed, "striatum")
         images, splits = folder / "data/images", folder / "data/splits.csv"
         if not (images / "truth.csv").is_file():  # the last file of the stage
+            cohort = self.cohort(seed)
+            if not (cohort / "participants.tsv").is_file():
+                run_stage("phantom", cohort, *(folder / "data/phantom" / name for name in _BESIDE), params=params)
             run_stage("preprocess", cohort, images, params=params)
         if not splits.is_file():
             run_stage("split", images / "subjects.csv", splits, params=params)
