@@ -89,7 +89,7 @@ def test_validation_curves_are_of_the_whole_ensemble_on_unaltered_views(material
 def test_training_figures_are_weighted_means_whoever_was_lowered(
     material: SlabMaterial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def always_right(state: Any, _rows: Any, batches: Any, _rules: Any) -> tuple[Any, Any]:
+    def always_right(state: Any, batches: Any, _rules: Any) -> tuple[Any, Any]:
         return state, np.array([0.5, 1.0]) * batches.weight.sum()
 
     monkeypatch.setattr(ensemble, "train_epoch", always_right)
