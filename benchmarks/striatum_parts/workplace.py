@@ -112,7 +112,8 @@ class Workplace:
 
     def keep(self, name: str, figures: Mapping[str, Any]) -> dict[str, Any]:
         """Write figures with where and how they were measured, and return them."""
-        record = {**figures, "measured_by": measured_by(), "machine": machine()}
+        how = measured_by().replace(str(self.scratch), "SCRATCH").replace(str(self.graph), "GRAPH")
+        record = {**figures, "measured_by": how.replace(f"{Path.cwd()}/", ""), "machine": machine()}
         write_json(self.result(name), record)
         return record
 
