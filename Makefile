@@ -21,7 +21,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export TF_CPP_MIN_LOG_LEVEL ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev repro tables ui serve tracking-server cluster tune dashboard test test-fast fuzz bench bench-tuning bench-finetune gpu-bundle bench-predict bench-import sensitivity lint types imports check format lock readme deps
+.PHONY: help setup setup-dev repro tables ui serve tracking-server cluster tune dashboard test test-fast fuzz bench bench-tuning bench-finetune gpu-bundle bench-predict bench-import bench-striatum sensitivity lint types imports check format lock readme deps
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -106,6 +106,9 @@ bench-predict: setup-dev ## measure datspect predict and the served model, after
 
 bench-import: setup-dev ## measure import and preprocess, after make repro (about 10 minutes, quiet machine)
 	python benchmarks/importing.py
+
+bench-striatum: setup-dev ## measure the model of the whole striatum into docs/striatum.md, after make repro (about an hour, quiet machine)
+	python benchmarks/striatum.py seeds ablations learning unlike cost pictures --into docs/striatum.md
 
 sensitivity: setup-dev ## try the paper's open choices and five seeds by DVC experiments (about 75 minutes)
 	python benchmarks/sensitivity.py --into docs/measurements.md

@@ -68,14 +68,11 @@ def test_one_scale_follows_the_uptake_and_the_other_the_scans_own_peak(views: np
 
 def test_kernels_decay_and_biases_do_not_where_no_gradient_moves_them(views: np.ndarray) -> None:
     weights = [weight + np.float32(0.5) for weight in initial_weights(SIZE, seed=3)]
-    bank = views.reshape(6, -1).astype(np.float16)
-    index = np.arange(6, dtype=np.int32).reshape(3, 2)
+    seen = views.reshape(3, 2, -1).astype(np.float32)
     ones = np.ones((3, 2), np.float32)
     nothing_kept = np.zeros((3, 2, 2 * SIZE.units), np.float32)
     rules = Rules(*(np.float32(number) for number in (0.1, 0.2, 0.0)))
-    state, _ = train_epoch(
-        initial_state(weights), ops.convert_to_tensor(bank), SlabBatches(index, ones, ones, nothing_kept), rules
-    )
+    state, _ = train_epoch(initial_state(weights), SlabBatches(seen, ones, ones, nothing_kept), rules)
     assert float(ops.convert_to_numpy(state.n_steps)) == 3
     for name, before, after in zip(NAMES, weights, state.weights, strict=True):
         now = np.asarray(ops.convert_to_numpy(after))
@@ -88,13 +85,13 @@ def test_kernels_decay_and_biases_do_not_where_no_gradient_moves_them(views: np.
 
 
 def test_places_that_are_filled_up_change_nothing(views: np.ndarray, weights: list[np.ndarray]) -> None:
-    bank = ops.convert_to_tensor(views.reshape(6, -1).astype(np.float16))
+    flat = views.reshape(6, -1).astype(np.float32)
     rules = Rules(*(np.float32(number) for number in (0.01, 0.0, 0.01)))
 
     def trained(last_row: int, last_target: float) -> list[np.ndarray]:
-        index, target = np.array([[0, 1, last_row]], np.int32), np.array([[1, 0, last_target]], np.float32)
+        seen, target = flat[np.array([[0, 1, last_row]])], np.array([[1, 0, last_target]], np.float32)
         weight, keep = np.array([[1, 1, 0]], np.float32), np.ones((1, 3, 2 * SIZE.units), np.float32)
-        state, sums = train_epoch(initial_state(weights), bank, SlabBatches(index, target, weight, keep), rules)
+        state, sums = train_epoch(initial_state(weights), SlabBatches(seen, target, weight, keep), rules)
         return [*(np.asarray(ops.convert_to_numpy(each)) for each in state.weights), np.asarray(sums)]
 
     for one, other in zip(trained(2, 0.0), trained(5, 1.0), strict=True):

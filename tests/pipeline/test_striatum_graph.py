@@ -36,14 +36,21 @@ AHEAD = ("phantom", "preprocess", "split")
 
 @pytest.fixture(scope="module")
 def striatal(tiny_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Graph:
-    """The tiny graph after `dvc exp run` with a small recipe of the striatum, committed."""
+    """The tiny graph with a small recipe of the striatum in force, run and committed; an experiment came before it."""
     graph = repository(tiny_graph, tmp_path_factory.mktemp("striatal") / "project")
     (graph.folder / "recipes" / "striatum.yaml").write_text(SMALL_RECIPE, "utf-8")
     graph.commit("a small recipe")
     code, overrides = graph.command("recipe", "striatum", "--as-overrides")
     assert code == 0, overrides
-    output = graph.run("dvc", "exp", "run", "-n", "slabs", *overrides.split())
-    assert stages_run(output) == [stage for stage in STAGES if stage not in AHEAD]
+    output = graph.run("dvc", "exp", "run", "--temp", "-n", "slabs", *overrides.split(), "features")
+    assert stages_run(output) == ["backbone", "features"]
+    code, said = graph.command("recipe", "striatum")
+    assert code == 0, said
+    graph.commit("the small recipe is in force")
+    ran = stages_run(graph.repro())
+    assert ran == [
+        stage for stage in STAGES if stage not in (*AHEAD, "backbone", "features")
+    ]  # the experiment made two
     graph.commit("its results")
     return graph
 
@@ -116,7 +123,7 @@ def test_mlflow_names_the_recipe_in_runs_and_has_a_child_for_every_fold(striatal
     for stage, n_children in (("cv", 3), ("final", 0)):
         record = read_json(striatal.folder / "reports" / stage / "run.json")
         run = client.get_run(record["mlflow"]["run_id"])
-        assert run.info.run_name == f"{stage} · striatum · slabs"
+        assert run.info.run_name == f"{stage} · striatum · {record['git']['commit'][:7]}"
         assert run.info.status == "FINISHED"
         assert run.data.tags["datspect.recipe"] == "striatum"
         assert "recipe striatum" in run.data.tags["mlflow.note.content"].splitlines()[0]
@@ -204,6 +211,6 @@ def test_a_kill_amid_a_fold_changes_no_byte(striatal: Graph) -> None:
     striatal.run("dvc", "repro", "cv")
     after_the_kill = results_of_cv(striatal.folder)
     assert b"striatum, changed" in after_the_kill["reports/cv/metrics.json"]
-    assert not list(striatal.folder.glob("models/.unfinished/*"))
+    assert not list(striatal.folder.glob("models/.unfinished/cv/*"))
     striatal.run("dvc", "repro", "-f", "-s", "cv")
     assert results_of_cv(striatal.folder) == after_the_kill

@@ -26,6 +26,15 @@ def wait(seconds):
     time.sleep(seconds)
 
 def main(what: str, folder: pathlib.Path) -> None:
+    if what == "close":
+        folder.mkdir()
+        try:
+            print("begun", flush=True)
+            time.sleep(60)
+        finally:
+            print("closing", flush=True)
+            time.sleep(1)
+            (folder / "closed").touch()
     if what == "fail":
         raise CohortError("nothing there")
     with replacing(folder / "table.csv") as unfinished:
@@ -68,6 +77,20 @@ def test_a_signal_leaves_nothing_unfinished_and_the_usual_exit_status(what: str,
     assert process.returncode == -signum
     assert said == ""
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_second_signal_does_not_break_off_what_the_first_one_lets_close(tmp_path: Path) -> None:
+    with start(tmp_path, "close") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == "closing\n"
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGTERM
+    assert (tmp_path / "out/closed").exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

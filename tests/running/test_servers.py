@@ -49,6 +49,7 @@ def all_end(family: list[psutil.Process]) -> bool:
     return not alive
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL])
 def test_everything_ends_with_the_program_that_runs_it(signum: int, tmp_path: Path) -> None:
     keeper, family = start(tmp_path, seconds=120)

@@ -67,6 +67,7 @@ def wait_until(holds: Callable[[], bool], seconds: float = 20) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize(
     ("names", "shell"), [(("dvc",), False), (("dvc",), True), (("make", "dvc"), False), (("make", "dvc"), True)]
@@ -82,6 +83,7 @@ def test_it_ends_in_order_with_the_first_of_those_who_wait_for_it(
     assert not (tmp_path / "done").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["terminal", "timeout"])
 def test_it_outlives_whoever_does_not_wait_for_it(name: str, tmp_path: Path, started: list[psutil.Process]) -> None:
     family = start(tmp_path, started, name)

@@ -5,7 +5,9 @@ features are the readings of all members, and it gives the mean of their log odd
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from datspect.arrays import BoolArray, FloatArray, IntArray
 from datspect.imaging.augmentation import draw_order
 from datspect.imaging.slabs import SLABS_SHAPE
+from datspect.modeling.compilation import hold_to_one_thread
 from datspect.modeling.finetuning import Checkpoint, Checkpoints
 from datspect.modeling.heads import FittedHead, Head, HeadWeights, logits
 from datspect.modeling.steps import history
@@ -61,6 +64,7 @@ def fit_ensemble(
     `head.width` is the number of units of a member, whose readings `head.dropout` drops. `checkpoints` and `watch`: as
     in `finetuning.fit_fold`; training curves are means over members, validation curves those of the whole ensemble.
     """
+    hold_to_one_thread()
     members = [replace(head, seed=seed) for seed in _member_seeds(head.seed, material.params.members)]
     size = Size(material.params.maps, head.width)
     states = [initial_state(initial_weights(size, member.seed)) for member in members]
@@ -69,15 +73,13 @@ def fit_ensemble(
         states = keras.tree.pack_sequence_as(states, [ops.convert_to_tensor(array) for array in earlier.arrays])
         sums = list(earlier.curves)
         watch(0, earlier.curves)
-    rows = ops.convert_to_tensor(material.bank.reshape(-1, material.bank.shape[2]))
     for epoch in range(len(sums), len(head.learning_rates)):
         rules = _rules(head, material.params, epoch)
-        batches = [_batches(member, material, epoch) for member in members]
-        trained = [train_epoch(state, rows, each, rules) for state, each in zip(states, batches, strict=True)]
+        work = partial(_member_epoch, material=material, rules=rules, epoch=epoch)
+        with ThreadPoolExecutor(len(members)) as pool:  # a thread a member, as each computes on one
+            trained = list(pool.map(work, states, members))
         states = [state for state, _ in trained]
-        # Weighted sums, as if the weights had summed up to the number of subjects.
-        scales = [len(head.train_rows) / each.weight.sum() for each in batches]
-        training = np.mean([found * scale for (_, found), scale in zip(trained, scales, strict=True)], axis=0)
+        training = np.mean([found for _, found in trained], axis=0)
         sums.append(np.concatenate([training, _validation(head, material, states)]).astype(np.float32))
         watch(epoch, sums[-1][None])
         if checkpoints and epoch + 1 < len(head.learning_rates):
@@ -140,6 +142,15 @@ def _rules(head: Head, params: StriatumParams, epoch: int) -> Rules:
     return Rules(*(np.float32(number) for number in numbers))
 
 
+def _member_epoch(
+    state: MemberState, member: Head, material: SlabMaterial, rules: Rules, epoch: int
+) -> tuple[MemberState, FloatArray]:
+    """Train a member for an epoch; return its sums as if the weights had summed up to the number of subjects."""
+    batches = _batches(member, material, epoch)
+    new_state, found = train_epoch(state, batches, rules)
+    return new_state, found * (len(member.train_rows) / batches.weight.sum())
+
+
 def _batches(member: Head, material: SlabMaterial, epoch: int) -> SlabBatches:
     """Return an epoch of a member: every training row once, in one of its altered views."""
     n_draws, n_subjects = material.lowered.shape
@@ -154,7 +165,7 @@ def _batches(member: Head, material: SlabMaterial, epoch: int) -> SlabBatches:
     place = np.resize(np.arange(len(order)), (n_batches, material.batch_size))
     real = np.arange(place.size).reshape(place.shape) < len(order)
     return SlabBatches(
-        index=((draws + 1) * n_subjects + order).astype(np.int32)[place],
+        views=material.bank[draws[place] + 1, order[place]].astype(np.float32),
         target=np.where(is_control & ~lowered, 0, 1).astype(np.float32)[place],
         weight=np.where(real, weight[place], 0).astype(np.float32),
         keep=(keep / (1 - member.dropout)).astype(np.float32)[place],

@@ -42,15 +42,15 @@ class MemberState(NamedTuple):
 
 
 class SlabBatches(NamedTuple):
-    """What S steps of an epoch train on; arrays of shape (S, B) but for `keep`.
+    """What S steps of an epoch train on; arrays of shape (S, B) but for `views` and `keep`.
 
-    index : int32, row of the flat bank of slabs
+    views : float32, flat slabs, shape (S, B, 28 x 24 x 4)
     target : float32, 0 or 1
     weight : float32, how much a place counts; 0 where it is filled up
     keep : float32, shape (S, B, 2 D), dropout's factor on each reading
     """
 
-    index: Tensor
+    views: Tensor
     target: Tensor
     weight: Tensor
     keep: Tensor
@@ -129,18 +129,14 @@ def _losses(scores: Tensor, targets: Tensor) -> Tensor:
     return ops.relu(scores) - scores * targets + ops.log1p(ops.exp(-ops.abs(scores)))
 
 
-def train_epoch(state: MemberState, bank: Tensor, batches: SlabBatches, rules: Rules) -> tuple[MemberState, FloatArray]:
+def train_epoch(state: MemberState, batches: SlabBatches, rules: Rules) -> tuple[MemberState, FloatArray]:
     """Train a member for an epoch with AdamW on the weighted mean loss of each batch.
-
-    Parameters
-    ----------
-    bank : float16, shape (rows, 28 x 24 x 4)
 
     Returns
     -------
     The new state and, shape (2,), weighted sums of the loss (at targets of 0 and 1) and of right answers.
     """
-    new_state, sums = compiled(_train_epoch, convolutions=True)(state, bank, batches, rules)
+    new_state, sums = compiled(_train_epoch, convolutions=True)(state, batches, rules)
     return new_state, ops.convert_to_numpy(sums)
 
 
@@ -149,11 +145,10 @@ def read(weights: list[Tensor], views: Tensor) -> FloatArray:
     return np.asarray(ops.convert_to_numpy(compiled(readings, convolutions=True)(weights, views)))
 
 
-def _train_epoch(state: MemberState, bank: Tensor, batches: SlabBatches, rules: Rules) -> tuple[MemberState, Tensor]:
+def _train_epoch(state: MemberState, batches: SlabBatches, rules: Rules) -> tuple[MemberState, Tensor]:
     def step(s: Tensor, carried: tuple[MemberState, Tensor]) -> tuple[MemberState, Tensor]:
         before, sums = carried
-        rows = ops.take(bank, batches.index[s], axis=0)
-        views = ops.reshape(ops.cast(rows, "float32"), (-1, *SLABS_SHAPE))
+        views = ops.reshape(batches.views[s], (-1, *SLABS_SHAPE))
         target, weight, keep = batches.target[s], batches.weight[s], batches.keep[s]
         smooth = target * (1 - 2 * rules.label_smoothing) + rules.label_smoothing
 
@@ -166,7 +161,7 @@ def _train_epoch(state: MemberState, bank: Tensor, batches: SlabBatches, rules: 
         (_, found), gradients = value_and_gradient(loss_of)(list(before.weights))
         return _stepped(before, gradients, rules), sums + found
 
-    return ops.fori_loop(0, batches.index.shape[0], step, (state, ops.zeros(2, "float32")))  # type: ignore[no-any-return]
+    return ops.fori_loop(0, batches.target.shape[0], step, (state, ops.zeros(2, "float32")))  # type: ignore[no-any-return]
 
 
 def _stepped(state: MemberState, gradients: Any, rules: Rules) -> MemberState:

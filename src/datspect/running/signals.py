@@ -20,7 +20,10 @@ class Stopped(SystemExit):
 
 @contextmanager
 def stopping_signals_raised() -> Iterator[None]:
-    """Raise `Stopped` on SIGTERM and SIGHUP inside the block; afterwards the signal takes its usual course."""
+    """Raise `Stopped` on SIGTERM and SIGHUP inside the block; afterwards the signal takes its usual course.
+
+    Only the first one is raised: a second would break off what the first lets close.
+    """
     before = {signum: signal.getsignal(signum) for signum in stopping_signals()}
     for signum in before:
         signal.signal(signum, _raise_stopped)
@@ -30,7 +33,10 @@ def stopping_signals_raised() -> Iterator[None]:
         _restore(before)
         signal.raise_signal(stopped.signum)
         raise  # the earlier handler let the process live, so it ends with an exit code
-    finally:
+    except BaseException:
+        _restore(before)
+        raise
+    else:
         _restore(before)
 
 
@@ -65,7 +71,13 @@ def _interrupts() -> list[int]:
 
 
 def _raise_stopped(signum: int, _frame: FrameType | None) -> NoReturn:
+    for one in stopping_signals():
+        signal.signal(one, _pass_over)
     raise Stopped(signum)
+
+
+def _pass_over(_signum: int, _frame: FrameType | None) -> None:
+    """Do nothing; what is closing goes on."""
 
 
 def _restore(handlers: dict[int, Handler]) -> None:

@@ -1,0 +1,1 @@
+"""Parts of the benchmark `striatum.py`, each of which can be run by itself."""
