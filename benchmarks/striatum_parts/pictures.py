@@ -17,7 +17,7 @@ from datspect.io.png import write_figure
 from datspect.io.scan_reading import read_scan
 from datspect.io.sources import Source
 from datspect.io.tables import read_table
-from datspect.prediction.attribution import IntegratedGradients, logit_model
+from datspect.prediction.attribution import IntegratedGradients
 from datspect.prediction.predictor import Predictor, PreparedScan
 from striatum_parts.readers import PAPER, STRIATUM
 from striatum_parts.unlike import BETWEEN, final_predictor
@@ -37,7 +37,7 @@ def draw(place: Workplace, folder: Path) -> list[Path]:
         title: _prepared(predictor, place.cohort(DEFAULT_SEED), scan_id) for title, scan_id in _examples(place).items()
     }
     control, typical = list(scans)[:2]
-    gradients = IntegratedGradients(logit_model(predictor.model))
+    gradients = IntegratedGradients(predictor.network)
     pages = {
         "striatum-slabs.png": _given({name: scans[name] for name in (control, typical)}),
         "striatum-looks.png": _looked_at(scans, gradients, typical_control(place)),
