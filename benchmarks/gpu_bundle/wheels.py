@@ -18,7 +18,7 @@ LOCKS = ("jax.txt", "gpu.txt")
 NEEDED = (
     "absl-py", "alembic", "annotated-doc", "annotated-types", "anyio", "cachetools", "certifi", "cffi",
     "charset-normalizer", "click", "cloudpickle", "cryptography", "databricks-sdk", "fastapi", "filelock", "idna",
-    "importlib-metadata", "keras", "mako", "markupsafe", "mlflow-skinny", "namex", "nvidia-ml-py",
+    "importlib-metadata", "keras", "mako", "markupsafe", "mlflow-skinny", "namex", "nibabel", "nvidia-ml-py",
     "opentelemetry-api", "opentelemetry-proto", "opentelemetry-sdk", "opentelemetry-semantic-conventions", "optree",
     "packaging", "pandas", "protobuf", "psutil", "pydantic", "pydantic-core", "pygments", "python-dateutil",
     "pyyaml", "requests", "rich", "ruamel-yaml", "shellingham", "six", "sqlalchemy", "sqlparse", "starlette",

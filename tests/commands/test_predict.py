@@ -158,9 +158,8 @@ def test_every_picture_has_a_file_of_its_own_and_no_name_or_picture_costs_an_ans
     assert all(row["probability"] and not row["error"] for row in rows)
     assert all(row["scan"].isprintable() and not row["scan"].startswith("=") for row in rows)
     assert len(list((tmp_path / "figures").glob("*.png"))) == 8
-    assert [entry.message for entry in caplog.records if entry.levelname == "WARNING"] == [
-        "no picture of =1+1.nii: MemoryError"
-    ]
+    warnings = [entry.message for entry in caplog.records if entry.levelname == "WARNING"]
+    assert [each for each in warnings if "tf.function" not in each] == ["no picture of =1+1.nii: MemoryError"]
 
 
 def test_a_folder_that_cannot_be_written_stops_before_the_model_is_read(tiny_cohort: Path, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import pytest
 from tests.conftest import MakeVolume
 from tests.prediction.made_up_predictor import PREPROCESS, write_striatal_predictor
 
+from datspect.cohort.kind import CohortKind
+from datspect.cohort.scope import Scope
 from datspect.errors import ScanError
 from datspect.imaging.slabs import SLAB_EDGES_MM, SLABS_SHAPE
 from datspect.imaging.volume import Volume
@@ -37,7 +39,7 @@ def explainer_of(input_size: str | list[int] = "native") -> Explainer:
     head = HeadWeights(np.ones((3, 1), np.float32), np.zeros(1, np.float32), np.array([WEIGHT], np.float32), 0.0)
     parts = SimpleNamespace(
         preprocess=PREPROCESS.model_copy(update={"input_size": input_size}),
-        cohort_kind="phantom",
+        scope=Scope(CohortKind.PHANTOM, ""),
         model="paper",
         normal=None,
     )

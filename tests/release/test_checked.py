@@ -90,7 +90,7 @@ def test_a_whole_version_is_served_from_a_copy_that_was_checked(stored: Path, se
     printed, error = serve("--port", "5999")
     assert error == ""
     assert "version 1 of datspect, every file as registered" in printed
-    ((*_, folder, _, _, _, _, _, port),) = served
+    ((*_, folder, port),) = served
     assert port == "5999"
     assert Path(folder) != stored
     assert not Path(folder).exists(), "it is gone with the server"

@@ -115,7 +115,14 @@ def test_a_program_that_was_started_meanwhile_keeps_its_words(capfd: pytest.Capt
 
 @pytest.mark.slow
 def test_a_stage_that_loads_tensorflow_says_what_it_says_itself_and_no_more(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "datspect.stages.cv", *["absent"] * 6, "--params-path", "absent.yaml"]
+    command = [
+        sys.executable,
+        "-m",
+        "datspect.stages.cv",
+        *(f"absent{k}" for k in range(6)),
+        "--params-path",
+        "absent.yaml",
+    ]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert result.stderr.startswith("error: absent.yaml: ")

@@ -86,6 +86,7 @@ def inputs(tmp_path: Path, write_params: WriteParams, rng: np.random.Generator) 
     write_array(tmp_path / "features/bank.npy", np.stack([noisy(50), noisy(50)]).astype(np.float16))
     write_json(tmp_path / "features/features.json", {"draws": 1})
     said = ["logit", "probability", "prediction"]
+    write_json(tmp_path / "cv/metrics.json", {"cohort_kind": "phantom"})
     write_table(tmp_path / "cv/predictions.csv", network[[*columns, "fold", *said]].sample(frac=1, random_state=2))
     write_table(tmp_path / "final/predictions.csv", network.loc[is_test, [*columns, "role", *said]])
     write_table(tmp_path / "final/dev_predictions.csv", network.loc[~is_test, [*columns, "dev_fold", *said]])

@@ -14,9 +14,10 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 from datspect.errors import PrevalenceError, ScanError
+from datspect.io.records import read_json
 from datspect.io.scan_reading import read_nifti_bytes
 from datspect.params.striatum import Model
-from datspect.prediction.files import FOLDER_NAME, read_parts
+from datspect.prediction.files import FOLDER_NAME, PARTS_NAME
 from datspect.prediction.predictor import Answer, Predictor, PreparedScan
 from datspect.tracking import pip_requirements
 
@@ -88,7 +89,7 @@ def write_served_model(
             artifacts={FOLDER_NAME: str(predictor_folder), **{name: str(path) for name, path in extras}},
             code_paths=[str(Path(__file__).parents[1])],
             signature=signature(),
-            pip_requirements=requirements(read_parts(predictor_folder).model),
+            pip_requirements=requirements(_model_of(predictor_folder)),
             mlflow_model=mlflow_model,
         )
 
@@ -107,6 +108,12 @@ def signature() -> ModelSignature:
     ]
     params = ParamSchema([ParamSpec("prevalence", DataType.double, default=None)])
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs), params=params)
+
+
+def _model_of(predictor_folder: Path) -> Model:
+    """Return the kind of model that a predictor holds; the paper's, whose record names none, unless it says so."""
+    model: Model = read_json(predictor_folder / PARTS_NAME).get("model", "paper")
+    return model
 
 
 def requirements(model: Model) -> list[str]:
