@@ -38,10 +38,11 @@ def _from_what(inputs: Inputs) -> str:
             "the left and the right side by the same weights"
         )
     slices = ", ".join(map(str, inputs.params.preprocess.slices))
-    return (
-        f"axial slices {slices}: {inputs.cv_run['features']['architecture']}, kept frozen, turns them into features, "
-        "and a small head learns from these"
-    )
+    seen, base = f"axial slices {slices}: {inputs.cv_run['features']['architecture']}", inputs.params.backbone
+    if base.frozen:
+        return f"{seen}, kept frozen, turns them into features, and a small head learns from these"
+    part = "in all of its layers" if base.trainable == "all" else f"from layer {base.trainable} upwards"
+    return f"{seen} is trained anew in every fold, {part}, together with a small head"
 
 
 def _how_well(inputs: Inputs) -> str:
