@@ -1,6 +1,7 @@
 import nibabel as nib
 import numpy as np
 import pytest
+from tests.prediction.made_up_predictor import PREPROCESS
 
 from datspect.cohort.screening import (
     check_volume,
@@ -18,26 +19,16 @@ from datspect.imaging.orientation import mni_ras_affine, reorient
 from datspect.imaging.volume import Volume, mni_affine, smoothed
 from datspect.io.digests import file_digest
 from datspect.io.volumes import read_volume
-from datspect.params.data import PreprocessParams
-
-PARAMS = PreprocessParams(
-    slices=[40, 41, 42],
-    intensity="image_max",
-    input_size="native",
-    smooth_fwhm_mm=None,
-    z_offset_voxels=4.0,
-    on_bad_scan="stop",
-)
 
 
 @pytest.fixture
 def params():
-    return PARAMS
+    return PREPROCESS
 
 
 @pytest.fixture(scope="module")
 def regions():
-    return mni_regions(PARAMS)
+    return mni_regions(PREPROCESS)
 
 
 def _screen_first(folder, params, regions, *, renew_digest=True):

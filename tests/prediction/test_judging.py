@@ -5,22 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from tests.prediction.made_up_predictor import PREPROCESS
 
 from datspect.evaluation.doubt import Doubt, doubt_measures
-from datspect.params.data import PreprocessParams
 from datspect.params.judging import PredictionParams
 from datspect.prediction.files import PredictorParts
 from datspect.prediction.judging import RANGED, TrainingRole, fit_parts, image_mean, judge_doubt, judged, out_of_range
 
 N, N_FEATURES = 300, 12
-PREPROCESS = PreprocessParams(
-    slices=[40, 41, 42],
-    intensity="image_max",
-    input_size="native",
-    smooth_fwhm_mm=None,
-    z_offset_voxels=3.0,
-    on_bad_scan="stop",
-)
 RULES = PredictionParams(coverage=0.9, ratio_c=1.0, typical_share=0.98, typical_directions=4)
 
 

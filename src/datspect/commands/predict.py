@@ -257,12 +257,13 @@ def _text(outcomes: Sequence[Outcome], form: Format) -> str:
     from datspect.io.tables import csv_cells
 
     rows = [_row(outcome) for outcome in outcomes]
-    if form == "json":
-        return json.dumps(rows, indent=2)
-    table = csv_cells(pd.DataFrame(rows))
-    if form == "csv":
-        return table.to_csv(index=False, lineterminator="\n").rstrip("\n")
-    return _table(rows)
+    match form:
+        case "json":
+            return json.dumps(rows, indent=2)
+        case "csv":
+            return csv_cells(pd.DataFrame(rows)).to_csv(index=False, lineterminator="\n").rstrip("\n")
+        case "table":
+            return _table(rows)
 
 
 def _row(outcome: Outcome) -> dict[str, object]:
