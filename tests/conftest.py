@@ -76,6 +76,15 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
+HELD = {name: value for name, value in os.environ.items() if name == "ONEDNN_MAX_CPU_ISA"}
+
+
+@pytest.fixture(autouse=True)
+def instruction_set_held() -> None:
+    """Processes that a test starts compute as this one does, whatever an earlier test has let go of."""
+    os.environ.update(HELD)
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(7)
