@@ -1,0 +1,112 @@
+"""See a scan coarsely, for registration: along the axes of the world, smooth, in units of the head, nothing glaring."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from nibabel.affines import apply_affine, voxel_sizes
+from numpy.typing import NDArray
+from scipy.ndimage import affine_transform, gaussian_filter
+
+from datspect.arrays import BoolArray
+from datspect.errors import ScanError
+from datspect.imaging.volume import FWHM_PER_SD, Affine, Volume
+
+FINE_MM, COARSE_MM = 4.0, 8.0
+"""Steps of the grids on which registration works; further out there is nothing that SPECT resolves."""
+FINE_FWHM_MM, COARSE_FWHM_MM = 6.0, 14.0
+
+SATURATION = 1.7
+"""Striata and glands count no more than this many times the head's level: whatever shines there, the head decides."""
+
+_NEAR_TOP_PERCENTILE = 90
+_HEAD_SHARE = 0.35
+_LEVEL_STEPS = 6
+_WHOLE = 0.999
+
+
+@dataclass(frozen=True)
+class HeadImage:
+    """A scan, or a template, on a cubic grid along x, y and z of the world.
+
+    values : shape (X, Y, Z), in units of the head's level, at most `SATURATION`
+    seen : shape (X, Y, Z), whether a voxel lies within the scan's field of view
+    corner_mm : centre of the first voxel, mm
+    step_mm : from voxel to voxel
+    """
+
+    values: NDArray[np.float32]
+    seen: BoolArray
+    corner_mm: NDArray[np.float64]
+    step_mm: float
+
+
+def head_images(volume: Volume) -> tuple[HeadImage, HeadImage]:
+    """Return a scan on the fine and on the coarse grid.
+
+    Raises
+    ------
+    ScanError : nothing in it stands out from nothing.
+    """
+    data, affine = _thinned(np.asarray(volume.data, dtype=np.float32), volume.affine)
+    coarse, coarse_seen, corner_mm = _on_grid(data, affine, COARSE_MM, COARSE_FWHM_MM)
+    level = head_level(coarse[coarse_seen])
+    fine, fine_seen, _ = _on_grid(data, affine, FINE_MM, FINE_FWHM_MM)
+    return (
+        HeadImage(_in_units(fine, level), fine_seen, corner_mm, FINE_MM),
+        HeadImage(_in_units(coarse, level), coarse_seen, corner_mm, COARSE_MM),
+    )
+
+
+def head_level(values: NDArray[np.float32]) -> float:
+    """Return the level of nonspecific uptake in the head: the median of what is not background.
+
+    Raises
+    ------
+    ScanError : nothing stands out.
+    """
+    level = float(np.percentile(values, _NEAR_TOP_PERCENTILE))
+    for _ in range(_LEVEL_STEPS):
+        bright = values[values > _HEAD_SHARE * level]
+        if not level > 0 or not len(bright):
+            raise ScanError("nothing in the volume stands out from its background; it is empty, or no scan of a head")
+        level = float(np.median(bright))
+    return level
+
+
+def _in_units(values: NDArray[np.float32], level: float) -> NDArray[np.float32]:
+    return np.clip(values / np.float32(level), 0, SATURATION).astype(np.float32)
+
+
+def _thinned(data: NDArray[np.float32], affine: Affine) -> tuple[NDArray[np.float32], Affine]:
+    """Return means of blocks where voxels are much smaller than the fine grid's; the affine follows."""
+    factors = [max(1, int(FINE_MM / size)) for size in voxel_sizes(affine)]
+    if max(factors) == 1:
+        return data, affine
+    kept = data[tuple(slice(0, size // factor * factor) for size, factor in zip(data.shape, factors, strict=True))]
+    shape = [part for size, factor in zip(kept.shape, factors, strict=True) for part in (size // factor, factor)]
+    blocks = np.diag([*map(float, factors), 1.0])
+    blocks[:3, 3] = (np.array(factors) - 1) / 2
+    return kept.reshape(shape).mean(axis=(1, 3, 5), dtype=np.float32), affine @ blocks
+
+
+def _on_grid(
+    data: NDArray[np.float32], affine: Affine, step_mm: float, fwhm_mm: float
+) -> tuple[NDArray[np.float32], BoolArray, NDArray[np.float64]]:
+    """Return the smoothed data on a grid around all of it, what of the grid it covers, and the grid's corner."""
+    smooth = gaussian_filter(data, fwhm_mm / FWHM_PER_SD / voxel_sizes(affine), mode="nearest", truncate=3)
+    ends = np.array(np.meshgrid(*([0, size - 1] for size in data.shape))).reshape(3, -1).T
+    world = apply_affine(affine, ends)
+    corner_mm = world.min(axis=0)
+    shape = tuple(int(length) for length in np.ceil((world.max(axis=0) - corner_mm) / step_mm).astype(int) + 1)
+    grid = np.diag([step_mm, step_mm, step_mm, 1.0])
+    grid[:3, 3] = corner_mm
+    to_data = np.linalg.inv(affine) @ grid
+    values = affine_transform(smooth, to_data[:3, :3], to_data[:3, 3], shape, order=1, mode="nearest")
+    inside = np.ones(shape, dtype=bool)
+    for axis, size in enumerate(data.shape):
+        index = sum(
+            (to_data[axis, k] * np.arange(shape[k]).reshape([-1 if k == j else 1 for j in range(3)]) for k in range(3)),
+            to_data[axis, 3],
+        )
+        inside &= (index > -0.5) & (index < size - 0.5)
+    return values, inside, corner_mm

@@ -1,0 +1,195 @@
+"""Register a scan in any space to a template of the head: found coarsely, then rigid, then with twelve parameters.
+
+SimpleITK does the fine part. The whole head is compared, with striata and glands cut down to little more than its level
+(`head_image`): patients have lost the striata, and a gland may be the brightest thing in view.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import SimpleITK
+from nibabel.affines import apply_affine
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation, binary_fill_holes
+
+from datspect.arrays import BoolArray
+from datspect.imaging.head_image import HeadImage, head_images
+from datspect.imaging.head_search import FLIPS, Flips, Start, found_heads, signs
+from datspect.imaging.volume import Affine, Volume
+
+HEAD_SHARE = 0.25
+"""The template's head is what has so much of the level of its grey matter, without holes."""
+AROUND_MM = 12.0
+"""So far around the head the air counts too: it shows where the head ends."""
+LOWEST_MM = -45.0
+"""Heads are compared from here upwards, mm above the template's origin: further down are glands, neck and jaw."""
+
+_CENTRE_MM = (0.0, -18.0, 8.0)
+_STEPS = {"rigid": 60, "affine": 80}
+_FIRST_STEP_MM, _LAST_STEP_MM = 2.0, 0.02
+_GOOD = 0.93
+"""A fine correlation that needs no second start."""
+_MOST_STARTS = 3
+_DISTINCT_MM = 12.0
+_DECIMALS = 4
+_ORTHOGONAL = 1e-4
+_SAMPLED = 0.5
+
+
+@dataclass(frozen=True)
+class Template:
+    """What scans are registered to: `volume` with its axes along the world's, mm as in its affine."""
+
+    volume: Volume
+    z_offset_mm: float = 0.0
+
+    @cached_property
+    def head(self) -> BoolArray:
+        """The head, shape of the volume, without holes."""
+        return np.asarray(binary_fill_holes(np.asarray(self.volume.data) > HEAD_SHARE))
+
+    @cached_property
+    def images(self) -> tuple[HeadImage, HeadImage]:
+        """The template on the fine and on the coarse grid; `seen` is where scans are compared with it."""
+        margin = int(np.ceil(AROUND_MM / self.volume.affine[2, 2]))
+        affine = self.volume.affine.copy()
+        affine[:3, 3] -= margin * np.diag(affine)[:3]
+        compared = binary_dilation(np.pad(self.head, margin), iterations=margin)
+        heights = affine[2, 3] + affine[2, 2] * np.arange(compared.shape[2])
+        compared[:, :, heights < LOWEST_MM + self.z_offset_mm] = False
+        fine, coarse = head_images(Volume(np.pad(self.volume.data, margin), affine))
+        return _masked(fine, compared, affine), _masked(coarse, compared, affine)
+
+
+def _masked(image: HeadImage, mask: BoolArray, affine: Affine) -> HeadImage:
+    """Return the image with `mask`, on a finer grid with the same axes, as what is seen."""
+    index = [
+        np.clip(np.rint((image.corner_mm[k] + image.step_mm * np.arange(n) - affine[k, 3]) / affine[k, k]), 0, size - 1)
+        for k, (n, size) in enumerate(zip(image.values.shape, mask.shape, strict=True))
+    ]
+    seen = mask[np.ix_(*(each.astype(int) for each in index))]
+    return HeadImage(image.values, seen, image.corner_mm, image.step_mm)
+
+
+@dataclass(frozen=True)
+class Registration:
+    """How a scan lies.
+
+    to_scan : shape (4, 4), mm of the template to mm of the scan
+    flips : axes along which the scan's voxels run the wrong way; `to_scan` holds them
+    likeness : correlation with the template where they are compared, at most 1
+    by_flips : the same, coarsely, for each of `FLIPS`
+    """
+
+    to_scan: Affine
+    flips: Flips
+    likeness: float
+    by_flips: dict[Flips, float]
+
+
+def register(scan: Volume, template: Template) -> Registration:
+    """Find the template's head in a scan of any place, size and turn; its affine (mm, RAS+) must be sound.
+
+    The result is the most alike that was found, however little that is: judge it before it is used.
+
+    Raises
+    ------
+    ScanError : nothing in the scan stands out.
+    """
+    fine, coarse = head_images(scan)
+    starts = found_heads(coarse, template.images[1])
+    by_flips = {flips: max(start.likeness for start in starts if start.flips == flips) for flips in FLIPS}
+    found: list[tuple[float, Affine, Flips]] = []
+    for start in _distinct(starts):
+        likeness, to_scan = _refined(fine, template.images[0], start)
+        found.append((likeness, to_scan, start.flips))
+        if likeness >= _GOOD:
+            break
+    likeness, to_scan, flips = max(found, key=lambda each: each[0])
+    return Registration(to_scan.round(_DECIMALS), flips, likeness, by_flips)
+
+
+def _distinct(starts: list[Start]) -> list[Start]:
+    """Return the best starts that put the head into different places, or the wrong way round."""
+    chosen: list[Start] = []
+    points = np.array([(*_CENTRE_MM, 1.0), (60.0, 40.0, 40.0, 1.0), (-60.0, -60.0, 20.0, 1.0)]).T
+    for start in starts:
+        apart = [np.linalg.norm((start.to_scan - other.to_scan) @ points, axis=0).max() for other in chosen]
+        if all(distance > _DISTINCT_MM for distance in apart):
+            chosen.append(start)
+        if len(chosen) == _MOST_STARTS:
+            break
+    return chosen
+
+
+def _refined(scan: HeadImage, template: HeadImage, start: Start) -> tuple[float, Affine]:
+    """Return the correlation and the affine that rigid and affine registration reach from `start`."""
+    mirror = np.diag([*signs(start.flips), 1.0])
+    mirrored = _mirrored(template, start.flips)
+    images = (_itk(mirrored.values, mirrored), _itk(scan.values, scan))
+    masks = (_itk(mirrored.seen.astype(np.uint8), mirrored), _itk(scan.seen.astype(np.uint8), scan))
+    centre = mirror[:3, :3] @ _CENTRE_MM
+    turn = (start.to_scan @ mirror)[:3, :3]
+    shift = apply_affine(start.to_scan @ mirror, centre) - centre
+    rigid = SimpleITK.Euler3DTransform()
+    rigid.SetCenter(centre.tolist())
+    rigid.SetMatrix(turn.ravel().tolist(), _ORTHOGONAL)
+    rigid.SetTranslation(shift.tolist())
+    _optimise(rigid, images, masks, _STEPS["rigid"])
+    affine = SimpleITK.AffineTransform(3)
+    affine.SetCenter(rigid.GetCenter())
+    affine.SetMatrix(rigid.GetMatrix())
+    affine.SetTranslation(rigid.GetTranslation())
+    likeness = _optimise(affine, images, masks, _STEPS["affine"])
+    return likeness, _matrix(affine) @ mirror
+
+
+def _optimise(
+    transform: SimpleITK.Transform,
+    images: tuple[SimpleITK.Image, SimpleITK.Image],
+    masks: tuple[SimpleITK.Image, SimpleITK.Image],
+    n_steps: int,
+) -> float:
+    """Change `transform` until template and scan correlate best under both masks; return that correlation."""
+    method = SimpleITK.ImageRegistrationMethod()
+    method.SetNumberOfThreads(1)
+    method.SetMetricAsCorrelation()
+    method.SetMetricFixedMask(masks[0])
+    method.SetMetricMovingMask(masks[1])
+    method.SetMetricSamplingStrategy(method.REGULAR)
+    method.SetMetricSamplingPercentage(_SAMPLED)
+    method.SetInterpolator(SimpleITK.sitkLinear)
+    method.SetOptimizerAsRegularStepGradientDescent(
+        _FIRST_STEP_MM, _LAST_STEP_MM, n_steps, relaxationFactor=0.6, gradientMagnitudeTolerance=1e-6
+    )
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetInitialTransform(transform, inPlace=True)
+    method.Execute(*images)
+    return -float(method.GetMetricValue())
+
+
+def _mirrored(image: HeadImage, flips: Flips) -> HeadImage:
+    """Return the image mirrored at the planes through the origin that `flips` names."""
+    axes = tuple("xyz".index(axis) for axis in flips)
+    corner_mm = image.corner_mm.copy()
+    for axis in axes:
+        corner_mm[axis] = -(corner_mm[axis] + image.step_mm * (image.values.shape[axis] - 1))
+    return HeadImage(np.flip(image.values, axes), np.flip(image.seen, axes), corner_mm, image.step_mm)
+
+
+def _itk(values: NDArray[Any], image: HeadImage) -> SimpleITK.Image:
+    """Return values as SimpleITK takes them; its axes are called x, y and z as ours, and never written to a file."""
+    found = SimpleITK.GetImageFromArray(np.ascontiguousarray(values.transpose(2, 1, 0)))
+    found.SetOrigin(image.corner_mm.tolist())
+    found.SetSpacing([image.step_mm] * 3)
+    return found
+
+
+def _matrix(transform: SimpleITK.AffineTransform) -> Affine:
+    turn, centre = np.array(transform.GetMatrix()).reshape(3, 3), np.array(transform.GetCenter())
+    affine = np.eye(4)
+    affine[:3, :3] = turn
+    affine[:3, 3] = centre + transform.GetTranslation() - turn @ centre
+    return affine
