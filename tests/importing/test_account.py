@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from datspect.cohort.table import COLUMNS
+from datspect.imaging.head_search import FLIPS
 from datspect.importing.account import Account, account_text, orientation_table, write_account
 from datspect.importing.journal import ImportedScan
 from datspect.importing.plan import Exclusion
-from datspect.phantom.uprightness import FLIPS
 
 SCAN = ImportedScan(
     subject_id="P-0",

@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
 
+from datspect.imaging.head_search import FLIPS
 from datspect.imaging.orientation import mni_ras_affine, reorient
 from datspect.imaging.volume import Volume, mni_affine
 from datspect.phantom.acquisition import Acquisition, acquire, build_camera, coarsened, stored_scan
 from datspect.phantom.anatomy import build_head, draw_anatomy
 from datspect.phantom.background import read_background
 from datspect.phantom.binding import draw_person
-from datspect.phantom.uprightness import FLIPS, check_uprightness, uprighted
+from datspect.phantom.uprightness import check_uprightness, uprighted
 
 # True binding ratios of caudate, anterior and posterior putamen, left and right: about twice the measured ones.
 BINDING = {"control": [4.7, 4.7, 4.2, 4.2, 4.0, 4.0], "pd": [3.5, 3.0, 2.0, 1.4, 0.9, 0.5]}

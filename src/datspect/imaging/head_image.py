@@ -21,7 +21,6 @@ SATURATION = 1.7
 _NEAR_TOP_PERCENTILE = 90
 _HEAD_SHARE = 0.35
 _LEVEL_STEPS = 6
-_WHOLE = 0.999
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def head_level(values: NDArray[np.float32]) -> float:
 
 
 def _in_units(values: NDArray[np.float32], level: float) -> NDArray[np.float32]:
-    return np.clip(values / np.float32(level), 0, SATURATION).astype(np.float32)
+    return np.asarray(np.clip(values / np.float32(level), 0, SATURATION), dtype=np.float32)
 
 
 def _thinned(data: NDArray[np.float32], affine: Affine) -> tuple[NDArray[np.float32], Affine]:

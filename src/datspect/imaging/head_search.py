@@ -52,19 +52,23 @@ class Start:
 
 def found_heads(scan: HeadImage, template: HeadImage, flips: Iterable[Flips] = FLIPS) -> list[Start]:
     """Return the best place for every turn and flip, best first; `template.seen` is the mask. Both grids are coarse."""
-    shape = [fft.next_fast_len(a + b - 1, real=True) for a, b in zip(scan.values.shape, template.values.shape, strict=True)]
-    spectrum = partial(fft.rfftn, s=shape)
+    padded = _padded_shape(scan, template)
     seen = scan.seen.astype(np.float32)
     values = scan.values * seen
-    spectra = spectrum(values), spectrum(values**2), spectrum(seen)
+    spectra = (fft.rfftn(values, s=padded), fft.rfftn(values**2, s=padded), fft.rfftn(seen, s=padded))
     starts = []
     for flip in flips:
         for turn in _TURNS:
             matrix = Rotation.from_euler("xyz", turn, degrees=True).as_matrix() * signs(flip)
-            turned, mask = _turned(template, matrix)
-            likeness, place = _best_place(spectra, turned, mask, shape)
+            likeness, place = _best_place(spectra, *_turned(template, matrix), padded)
             starts.append(Start(likeness, flip, _to_scan(matrix, place, scan, template)))
     return sorted(starts, key=lambda start: -start.likeness)
+
+
+def _padded_shape(scan: HeadImage, template: HeadImage) -> list[int]:
+    """Return the shape of a grid on which the two can be shifted past each other."""
+    lengths = np.add(scan.values.shape, template.values.shape) - 1
+    return [int(fft.next_fast_len(length, real=True)) for length in lengths.tolist()]
 
 
 def signs(flips: Flips) -> NDArray[np.float64]:
@@ -73,7 +77,7 @@ def signs(flips: Flips) -> NDArray[np.float64]:
 
 
 def _turned(template: HeadImage, matrix: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return values and mask of the template turned about the middle of its grid."""
+    """Return values and mask of the template, turned about the middle of its grid."""
     inverse = np.linalg.inv(matrix)
     middle = (np.array(template.values.shape) - 1) / 2
     turn = partial(affine_transform, matrix=inverse, offset=middle - inverse @ middle, order=1, output=np.float32)
@@ -81,15 +85,18 @@ def _turned(template: HeadImage, matrix: NDArray[np.float64]) -> tuple[NDArray[n
 
 
 def _best_place(
-    scan: tuple[Spectrum, Spectrum, Spectrum], template: NDArray[np.float32], mask: NDArray[np.float32], shape: list[int]
+    scan: tuple[Spectrum, Spectrum, Spectrum],
+    template: NDArray[np.float32],
+    mask: NDArray[np.float32],
+    padded: list[int],
 ) -> tuple[float, NDArray[np.intp]]:
     """Return the highest correlation over all shifts that leave enough of the mask in view, and that shift."""
     values, squares, seen = scan
-    of_template = [fft.rfftn(part, s=shape) for part in (mask, template * mask, template**2 * mask)]
+    of_template = [fft.rfftn(part, s=padded) for part in (mask, template * mask, template**2 * mask)]
     weight, first, second = (np.conj(part) for part in of_template)
 
     def summed(left: Spectrum, right: Spectrum) -> NDArray[np.float32]:
-        return np.asarray(fft.irfftn(left * right, s=shape))
+        return np.asarray(fft.irfftn(left * right, s=padded))
 
     count = np.maximum(summed(seen, weight), 1.0)
     of_scan, of_mask = summed(values, weight), summed(seen, first)
@@ -102,11 +109,11 @@ def _best_place(
     return float(correlation[best]), np.array(best)
 
 
-def _to_scan(
-    matrix: NDArray[np.float64], place: NDArray[np.intp], scan: HeadImage, template: HeadImage
-) -> Affine:
+def _to_scan(matrix: NDArray[np.float64], place: NDArray[np.intp], scan: HeadImage, template: HeadImage) -> Affine:
     """Return the affine of a turn and a shift in voxels, which runs round at the end of the padded grid."""
-    length = [fft.next_fast_len(a + b - 1, real=True) for a, b in zip(scan.values.shape, template.values.shape, strict=True)]
+    length = [
+        fft.next_fast_len(a + b - 1, real=True) for a, b in zip(scan.values.shape, template.values.shape, strict=True)
+    ]
     shift = np.where(place < np.array(scan.values.shape), place, place - np.array(length))
     middle = (np.array(template.values.shape) - 1) / 2
     here = template.corner_mm + template.step_mm * middle

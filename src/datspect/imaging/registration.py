@@ -36,6 +36,7 @@ _DISTINCT_MM = 12.0
 _DECIMALS = 4
 _ORTHOGONAL = 1e-4
 _SAMPLED = 0.5
+_POINTS_STEP = 4
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,13 @@ class Template:
     def head(self) -> BoolArray:
         """The head, shape of the volume, without holes."""
         return np.asarray(binary_fill_holes(np.asarray(self.volume.data) > HEAD_SHARE))
+
+    @cached_property
+    def head_points_mm(self) -> NDArray[np.float64]:
+        """Points all over the head, from `LOWEST_MM` upwards, shape (N, 3), mm."""
+        every = np.argwhere(self.head[::_POINTS_STEP, ::_POINTS_STEP, ::_POINTS_STEP]) * _POINTS_STEP
+        points: NDArray[np.float64] = apply_affine(self.volume.affine, every)
+        return points[points[:, 2] >= LOWEST_MM + self.z_offset_mm]
 
     @cached_property
     def images(self) -> tuple[HeadImage, HeadImage]:

@@ -23,20 +23,21 @@ _OPPOSITE = {"L": "R", "R": "L", "P": "A", "A": "P", "I": "S", "S": "I"}
 _ENDS = {"L": "one side", "R": "one side", "P": "the back", "A": "the front", "I": "the bottom", "S": "the top"}
 
 
-def resampled_to_mni(volume: Volume) -> Volume:
+def resampled_to_mni(volume: Volume, *, is_whole: bool = True) -> Volume:
     """Return the volume on the grid of `mni_affine`, shape `MNI_SHAPE`; its affine (mm, RAS+) must lead to MNI space.
 
     Voxels outside its view become 0. Interpolation is cubic: a linear one would take a tenth from a hot spot of 10 mm
     on voxels of 3 mm, and so from the striatum. Cubic splines may exceed the smallest and largest value given; the
     excess is cut off, so that counts stay positive and still fit into int16. Detail that the template's grid cannot
-    hold is blurred away first.
+    hold is blurred away first. `is_whole`: refuse a volume that does not show the whole brain.
 
     Raises
     ------
     ScanError : the affine is not sound, or the volume does not cover the brain; the message says what is missing.
     """
     check_affine(volume.affine)
-    _check_coverage(volume.data.shape, volume.affine)
+    if is_whole:
+        _check_coverage(volume.data.shape, volume.affine)
     source = _blurred(volume)
     to_source = np.linalg.inv(volume.affine) @ mni_affine()
     to_source = to_source.round(9)  # else the last voxel of an edge may lie a rounding error outside

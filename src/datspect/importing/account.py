@@ -8,11 +8,11 @@ from statistics import median
 
 import pandas as pd
 
+from datspect.imaging.head_search import FLIPS
 from datspect.importing.journal import ImportedScan
 from datspect.importing.plan import Exclusion
 from datspect.io.atomic import write_text
 from datspect.io.tables import write_table
-from datspect.phantom.uprightness import FLIPS
 
 ACCOUNT_NAME, EXCLUDED_NAME, ORIENTATION_NAME = "account.txt", "excluded.tsv", "orientation.tsv"
 OFFSET_TOLERANCE_VOXELS = 0.5

@@ -3,18 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from datspect.imaging.head_search import FLIPS, Flips
 from datspect.imaging.volume import MNI_SHAPE, Volume
 from datspect.phantom.template import mean_phantom
 
-Flips = Literal["", "y", "z", "yz"]
-"""Axes along which voxels run the wrong way; "" for none."""
-
-FLIPS: tuple[Flips, ...] = ("", "y", "z", "yz")
 LARGEST_OFFSET = 14
 """The mean phantom is moved by up to so many voxels up and down."""
 _BLOCK = 4

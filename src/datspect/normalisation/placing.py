@@ -1,0 +1,156 @@
+"""Bring a scan that was read onto the 2 mm MNI grid, where its voxels show that it belongs; its header is a hint.
+
+`auto` decides by likeness to the mean phantom at the place that the header claims. Cameras do not write the grids and
+codes of MNI space, so a header that claims it needs only to be plausible. Whatever else comes is registered, and counts
+as lying in MNI space where registration leaves it where it is.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import numpy as np
+from nibabel.affines import apply_affine
+from numpy.typing import NDArray
+
+from datspect.errors import ScanError
+from datspect.imaging.head_search import Flips
+from datspect.imaging.orientation import mni_ras_affine, reorient
+from datspect.imaging.placement import on_template_grid
+from datspect.imaging.regions import striatal_regions
+from datspect.imaging.registration import Registration, Template, register
+from datspect.imaging.resampling import resampled_to_mni
+from datspect.imaging.volume import MNI_SHAPE, Affine, Volume
+from datspect.io.scan_reading import ReadScan
+from datspect.normalisation.striata import striata_of
+from datspect.normalisation.verdict import RegistrationQuality, quality_of
+from datspect.phantom.template import mean_phantom
+from datspect.phantom.uprightness import Uprightness, check_uprightness, uprighted
+
+Space = Literal["auto", "mni", "native"]
+How = Literal["as it is", "resampled", "registered"]
+WrongWay = Literal["refuse", "fix", "leave"]
+
+PLAUSIBLE = 0.8
+"""Correlation with the mean phantom from which a header that claims MNI space is believed; the simulated cohort, with
+its failed registrations, has 0.82 and more."""
+NEAR_MM = 6.0
+"""Registrations of the same head to MNI by different programs differ by less."""
+USUAL_Z_OFFSET_VOXELS = 4.0
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A scan in MNI space, and how it came there.
+
+    volume : on the 2 mm MNI grid, RAS+
+    how : its voxels stayed as they are, or were resampled by the header, or by registration
+    seen : how it lay before flips were undone
+    fixed : flips that were undone
+    to_scan : shape (4, 4), mm of the MNI grid to mm of the scan as its header has them; None unless registered
+    quality : of the registration; None unless registered
+    """
+
+    volume: Volume
+    how: How
+    seen: Uprightness
+    fixed: Flips
+    to_scan: Affine | None = None
+    quality: RegistrationQuality | None = None
+
+
+def placed(
+    scan: ReadScan, *, space: Space = "auto", wrong_way: WrongWay = "refuse", z_offset_voxels: float | None = None
+) -> Placed:
+    """Bring a scan onto the MNI grid; registered heads are put `z_offset_voxels` above MNI, as the graph expects them.
+
+    `wrong_way`: what becomes of heads that lie upside down or back to front. What is registered is never left so.
+
+    Raises
+    ------
+    IneligibleError : `space` is "mni", and the voxels do not lie there.
+    ScanError : the scan cannot be placed with confidence, or lies the wrong way; the message says what was seen.
+    """
+    offset = USUAL_Z_OFFSET_VOXELS if z_offset_voxels is None else z_offset_voxels
+    if space != "native":
+        claimed = _as_claimed(scan, must=space == "mni")
+        if claimed is not None:
+            return _upright(*claimed, wrong_way)
+    registration = register(scan.volume, head_template(offset))
+    if space == "auto" and _stays(registration):
+        return _upright(resampled_to_mni(scan.volume), "resampled", wrong_way)
+    return _registered(scan.volume, registration, offset, wrong_way)
+
+
+@cache
+def head_template(z_offset_voxels: float) -> Template:
+    """Return the mean phantom as the template of registration, `z_offset_voxels` above MNI."""
+    return Template(mean_phantom(z_offset_voxels), z_offset_voxels * float(mni_ras_affine()[2, 2]))
+
+
+def _as_claimed(scan: ReadScan, *, must: bool) -> tuple[Volume, How] | None:
+    """Return the scan where its header puts it in MNI space; None if it claims none, or shows no head there."""
+    is_on_grid = on_template_grid(scan.volume.data.shape, scan.volume.affine)
+    if not (is_on_grid or scan.space == "mni" or must):
+        return None
+    try:
+        volume = Volume(reorient(scan.volume).data, mni_ras_affine()) if is_on_grid else resampled_to_mni(scan.volume)
+    except ScanError:
+        if must:
+            raise
+        return None
+    if not must and max(check_uprightness(reorient(volume)).correlations.values()) < PLAUSIBLE:
+        return None
+    return volume, "as it is" if is_on_grid else "resampled"
+
+
+def _stays(registration: Registration) -> bool:
+    """Return whether registration moves the head nowhere, but for the height at which cohorts differ."""
+    if registration.flips:
+        return False
+    points = np.array(np.meshgrid((-60.0, 60.0), (-90.0, 60.0), (-30.0, 60.0))).reshape(3, -1).T
+    moved = apply_affine(registration.to_scan, points) - points
+    moved[:, 2] -= moved[:, 2].mean()
+    return bool(np.linalg.norm(moved, axis=1).max() <= NEAR_MM)
+
+
+def _upright(volume: Volume, how: How, wrong_way: WrongWay) -> Placed:
+    """Return a scan that lies in MNI space once it was seen which way round."""
+    volume = reorient(volume)
+    seen = check_uprightness(volume)
+    if seen.best and wrong_way == "refuse":
+        raise ScanError(_wrong_way(seen.best))
+    fixed: Flips = seen.best if wrong_way == "fix" else ""
+    return Placed(uprighted(volume, fixed), how, seen, fixed)
+
+
+def _wrong_way(flips: Flips) -> str:
+    what = {"y": "back to front", "z": "upside down", "yz": "upside down and back to front"}[flips]
+    return (
+        f"the head lies {what}, against what the header says; --fix-orientation turns it (left and right may then be "
+        "exchanged: look at the scan)"
+    )
+
+
+def _registered(scan: Volume, registration: Registration, z_offset_voxels: float, wrong_way: WrongWay) -> Placed:
+    if registration.flips and wrong_way != "fix":
+        raise ScanError(_wrong_way(registration.flips))
+    in_mni = Volume(scan.data, np.linalg.inv(registration.to_scan) @ scan.affine)
+    volume = reorient(resampled_to_mni(in_mni, is_whole=False))
+    striata = striata_of(volume, z_offset_voxels)
+    template = head_template(z_offset_voxels)
+    quality = quality_of(registration, scan, template, striata, _needed_mm(z_offset_voxels))
+    if quality.reasons:
+        raise ScanError(f"it was not brought to MNI space with confidence: {'; '.join(quality.reasons)}")
+    seen = check_uprightness(volume)
+    return Placed(volume, "registered", seen, registration.flips, registration.to_scan, quality)
+
+
+@cache
+def _needed_mm(z_offset_voxels: float) -> NDArray[np.float64]:
+    """Return the points that every scan must show, shape (N, 3), mm: the striatal box and the occipital reference."""
+    regions = striatal_regions(MNI_SHAPE, mni_ras_affine(), z_offset_voxels)
+    occipital = np.stack(regions.reference, axis=1)
+    box = np.array(np.meshgrid(*((side.start, side.stop - 1) for side in regions.striatal_box))).reshape(3, -1).T
+    points: NDArray[np.float64] = apply_affine(mni_ras_affine(), np.concatenate([box, occipital]))
+    return points
