@@ -1,6 +1,6 @@
-"""See a scan coarsely, for registration: along the axes of the world, smooth, in units of the head, nothing glaring."""
+"""See a scan coarsely, for registration: along the axes of the world, smooth, in units of the head's level."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from nibabel.affines import apply_affine, voxel_sizes
@@ -15,10 +15,8 @@ FINE_MM, COARSE_MM = 4.0, 8.0
 """Steps of the grids on which registration works; further out there is nothing that SPECT resolves."""
 FINE_FWHM_MM, COARSE_FWHM_MM = 6.0, 14.0
 
-SATURATION = 1.7
-"""Striata and glands count no more than this many times the head's level: whatever shines there, the head decides."""
-
-_NEAR_TOP_PERCENTILE = 90
+_TOP_PERCENTILE = 99.9
+_TRACE = 0.05
 _HEAD_SHARE = 0.35
 _LEVEL_STEPS = 6
 
@@ -27,7 +25,7 @@ _LEVEL_STEPS = 6
 class HeadImage:
     """A scan, or a template, on a cubic grid along x, y and z of the world.
 
-    values : shape (X, Y, Z), in units of the head's level, at most `SATURATION`
+    values : shape (X, Y, Z), in units of the head's level, not below 0
     seen : shape (X, Y, Z), whether a voxel lies within the scan's field of view
     corner_mm : centre of the first voxel, mm
     step_mm : from voxel to voxel
@@ -37,6 +35,10 @@ class HeadImage:
     seen: BoolArray
     corner_mm: NDArray[np.float64]
     step_mm: float
+
+    def dimmed(self, most: float) -> "HeadImage":
+        """Return the image with nothing brighter than `most` times the head's level."""
+        return replace(self, values=np.minimum(self.values, np.float32(most)))
 
 
 def head_images(volume: Volume) -> tuple[HeadImage, HeadImage]:
@@ -57,23 +59,26 @@ def head_images(volume: Volume) -> tuple[HeadImage, HeadImage]:
 
 
 def head_level(values: NDArray[np.float32]) -> float:
-    """Return the level of nonspecific uptake in the head: the median of what is not background.
+    """Return the level of nonspecific uptake in the head: the median of what is not background, however much that is.
 
     Raises
     ------
     ScanError : nothing stands out.
     """
-    level = float(np.percentile(values, _NEAR_TOP_PERCENTILE))
+    top = float(np.percentile(values, _TOP_PERCENTILE))
+    least = _TRACE * top
+    level = 0.0
     for _ in range(_LEVEL_STEPS):
-        bright = values[values > _HEAD_SHARE * level]
-        if not level > 0 or not len(bright):
+        bright = values[values > least]
+        if not top > 0 or not len(bright):
             raise ScanError("nothing in the volume stands out from its background; it is empty, or no scan of a head")
         level = float(np.median(bright))
+        least = _HEAD_SHARE * level
     return level
 
 
 def _in_units(values: NDArray[np.float32], level: float) -> NDArray[np.float32]:
-    return np.asarray(np.clip(values / np.float32(level), 0, SATURATION), dtype=np.float32)
+    return np.maximum(values / np.float32(level), np.float32(0))
 
 
 def _thinned(data: NDArray[np.float32], affine: Affine) -> tuple[NDArray[np.float32], Affine]:

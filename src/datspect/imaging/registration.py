@@ -1,7 +1,7 @@
-"""Register a scan in any space to a template of the head: found coarsely, then rigid, then with twelve parameters.
+"""Register a scan in any space to a template of the head: found coarsely, then turned and sized, then by an affine.
 
-SimpleITK does the fine part. The whole head is compared, with striata and glands cut down to little more than its level
-(`head_image`): patients have lost the striata, and a gland may be the brightest thing in view.
+SimpleITK does the fine part. The whole head is compared, since patients have lost the striata and a gland may be the
+brightest thing in view.
 """
 
 from dataclasses import dataclass
@@ -27,15 +27,19 @@ LOWEST_MM = -45.0
 """Heads are compared from here upwards, mm above the template's origin: further down are glands, neck and jaw."""
 
 _CENTRE_MM = (0.0, -18.0, 8.0)
-_STEPS = {"rigid": 60, "affine": 80}
-_FIRST_STEP_MM, _LAST_STEP_MM = 2.0, 0.02
-_GOOD = 0.93
+_DIM, _BRIGHT = 1.7, 4.0
+"""Nothing counts as brighter than so many times the head's level. At first the head alone decides, whatever shines in
+or near it; then, from nearby, the striata have their say."""
+_SIMILAR, _AFFINE = (60, 0.5), (80, 0.2)
+"""Steps at most, and the first of them; a longer one throws an affine out of the head."""
+_LAST_STEP = 0.005
+_GOOD = 0.88
 """A fine correlation that needs no second start."""
 _MOST_STARTS = 3
 _DISTINCT_MM = 12.0
 _DECIMALS = 4
 _ORTHOGONAL = 1e-4
-_SAMPLED = 0.5
+_SAMPLED = 0.4
 _POINTS_STEP = 4
 
 
@@ -107,7 +111,7 @@ def register(scan: Volume, template: Template) -> Registration:
     ScanError : nothing in the scan stands out.
     """
     fine, coarse = head_images(scan)
-    starts = found_heads(coarse, template.images[1])
+    starts = found_heads(coarse.dimmed(_DIM), template.images[1].dimmed(_DIM))
     by_flips = {flips: max(start.likeness for start in starts if start.flips == flips) for flips in FLIPS}
     found: list[tuple[float, Affine, Flips]] = []
     for start in _distinct(starts):
@@ -133,48 +137,44 @@ def _distinct(starts: list[Start]) -> list[Start]:
 
 
 def _refined(scan: HeadImage, template: HeadImage, start: Start) -> tuple[float, Affine]:
-    """Return the correlation and the affine that rigid and affine registration reach from `start`."""
+    """Return the correlation and the affine that registration reaches from `start`: seven parameters, then twelve."""
     mirror = np.diag([*signs(start.flips), 1.0])
-    mirrored = _mirrored(template, start.flips)
-    images = (_itk(mirrored.values, mirrored), _itk(scan.values, scan))
-    masks = (_itk(mirrored.seen.astype(np.uint8), mirrored), _itk(scan.seen.astype(np.uint8), scan))
+    template = _mirrored(template, start.flips)
     centre = mirror[:3, :3] @ _CENTRE_MM
-    turn = (start.to_scan @ mirror)[:3, :3]
-    shift = apply_affine(start.to_scan @ mirror, centre) - centre
-    rigid = SimpleITK.Euler3DTransform()
-    rigid.SetCenter(centre.tolist())
-    rigid.SetMatrix(turn.ravel().tolist(), _ORTHOGONAL)
-    rigid.SetTranslation(shift.tolist())
-    _optimise(rigid, images, masks, _STEPS["rigid"])
+    to_scan = start.to_scan @ mirror
+    similar = SimpleITK.Similarity3DTransform()
+    _set(similar, to_scan, centre, _ORTHOGONAL)
+    _optimise(similar, template.dimmed(_DIM), scan.dimmed(_DIM), *_SIMILAR)
     affine = SimpleITK.AffineTransform(3)
-    affine.SetCenter(rigid.GetCenter())
-    affine.SetMatrix(rigid.GetMatrix())
-    affine.SetTranslation(rigid.GetTranslation())
-    likeness = _optimise(affine, images, masks, _STEPS["affine"])
+    _set(affine, _matrix(similar), centre)
+    likeness = _optimise(affine, template.dimmed(_BRIGHT), scan.dimmed(_BRIGHT), *_AFFINE)
     return likeness, _matrix(affine) @ mirror
 
 
+def _set(transform: SimpleITK.Transform, to_scan: Affine, centre: NDArray[np.float64], *tolerance: float) -> None:
+    transform.SetCenter(centre.tolist())
+    transform.SetMatrix(to_scan[:3, :3].ravel().tolist(), *tolerance)
+    transform.SetTranslation((apply_affine(to_scan, centre) - centre).tolist())
+
+
 def _optimise(
-    transform: SimpleITK.Transform,
-    images: tuple[SimpleITK.Image, SimpleITK.Image],
-    masks: tuple[SimpleITK.Image, SimpleITK.Image],
-    n_steps: int,
+    transform: SimpleITK.Transform, template: HeadImage, scan: HeadImage, n_steps: int, first_step: float
 ) -> float:
-    """Change `transform` until template and scan correlate best under both masks; return that correlation."""
+    """Change `transform` until template and scan correlate best where both are seen; return that correlation."""
     method = SimpleITK.ImageRegistrationMethod()
     method.SetNumberOfThreads(1)
     method.SetMetricAsCorrelation()
-    method.SetMetricFixedMask(masks[0])
-    method.SetMetricMovingMask(masks[1])
+    method.SetMetricFixedMask(_itk(template.seen.astype(np.uint8), template))
+    method.SetMetricMovingMask(_itk(scan.seen.astype(np.uint8), scan))
     method.SetMetricSamplingStrategy(method.REGULAR)
     method.SetMetricSamplingPercentage(_SAMPLED)
     method.SetInterpolator(SimpleITK.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(
-        _FIRST_STEP_MM, _LAST_STEP_MM, n_steps, relaxationFactor=0.6, gradientMagnitudeTolerance=1e-6
+        first_step, _LAST_STEP, n_steps, relaxationFactor=0.6, gradientMagnitudeTolerance=1e-8
     )
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetInitialTransform(transform, inPlace=True)
-    method.Execute(*images)
+    method.Execute(_itk(template.values, template), _itk(scan.values, scan))
     return -float(method.GetMetricValue())
 
 
