@@ -19,9 +19,11 @@ from datspect.phantom.native_storage import (
     Grid,
     Header,
     Scale,
+    draw_axes,
     draw_grid,
-    draw_header,
+    draw_kept,
     draw_scale,
+    draw_to_world,
     share_of_rotation,
     small_rotation,
     stored,
@@ -50,6 +52,10 @@ _STRIATA_INSIDE_MM = 36.0
 _ASIDE_MM = (25.0, 8.0)
 """The head's middle lies so far off the camera's axis at most, to the side and forward; the rest of a shift comes from
 where the stored grid was placed."""
+
+_STATION = 17
+"""Stream of random numbers, which no subject of a cohort has."""
+_STATIONS_OF_A_SITE = 3
 
 
 @dataclass(frozen=True)
@@ -120,8 +126,10 @@ def draw_native_camera(laboratory: Laboratory, rng: np.random.Generator, *, axes
     most_aside = np.sqrt(max(0.0, SHIFT_MM**2 - middle_mm[2] ** 2))
     angle, radius = rng.uniform(0, 2 * np.pi), most_aside * rng.uniform(0, 1)
     aside_mm = middle_mm[:2] - radius * np.array([np.cos(angle), np.sin(angle)])
-    grid = draw_grid(axial_mm, aside_mm, rng)
-    return NativeCamera(acquisition, head, trunk, axial_mm, grid, draw_header(axes, turn, rng), draw_scale(rng))
+    station = _draw_station(laboratory, acquisition, rng)
+    grid = draw_grid(axial_mm, aside_mm, station)
+    header = Header(axes or draw_axes(station), draw_to_world(turn, rng))
+    return NativeCamera(acquisition, head, trunk, axial_mm, grid, header, draw_scale(draw_kept(station), rng))
 
 
 def ordinary_scan(laboratory: Laboratory, label: str, index: int, *, axes: str | None = None) -> NativeScan:
@@ -236,6 +244,13 @@ def _about(fixed_mm: FloatArray, linear: FloatArray, to_mm: FloatArray) -> Affin
 def moved(affine: Affine, points_mm: FloatArray) -> FloatArray:
     """Return points, shape (..., 3), as `affine` maps them."""
     return np.asarray(points_mm @ affine[:3, :3].T + affine[:3, 3])
+
+
+def _draw_station(laboratory: Laboratory, acquisition: Acquisition, rng: np.random.Generator) -> np.random.Generator:
+    """Draw one of a site's stations, whose own generator gives all its scans the same grid, axes and type."""
+    site = [site.name for site in laboratory.sites].index(acquisition.site)
+    stream = (_STATION, site, int(rng.integers(_STATIONS_OF_A_SITE)))
+    return np.random.default_rng(np.random.SeedSequence(laboratory.params.seed, spawn_key=stream))
 
 
 def _bell(rng: np.random.Generator, n: int) -> FloatArray:
