@@ -27,7 +27,7 @@ def native(
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed; the same seed gives the same bytes.")] = 7,
     stored_as: Annotated[
         _Format, typer.Option("--format", help="How scans are stored; mixed: both, one file a slice too.")
-    ] = (_Format.nifti),
+    ] = _Format.nifti,
     in_mni: Annotated[
         bool, typer.Option("--in-mni", help="Also write to truth/in_mni what a perfect registration would give.")
     ] = False,

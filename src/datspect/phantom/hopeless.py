@@ -51,7 +51,7 @@ DOUBTFUL: tuple[Doubtful, ...] = get_args(Doubtful)
 
 _STREAM = 16
 """Stream of random numbers, which no subject of a cohort has."""
-_OUTSIDE_MM = (24.0, 45.0)
+OUTSIDE_MM = (24.0, 45.0)
 """The middles of the striata lie so far outside of a field that does not hold them."""
 
 
@@ -69,15 +69,19 @@ def hopeless_scan(kind: Hopeless | Doubtful, laboratory: Laboratory, index: int)
     return _MAKERS[kind](subject, camera, rng)
 
 
-def _outside(above: bool, subject: NativeSubject, camera: NativeCamera, rng: np.random.Generator) -> Volume:
-    """Return a scan whose field ends below the striata, or begins above them."""
+def without_striata(camera: NativeCamera, rng: np.random.Generator, *, above: bool) -> NativeCamera:
+    """Return the camera moved so that its field of view ends below the striata, or, not `above`, begins over them."""
     heights_mm = moved(camera.head_to_camera, STRIATA_MNI_MM)[:, 2]
-    gap_mm = rng.uniform(*_OUTSIDE_MM)
+    gap_mm = rng.uniform(*OUTSIDE_MM)
     if above:
         up_mm = heights_mm.min() - gap_mm - camera.axial_mm / 2
     else:
         up_mm = heights_mm.max() + gap_mm + camera.axial_mm / 2
-    return native_scan(subject, raised(camera, float(up_mm)), rng).volume
+    return raised(camera, float(up_mm))
+
+
+def _outside(above: bool, subject: NativeSubject, camera: NativeCamera, rng: np.random.Generator) -> Volume:
+    return native_scan(subject, without_striata(camera, rng, above=above), rng).volume
 
 
 def _noise(camera: NativeCamera, rng: np.random.Generator) -> Volume:

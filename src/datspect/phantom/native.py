@@ -47,6 +47,8 @@ _HEAD_SIZE, _HEAD_SIZE_SD, _HEAD_SIDE_SD = 0.94, 0.035, 0.025
 AXIAL_MM = (108.0, 400.0)
 _AXIAL_MODES = ((0.2, 108.0, 170.0), (0.6, 170.0, 260.0), (0.2, 260.0, 400.0))
 """Share of the scans, shortest and longest field of view along the body's axis. [assumed]"""
+_SHORT_MM = 200.0
+"""Shorter fields cut the vertex or the cerebellum."""
 _STRIATA_INSIDE_MM = 36.0
 """Ordinary scans hold so much above and below the middle of the striata."""
 _ASIDE_MM = (25.0, 8.0)
@@ -266,5 +268,5 @@ def _draw_axial_mm(rng: np.random.Generator) -> float:
 def _draw_height(axial_mm: float, rng: np.random.Generator) -> float:
     """Draw how far the head's middle lies above the middle of the field, mm; in long fields it lies high."""
     most = min(SHIFT_MM, axial_mm / 2 - _STRIATA_INSIDE_MM)
-    lowest = -0.6 * most
+    lowest = -most if axial_mm < _SHORT_MM else -most / 2
     return float(rng.uniform(lowest, most))

@@ -45,6 +45,8 @@ def acquire_field(
     so that neither a neck nor a cut changes the noise of the brain. Without `rng` there is no noise.
     """
     seen = body * _circle()[:, :, np.newaxis]
+    if not seen.any():
+        return np.zeros((N_ACROSS, N_ACROSS, seen.shape[2] - 2 * N_BEYOND), dtype=np.float32)
     tissue = outline(seen)
     whole = _projectors()[0]
     transmission = transmitted(_ways_out(tissue), EFFECTIVE_PER_MM)
@@ -109,7 +111,7 @@ def _rays(angle: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     Points that lie off the grid have the pixel one past the last. Steps are voxels long and begin at the detector.
     """
     cosine, sine = math.cos(2 * math.pi * angle / N_ANGLES), math.sin(2 * math.pi * angle / N_ANGLES)
-    n = math.ceil(N_ACROSS * math.sqrt(2)) + 2
+    n = math.ceil(N_ACROSS * math.sqrt(2)) + 3  # even, as the sides of the grid are
     middle, centre = (n - 1) / 2, (N_ACROSS - 1) / 2
     across, along = (place.ravel() - middle for place in np.mgrid[:n, :n])
     along = -along
@@ -119,7 +121,7 @@ def _rays(angle: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     pixels = np.where(on_grid, i * N_ACROSS + j, N_ACROSS**2)
     px, py = (place.ravel() - centre for place in np.mgrid[:N_ACROSS, :N_ACROSS])
     ray = np.rint(px * cosine + py * sine + middle).astype(np.intp)
-    step = np.rint(middle - (py * cosine - px * sine)).astype(np.intp)
+    step = np.rint(middle - (py * cosine - px * sine) - 0.5).astype(np.intp)  # half of a voxel lies behind its middle
     return pixels, ray * n + step
 
 
