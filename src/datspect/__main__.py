@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from datspect import __version__
-from datspect.commands import import_
+from datspect.commands import import_, phantom
 from datspect.commands.compare import compare
 from datspect.commands.predict import predict
 from datspect.commands.promote import promote, rollback
@@ -49,6 +49,7 @@ def datspect(
 
 
 app.add_typer(import_.app, name="import")
+app.add_typer(phantom.app, name="phantom")
 app.command()(compare)
 app.command()(predict)
 app.command()(promote)

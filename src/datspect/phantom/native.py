@@ -19,9 +19,11 @@ from datspect.phantom.native_storage import (
     Grid,
     Header,
     Scale,
+    draw_axes,
     draw_grid,
-    draw_header,
+    draw_kept,
     draw_scale,
+    draw_to_world,
     share_of_rotation,
     small_rotation,
     stored,
@@ -45,11 +47,17 @@ _HEAD_SIZE, _HEAD_SIZE_SD, _HEAD_SIDE_SD = 0.94, 0.035, 0.025
 AXIAL_MM = (108.0, 400.0)
 _AXIAL_MODES = ((0.2, 108.0, 170.0), (0.6, 170.0, 260.0), (0.2, 260.0, 400.0))
 """Share of the scans, shortest and longest field of view along the body's axis. [assumed]"""
+_SHORT_MM = 200.0
+"""Shorter fields cut the vertex or the cerebellum."""
 _STRIATA_INSIDE_MM = 36.0
 """Ordinary scans hold so much above and below the middle of the striata."""
 _ASIDE_MM = (25.0, 8.0)
 """The head's middle lies so far off the camera's axis at most, to the side and forward; the rest of a shift comes from
 where the stored grid was placed."""
+
+_STATION = 17
+"""Stream of random numbers, which no subject of a cohort has."""
+_STATIONS_OF_A_SITE = 3
 
 
 @dataclass(frozen=True)
@@ -116,12 +124,14 @@ def draw_native_camera(laboratory: Laboratory, rng: np.random.Generator, *, axes
     axial_mm = _draw_axial_mm(rng)
     middle_mm = np.array([*(rng.uniform(-1, 1, 2) * _ASIDE_MM), _draw_height(axial_mm, rng)])
     head = _about(HEAD_MIDDLE_MM, turn @ size, middle_mm)
-    trunk = _about(NECK_JOINT_MM, share_of_rotation(turn, _TRUNK_TURNS) @ size, _moved(head, NECK_JOINT_MM))
+    trunk = _about(NECK_JOINT_MM, share_of_rotation(turn, _TRUNK_TURNS) @ size, moved(head, NECK_JOINT_MM))
     most_aside = np.sqrt(max(0.0, SHIFT_MM**2 - middle_mm[2] ** 2))
     angle, radius = rng.uniform(0, 2 * np.pi), most_aside * rng.uniform(0, 1)
     aside_mm = middle_mm[:2] - radius * np.array([np.cos(angle), np.sin(angle)])
-    grid = draw_grid(axial_mm, aside_mm, rng)
-    return NativeCamera(acquisition, head, trunk, axial_mm, grid, draw_header(axes, turn, rng), draw_scale(rng))
+    station = _draw_station(laboratory, acquisition, rng)
+    grid = draw_grid(axial_mm, aside_mm, station)
+    header = Header(axes or draw_axes(station), draw_to_world(turn, rng))
+    return NativeCamera(acquisition, head, trunk, axial_mm, grid, header, draw_scale(draw_kept(station), rng))
 
 
 def ordinary_scan(laboratory: Laboratory, label: str, index: int, *, axes: str | None = None) -> NativeScan:
@@ -143,38 +153,63 @@ def native_scan(subject: NativeSubject, camera: NativeCamera, rng: np.random.Gen
     body = posed(subject.activity, subject.body, camera)
     reference = float(subject.activity.sum(dtype=np.float64)) / _grid_voxels_per_mni_voxel(camera)
     image = acquire_field(body, camera.acquisition, reference, rng)
-    fine = np.maximum(refined(image), 0)
-    affine = _centred(GRID_MM / 2, fine.shape)
-    volume = stored(fine, affine, camera.grid, camera.header, camera.scale)
     to_native = camera.header.to_world @ camera.head_to_camera
-    in_mni = _in_mni(image, affine, camera)
-    return NativeScan(volume, to_native, STRIATA_MNI_MM, _moved(to_native, STRIATA_MNI_MM), in_mni, camera)
+    striata_native_mm = moved(to_native, STRIATA_MNI_MM)
+    return NativeScan(kept(image, camera), to_native, STRIATA_MNI_MM, striata_native_mm, _in_mni(image, camera), camera)
 
 
 def posed(head: Activity, body: Body, camera: NativeCamera) -> Activity:
     """Return head, shape `MNI_SHAPE`, and body on the camera's 4 mm grid, with slices beyond the field."""
-    shape = (N_ACROSS, N_ACROSS, field_slices(camera.axial_mm) + 2 * N_BEYOND)
-    affine = _centred(GRID_MM, shape)
-    to_head = np.linalg.inv(camera.head_to_camera) @ affine
-    to_trunk = np.linalg.inv(camera.trunk_to_camera) @ affine
-    to_voxels = np.linalg.inv(mni_affine()) @ to_head
     smooth = head
     for axis in range(3):
         smooth = convolve1d(smooth, [0.25, 0.5, 0.25], axis=axis, mode="nearest")
-    on_grid = affine_transform(smooth, to_voxels[:3, :3], to_voxels[:3, 3], shape, order=1, output=np.float32)
+    x, y, z = field_shape(camera)
+    shape = (x, y, z + 2 * N_BEYOND)
+    return sampled(smooth, body, camera, centred(GRID_MM, shape), shape)
+
+
+def sampled(head: Activity, body: Body, camera: NativeCamera, affine: Affine, shape: tuple[int, int, int]) -> Activity:
+    """Return head, shape `MNI_SHAPE`, and body as they lie on a grid of `shape`; `affine`: its voxel to camera mm."""
+    to_head = np.linalg.inv(camera.head_to_camera) @ affine
+    to_trunk = np.linalg.inv(camera.trunk_to_camera) @ affine
+    to_voxels = np.linalg.inv(mni_affine()) @ to_head
+    on_grid = affine_transform(head, to_voxels[:3, :3], to_voxels[:3, 3], shape, order=1, output=np.float32)
     return with_body(on_grid, body, to_head, to_trunk)
 
 
-def field_slices(axial_mm: float) -> int:
-    """Return the number of 4 mm slices in a field of view."""
-    return round(axial_mm / GRID_MM)
+def field_shape(camera: NativeCamera) -> tuple[int, int, int]:
+    """Return the shape of the field of view on the 4 mm grid."""
+    return N_ACROSS, N_ACROSS, round(camera.axial_mm / GRID_MM)
 
 
-def _in_mni(image: Activity, fine_affine: Affine, camera: NativeCamera) -> Volume:
-    to_image = np.linalg.inv(fine_affine) @ camera.head_to_camera @ mni_affine_of(mni_affine(), _Z_OFFSET_VOXELS)
+def fine_shape(camera: NativeCamera) -> tuple[int, int, int]:
+    """Return the shape of the field of view once refined."""
+    x, y, z = (2 * size - 1 for size in field_shape(camera))
+    return x, y, z
+
+
+def fine_affine(camera: NativeCamera) -> Affine:
+    """Return voxel of the refined field of view to camera mm, shape (4, 4)."""
+    return centred(GRID_MM / 2, fine_shape(camera))
+
+
+def kept(image: Activity, camera: NativeCamera) -> Volume:
+    """Return an image of the field of view, on the 4 mm grid, as it is stored."""
+    return kept_fine(np.maximum(refined(image), 0), camera)
+
+
+def kept_fine(image: Activity, camera: NativeCamera) -> Volume:
+    """Return an image of the refined field of view as it is stored."""
+    return stored(image, fine_affine(camera), camera.grid, camera.header, camera.scale)
+
+
+def _in_mni(image: Activity, camera: NativeCamera) -> Volume:
+    to_image = (
+        np.linalg.inv(fine_affine(camera)) @ camera.head_to_camera @ mni_affine_of(mni_affine(), _Z_OFFSET_VOXELS)
+    )
     # `stored_scan` takes the voxels of the refined image for those of the MNI grid.
     scan = stored_scan(image, camera.acquisition, mni_affine() @ to_image)
-    scan[_places_off(to_image, tuple(2 * size - 1 for size in image.shape))] = 0
+    scan[_places_off(to_image, fine_shape(camera))] = 0
     return Volume(scan, mni_affine())
 
 
@@ -193,7 +228,7 @@ def _grid_voxels_per_mni_voxel(camera: NativeCamera) -> float:
     return float(GRID_MM**3 / volume)
 
 
-def _centred(voxel_mm: float, shape: tuple[int, ...]) -> Affine:
+def centred(voxel_mm: float, shape: tuple[int, ...]) -> Affine:
     """Return voxel to camera mm, shape (4, 4), of cubes about the camera's middle."""
     affine = np.diag([voxel_mm, voxel_mm, voxel_mm, 1.0])
     affine[:3, 3] = -voxel_mm * (np.array(shape) - 1) / 2
@@ -208,9 +243,16 @@ def _about(fixed_mm: FloatArray, linear: FloatArray, to_mm: FloatArray) -> Affin
     return affine
 
 
-def _moved(affine: Affine, points_mm: FloatArray) -> FloatArray:
+def moved(affine: Affine, points_mm: FloatArray) -> FloatArray:
     """Return points, shape (..., 3), as `affine` maps them."""
     return np.asarray(points_mm @ affine[:3, :3].T + affine[:3, 3])
+
+
+def _draw_station(laboratory: Laboratory, acquisition: Acquisition, rng: np.random.Generator) -> np.random.Generator:
+    """Draw one of a site's stations, whose own generator gives all its scans the same grid, axes and type."""
+    site = [site.name for site in laboratory.sites].index(acquisition.site)
+    stream = (_STATION, site, int(rng.integers(_STATIONS_OF_A_SITE)))
+    return np.random.default_rng(np.random.SeedSequence(laboratory.params.seed, spawn_key=stream))
 
 
 def _bell(rng: np.random.Generator, n: int) -> FloatArray:
@@ -226,5 +268,5 @@ def _draw_axial_mm(rng: np.random.Generator) -> float:
 def _draw_height(axial_mm: float, rng: np.random.Generator) -> float:
     """Draw how far the head's middle lies above the middle of the field, mm; in long fields it lies high."""
     most = min(SHIFT_MM, axial_mm / 2 - _STRIATA_INSIDE_MM)
-    lowest = -0.6 * most
+    lowest = -most if axial_mm < _SHORT_MM else -most / 2
     return float(rng.uniform(lowest, most))

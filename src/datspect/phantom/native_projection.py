@@ -18,6 +18,7 @@ from datspect.phantom.projector import (
     EFFECTIVE_PER_MM,
     N_ANGLES,
     N_BINS,
+    Projections,
     Projector,
     Steps,
     build_projector,
@@ -45,20 +46,29 @@ def acquire_field(
     so that neither a neck nor a cut changes the noise of the brain. Without `rng` there is no noise.
     """
     seen = body * _circle()[:, :, np.newaxis]
-    tissue = outline(seen)
-    whole = _projectors()[0]
-    transmission = transmitted(_ways_out(tissue), EFFECTIVE_PER_MM)
-    true = replace(whole, shape=_shape_of(seen), transmission=transmission)
-    primary = true.forward(seen)
+    if not seen.any():
+        return np.zeros((N_ACROSS, N_ACROSS, seen.shape[2] - 2 * N_BEYOND), dtype=np.float32)
+    field = slice(N_BEYOND, seen.shape[2] - N_BEYOND)
+    primary, transmission = _projected(seen, field)
     scatter = scattered(primary)
     expected_sum = float((primary + scatter).sum(dtype=np.float64))
-    per_activity = acquisition.counts / expected_sum * float(seen.sum(dtype=np.float64)) / reference_activity
-    field = slice(N_BEYOND, seen.shape[2] - N_BEYOND)
-    scatter = np.ascontiguousarray(scatter[:, :, field]) * np.float32(per_activity)
-    expected = primary[:, :, field] * np.float32(per_activity) + scatter
+    per_activity = np.float32(
+        acquisition.counts / expected_sum * float(seen.sum(dtype=np.float64)) / reference_activity
+    )
+    scatter = np.ascontiguousarray(scatter[:, :, field]) * per_activity
+    expected = primary[:, :, field] * per_activity + scatter
     counts = expected if rng is None else rng.poisson(expected).astype(np.float32)
-    camera = _camera(np.ascontiguousarray(transmission[:, :, field]))
-    return reconstruct(counts, scatter, acquisition, camera) / np.float32(per_activity)
+    return reconstruct(counts, scatter, acquisition, _camera(transmission)) / per_activity
+
+
+def _projected(seen: Activity, field: slice) -> tuple[Projections, NDArray[np.float32]]:
+    """Return the expected primary counts of all slices, and the transmission of those of the field alone."""
+    ways = _ways_out(outline(seen))
+    transmission = np.empty(ways.shape, dtype=np.float32)
+    for angle, each in enumerate(ways):  # one at a time, since indices take eight bytes
+        transmission[angle] = transmitted(each, EFFECTIVE_PER_MM)
+    true = replace(_projectors()[0], shape=_shape_of(seen), transmission=transmission)
+    return true.forward(seen), np.ascontiguousarray(transmission[:, :, field])
 
 
 def _camera(transmission: NDArray[np.float32]) -> Camera:
@@ -69,9 +79,17 @@ def _camera(transmission: NDArray[np.float32]) -> Camera:
     subsets = _plain_subsets()
     sensitivities = np.broadcast_to(subsets.sensitivities, (len(subsets.angles), *shape))
     uncorrected = replace(subsets, model=plain, sensitivities=sensitivities)
-    weaker = transmission ** np.float32(_UNCORRECTED_PER_MM / EFFECTIVE_PER_MM)
-    chang, weak_chang = ((1 / each.mean(axis=0)).reshape(shape) for each in (transmission, weaker))
+    weaker = np.float32(_UNCORRECTED_PER_MM / EFFECTIVE_PER_MM)
+    chang, weak_chang = (_undoing(transmission, power).reshape(shape) for power in (np.float32(1), weaker))
     return Camera(true, plain, uncorrected, build_subsets(true), chang, weak_chang)
+
+
+def _undoing(transmission: NDArray[np.float32], power: np.float32) -> NDArray[np.float32]:
+    """Return the factors by which attenuation is undone, shape (pixels, slices): one over the mean of all angles."""
+    total = np.zeros(transmission.shape[1:], dtype=np.float32)
+    for each in transmission:
+        total += each**power
+    return np.float32(len(transmission)) / total
 
 
 @cache
@@ -109,7 +127,7 @@ def _rays(angle: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     Points that lie off the grid have the pixel one past the last. Steps are voxels long and begin at the detector.
     """
     cosine, sine = math.cos(2 * math.pi * angle / N_ANGLES), math.sin(2 * math.pi * angle / N_ANGLES)
-    n = math.ceil(N_ACROSS * math.sqrt(2)) + 2
+    n = math.ceil(N_ACROSS * math.sqrt(2)) + 3  # even, as the sides of the grid are
     middle, centre = (n - 1) / 2, (N_ACROSS - 1) / 2
     across, along = (place.ravel() - middle for place in np.mgrid[:n, :n])
     along = -along
@@ -119,7 +137,7 @@ def _rays(angle: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     pixels = np.where(on_grid, i * N_ACROSS + j, N_ACROSS**2)
     px, py = (place.ravel() - centre for place in np.mgrid[:N_ACROSS, :N_ACROSS])
     ray = np.rint(px * cosine + py * sine + middle).astype(np.intp)
-    step = np.rint(middle - (py * cosine - px * sine)).astype(np.intp)
+    step = np.rint(middle - (py * cosine - px * sine) - 0.5).astype(np.intp)  # half of a voxel lies behind its middle
     return pixels, ray * n + step
 
 

@@ -94,9 +94,13 @@ def draw_grid(axial_mm: float, aside_mm: NDArray[np.float64], rng: np.random.Gen
     return Grid((spacing, spacing, between), (side, side, n_slices), (round(float(x), 2), round(float(y), 2), 0.0))
 
 
-def draw_header(axes: str | None, tilt: NDArray[np.float64], rng: np.random.Generator) -> Header:
-    """Draw what a header says of a head with `tilt`, shape (3, 3); `axes` None: draw their order, too."""
-    drawn = str(rng.choice(list(_AXES), p=list(_AXES.values())))
+def draw_axes(rng: np.random.Generator) -> str:
+    """Draw where the voxel axes lead, as `LAS`."""
+    return str(rng.choice(list(_AXES), p=list(_AXES.values())))
+
+
+def draw_to_world(tilt: NDArray[np.float64], rng: np.random.Generator) -> Affine:
+    """Draw the camera's place in the world of a header, shape (4, 4), for a head with `tilt`, shape (3, 3)."""
     to_world = np.eye(4)
     if rng.random() < OBLIQUE:
         undone = share_of_rotation(tilt, -float(rng.uniform(0, 1)))
@@ -108,7 +112,7 @@ def draw_header(axes: str | None, tilt: NDArray[np.float64], rng: np.random.Gene
             to_world[:3, 3] = rng.uniform(80, 320, 3)
         case "table":
             to_world[:3, 3] = [*rng.uniform(-60, 60, 2), rng.uniform(-1400, 1400)]
-    return Header(axes or drawn, to_world)
+    return to_world
 
 
 def small_rotation(most_degrees: float, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -123,9 +127,13 @@ def share_of_rotation(turn: NDArray[np.float64], share: float) -> NDArray[np.flo
     return np.asarray(Rotation.from_rotvec(share * Rotation.from_matrix(turn).as_rotvec()).as_matrix())
 
 
-def draw_scale(rng: np.random.Generator) -> Scale:
-    """Draw type and brightest value, which lie over four orders of magnitude."""
-    kept = KEPT[int(rng.choice(len(KEPT), p=_SHARE_OF_KEPT))]
+def draw_kept(rng: np.random.Generator) -> Kept:
+    """Draw the type of stored voxels."""
+    return KEPT[int(rng.choice(len(KEPT), p=_SHARE_OF_KEPT))]
+
+
+def draw_scale(kept: Kept, rng: np.random.Generator) -> Scale:
+    """Draw the brightest value, which lies over four orders of magnitude."""
     low, high = np.log(_PEAK[kept])
     return Scale(kept, float(np.exp(rng.uniform(low, high))))
 
