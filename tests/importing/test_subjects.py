@@ -169,6 +169,7 @@ def not_a_number() -> bytes:
     import nibabel as nib
 
     data = np.zeros(MNI_SHAPE, np.float32)
+    data[30:50, 40:60, 30:50] = 7
     data[40, 50, 40] = np.nan
     return nib.Nifti1Image(data, mni_affine()).to_bytes()
 
