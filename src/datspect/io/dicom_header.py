@@ -34,6 +34,7 @@ MOST_HEADER_BYTES = 2**22
 """4 MiB, a hundred times the header of a reconstruction; as empty elements of eight bytes they are read in a second."""
 
 PREAMBLE_BYTES = 128
+HEAD_BYTES = PREAMBLE_BYTES + 4
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
 _VALUE_REPRESENTATIONS = tuple(vr.value.encode("ascii") for vr in VR)
@@ -138,13 +139,13 @@ def check_kind(header: Dataset, *, is_slice: bool = False) -> None:
     ScanError : the header lacks what every image has.
     """
     is_cut = len(str(header.get("Modality") or "")) < 2  # within the code, or before it
-    if is_cut or (_is_spect(header) and header.get("Rows") is None):
+    if is_cut or (is_spect(header) and header.get("Rows") is None):
         raise ScanError("the header ends early or lacks what every image has; download or export it anew")
     image_type = [str(value).strip().upper() for value in many(header, "ImageType")]
     pointers = [int(tag) for tag in many(header, "FrameIncrementPointer")]
     is_grey = "MONOCHROME" in str(header.get("PhotometricInterpretation")) and header.get("SamplesPerPixel") == 1
     reasons = {
-        "another modality than SPECT": not _is_spect(header),
+        "another modality than SPECT": not is_spect(header),
         "a screen capture": str(header.get("SOPClassUID", "")).startswith(SECONDARY_CAPTURES),
         "raw projections or planar images": any(kind in NOT_RECONSTRUCTED for kind in image_type[2:3]),
         "raw projections, a frame for each angle": ANGULAR_VIEW_VECTOR in pointers,
@@ -157,7 +158,8 @@ def check_kind(header: Dataset, *, is_slice: bool = False) -> None:
             raise IneligibleError(f"not a reconstructed DaT scan: {reason}")
 
 
-def _is_spect(header: Dataset) -> bool:
+def is_spect(header: Dataset) -> bool:
+    """Return whether the modality is one of single-photon imaging."""
     return header.get("Modality") in SPECT_MODALITIES
 
 
@@ -175,11 +177,22 @@ def frames_shape(header: Dataset) -> tuple[int, int, int]:
     IneligibleError : their product is above `MOST_VOXELS`.
     """
     shape = n_frames(header), int(header.Rows), int(header.Columns)
+    check_size(shape)
+    return shape
+
+
+def check_size(shape: tuple[int, int, int]) -> None:
+    """Refuse a number of voxels that no scan of a head has.
+
+    Raises
+    ------
+    ScanError : a length is below 1.
+    IneligibleError : there are more than `MOST_VOXELS`.
+    """
     if min(shape) < 1:
         raise ScanError("the header declares frames, rows or columns below 1; export the scan anew")
     if math.prod(shape) > MOST_VOXELS:
         raise IneligibleError(f"it declares {math.prod(shape)} voxels; at most {MOST_VOXELS} are read")
-    return shape
 
 
 def many(header: Dataset, keyword: str) -> list[Any]:

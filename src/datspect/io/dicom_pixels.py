@@ -2,7 +2,7 @@
 
 import io
 import math
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -88,12 +88,10 @@ def moved_down(words: Voxels, lowest: int, stored: int, *, is_signed: bool) -> V
     >>> moved_down(np.array([0x7FF5, 0xFFF0], np.uint16), 4, 12, is_signed=True).tolist()
     [2047, -1]
     """
-    bits = 8 * words.dtype.itemsize
-    raised = (words.astype(words.dtype.newbyteorder("=")) << np.array(bits - lowest - stored, words.dtype)).astype(
-        words.dtype.newbyteorder("=")
-    )
-    kind: np.dtype[Any] = np.dtype(f"{'i' if is_signed else 'u'}{words.dtype.itemsize}")
-    moved: Voxels = raised.view(kind) >> np.array(bits - stored, kind)
+    size = words.dtype.itemsize
+    raised = words.astype(f"=u{size}") << np.array(8 * size - lowest - stored, f"=u{size}")
+    signed: Voxels = raised.view(f"={'i' if is_signed else 'u'}{size}")
+    moved: Voxels = signed >> np.array(8 * size - stored, signed.dtype)
     return moved
 
 

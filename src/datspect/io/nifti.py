@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
+from nibabel.analyze import AnalyzeHeader
 from nibabel.filebasedimages import ImageFileError
 from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
@@ -30,6 +31,7 @@ Frames = Literal["refuse", "mean"]
 """What to do with several volumes in one file: refuse them, or take their mean."""
 
 Stream = BinaryIO | gzip.GzipFile
+Shape = tuple[int, int, int]
 
 GZIP_MAGIC = b"\x1f\x8b"
 HEADER_SIZES = {348: Nifti1Header, 540: Nifti2Header}
@@ -40,8 +42,8 @@ MOST_VOXELS_OF_FRAMES = 2**25
 """Most voxels of all volumes of one file together: sixteen of 128 x 128 x 128."""
 
 HALF_OF_PAIR = (
-    "the header of a pair of files: put its voxels (.img) beside it under the same name, or join the two: "
-    "python -c \"import nibabel as n; n.save(n.load('SCAN.hdr'), 'SCAN.nii.gz')\""
+    "the header of a pair of files: put its voxels (.img) beside it under the same name, or join both: "
+    "nib-convert NAME.img NAME.nii"
 )
 
 MOST_EXTENSION_BYTES = 2**20
@@ -77,7 +79,7 @@ def read_nifti(stream: BinaryIO, frames: Frames = "refuse") -> NiftiScan:
     """
     with faults_named("NIfTI", "copy or convert it anew", *FAULTS), unpacked(stream) as plain:
         header = _header(plain)
-        return read_voxels(header, plain, _gap(header, header.template_dtype.itemsize), frames)
+        return read_described(header, plain, voxels_begin(header) - header.template_dtype.itemsize, frames)
 
 
 @contextmanager
@@ -93,25 +95,39 @@ def unpacked(stream: BinaryIO) -> Iterator[Stream]:
         yield plain
 
 
-def read_voxels(header: Nifti1Header, stream: Stream, gap: int, frames: Frames) -> NiftiScan:
-    """Read the voxels that a header describes from a stream, after `gap` bytes.
+def read_described(header: Nifti1Header, stream: Stream, gap: int, frames: Frames) -> NiftiScan:
+    """Read the voxels that a NIfTI header describes from a stream, after `gap` bytes.
 
     Raises
     ------
     ScanError : there are more or fewer than declared, or they are of a kind that is not read.
     """
-    shape, n_frames = _shape(header, frames)
-    stored = _stored_type(header)
+    shape, n_frames = volume_shape(header, frames)
     affine, code = _affine(header, shape)
-    exactly(stream, gap)
-    voxels = _mean(header, stream, shape, stored, n_frames) if n_frames > 1 else _frame(header, stream, shape, stored)
-    if len(stream.read(MOST_TRAILING_BYTES + 1)) > MOST_TRAILING_BYTES:  # this also compares the checksum of a .gz
-        raise ScanError("the file holds more than its header declares; copy or convert it anew")
+    voxels = read_voxels(header, stream, gap, (shape, n_frames))
     space: Space = "mni" if code == MNI152 or on_template_grid(shape, affine) else "other"
     return NiftiScan(Volume(voxels, affine), space, "header" if code else "convention", n_frames)
 
 
-def _frame(header: Nifti1Header, stream: Stream, shape: tuple[int, int, int], stored: np.dtype[Any]) -> Voxels:
+def read_voxels(header: AnalyzeHeader, stream: Stream, gap: int, shape: tuple[Shape, int]) -> Voxels:
+    """Read a volume, or the mean of several, after `gap` bytes; `shape` is that of one volume and their number.
+
+    Raises
+    ------
+    ScanError : there are more or fewer voxels than declared, they are no real numbers, or the gap cannot be.
+    """
+    stored = _stored_type(header)
+    if not 0 <= gap <= MOST_EXTENSION_BYTES:
+        raise ScanError("the header says that its voxels begin where they cannot; convert the scan anew")
+    exactly(stream, gap)  # extensions, which are skipped unread
+    one, n_frames = shape
+    voxels = _mean(header, stream, stored, shape) if n_frames > 1 else _frame(header, stream, stored, one)
+    if len(stream.read(MOST_TRAILING_BYTES + 1)) > MOST_TRAILING_BYTES:  # this also compares the checksum of a .gz
+        raise ScanError("the file holds more than its header declares; copy or convert it anew")
+    return voxels
+
+
+def _frame(header: AnalyzeHeader, stream: Stream, stored: np.dtype[Any], shape: Shape) -> Voxels:
     content = exactly(stream, math.prod(shape) * stored.itemsize)
     voxels = np.frombuffer(content, stored).reshape(shape, order="F")
     slope, intercept = header.get_slope_inter()
@@ -120,12 +136,11 @@ def _frame(header: Nifti1Header, stream: Stream, shape: tuple[int, int, int], st
     return voxels.astype(voxels.dtype.newbyteorder("="), copy=False)
 
 
-def _mean(
-    header: Nifti1Header, stream: Stream, shape: tuple[int, int, int], stored: np.dtype[Any], n_frames: int
-) -> Voxels:
-    total = np.zeros(shape, np.float64, order="F")
+def _mean(header: AnalyzeHeader, stream: Stream, stored: np.dtype[Any], shape: tuple[Shape, int]) -> Voxels:
+    one, n_frames = shape
+    total = np.zeros(one, np.float64, order="F")
     for _ in range(n_frames):
-        total += _frame(header, stream, shape, stored)
+        total += _frame(header, stream, stored, one)
     return total / n_frames
 
 
@@ -178,8 +193,13 @@ def exactly(stream: Stream, n_bytes: int) -> bytes:
     return content
 
 
-def _shape(header: Nifti1Header, frames: Frames) -> tuple[tuple[int, int, int], int]:
-    """Return the three lengths of the volume, and how many volumes of it there are along the fourth axis."""
+def volume_shape(header: AnalyzeHeader, frames: Frames) -> tuple[Shape, int]:
+    """Return the three lengths of a volume, and how many volumes of it there are along the fourth axis.
+
+    Raises
+    ------
+    ScanError : there are more than are read, or `frames` is refuse and there are several.
+    """
     full = tuple(int(length) for length in header.get_data_shape())
     if len(full) < 3 or min(full) < 1:
         raise ScanError("expected a 3-D volume, got less; convert the scan anew")
@@ -199,22 +219,19 @@ def _shape(header: Nifti1Header, frames: Frames) -> tuple[tuple[int, int, int], 
     return (full[0], full[1], full[2]), n_frames
 
 
-def _stored_type(header: Nifti1Header) -> np.dtype[Any]:
+def _stored_type(header: AnalyzeHeader) -> np.dtype[Any]:
     stored: np.dtype[Any] = header.get_data_dtype()
     if stored.kind not in "iuf":
         raise ScanError("expected voxels that are real numbers, got colours or complex numbers")
     return stored
 
 
-def _gap(header: Nifti1Header, n_read: int) -> int:
-    """Return the number of bytes between header and voxels: extensions, which are skipped unread."""
-    gap = int(header.get_data_offset()) - n_read
-    if not 0 <= gap <= MOST_EXTENSION_BYTES:
-        raise ScanError("the header says that its voxels begin where they cannot; convert the scan anew")
-    return gap
+def voxels_begin(header: Nifti1Header) -> int:
+    """Return the byte of the file at which the header says that voxels begin."""
+    return int(header.get_data_offset())
 
 
-def _affine(header: Nifti1Header, shape: tuple[int, int, int]) -> tuple[Affine, int]:
+def _affine(header: Nifti1Header, shape: Shape) -> tuple[Affine, int]:
     """Return voxel to world (mm, RAS+), shape (4, 4), and the code of the space it leads to, 0 if the header has none.
 
     Without one the middle of the volume is the origin; x runs to the left, as most programs take such files.
@@ -229,7 +246,7 @@ def _affine(header: Nifti1Header, shape: tuple[int, int, int]) -> tuple[Affine, 
     return centred_affine(shape, header.get_zooms()[:3]), 0
 
 
-def centred_affine(shape: tuple[int, int, int], sizes_mm: Sequence[float]) -> Affine:
+def centred_affine(shape: Shape, sizes_mm: Sequence[float]) -> Affine:
     """Return voxel to world (mm), shape (4, 4), with the origin in the middle and x from right to left.
 
     Raises

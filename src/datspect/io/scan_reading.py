@@ -1,6 +1,7 @@
 """Read one scan of a download: recognise it by its content and not its name, check it, bring it to int16."""
 
 import io
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
@@ -14,8 +15,11 @@ from datspect.imaging.placement import on_template_grid, placed
 from datspect.imaging.resampling import resampled_to_mni
 from datspect.imaging.volume import Volume, Voxels
 from datspect.io.dicom import DicomScan, read_dicom
-from datspect.io.dicom_header import looks_like_dicom
+from datspect.io.dicom_header import HEAD_BYTES, looks_like_dicom
+from datspect.io.dicom_series import read_dicom_series
 from datspect.io.nifti import Frames, NiftiScan, PlacedBy, Space, looks_like_nifti, read_nifti
+from datspect.io.pairs import read_pair
+from datspect.io.several_files import SeveralFiles
 from datspect.io.sources import Source, opened
 
 LARGEST_FILE_BYTES = 2**28
@@ -23,8 +27,6 @@ LARGEST_FILE_BYTES = 2**28
 
 LARGEST_SCALED = 32000
 """The largest absolute value of a scan that had to be scaled to fit into int16."""
-
-_HEAD_BYTES = 132
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class ReadScan:
 
 
 def read_scan(source: Source, *, frames: Frames = "refuse") -> ReadScan:
-    """Read a DICOM or NIfTI file, in MNI space or where the scanner left it.
+    """Read a DICOM or NIfTI file, a series of DICOM slices or a pair, in MNI space or where the scanner left it.
 
     Several frames in one NIfTI file are refused unless `frames` is mean.
 
@@ -67,8 +69,10 @@ def read_scan(source: Source, *, frames: Frames = "refuse") -> ReadScan:
     IneligibleError : the file is whole, but not a reconstructed DaT scan (DICOM only).
     ScanError : the file is neither DICOM nor NIfTI, spoilt, or without voxels that mean something.
     """
+    if isinstance(source, SeveralFiles):
+        return _read_several(source, frames)
     with opened(source, LARGEST_FILE_BYTES) as stream:
-        return _read(stream, frames)
+        return _read(stream, frames, source.name)
 
 
 def read_nifti_bytes(content: bytes) -> ReadScan:
@@ -80,7 +84,7 @@ def read_nifti_bytes(content: bytes) -> ReadScan:
     """
     if len(content) > LARGEST_FILE_BYTES:
         raise ScanError(f"the file has {len(content):,} bytes; a scan may have {LARGEST_FILE_BYTES:,}")
-    if not looks_like_nifti(content[:_HEAD_BYTES]):
+    if not looks_like_nifti(content[:HEAD_BYTES]):
         raise ScanError("not a NIfTI file, by its content")
     return _read(io.BytesIO(content), "refuse")
 
@@ -109,12 +113,25 @@ def _grid(volume: Volume) -> str:
     return f"{shape} voxels of {sizes} mm"
 
 
-def _read(stream: BinaryIO, frames: Frames) -> ReadScan:
-    head = stream.read(_HEAD_BYTES)
+def _read_several(source: SeveralFiles, frames: Frames) -> ReadScan:
+    if source.size > LARGEST_FILE_BYTES:
+        raise ScanError(f"its files have {source.size:,} bytes; a scan may have {LARGEST_FILE_BYTES:,}")
+    with ExitStack() as stack:
+        streams = [stack.enter_context(opened(part, LARGEST_FILE_BYTES)) for part in source.parts]
+        if source.form == "pair":
+            header, voxels = streams
+            return _of_nifti(read_pair(header, voxels, frames))
+        return _of_dicom(read_dicom_series(streams))
+
+
+def _read(stream: BinaryIO, frames: Frames, name: str = "") -> ReadScan:
+    head = stream.read(HEAD_BYTES)
     if looks_like_nifti(head):
         return _of_nifti(read_nifti(stream, frames))
     if looks_like_dicom(head):
         return _of_dicom(read_dicom(stream))
+    if name.lower().endswith((".img", ".img.gz")):
+        raise ScanError("the voxels of a pair without their header: put it (.hdr) beside them under the same name")
     raise ScanError("neither a DICOM nor a NIfTI file, by its content")
 
 
