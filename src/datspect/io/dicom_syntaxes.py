@@ -1,4 +1,8 @@
-"""Tell which transfer syntaxes of DICOM are read, and what makes a readable file of the others."""
+"""Tell which transfer syntaxes of DICOM are read, and what makes a readable file of the others.
+
+JPEG Lossless is not read: of the libraries that pydicom knows for it, GDCM ends the whole process at a spoilt stream,
+and the other is under the GPL.
+"""
 
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
