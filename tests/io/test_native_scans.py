@@ -244,13 +244,28 @@ def test_volumes_in_mni_space_are_read_on_every_grid_whatever_their_code_says(re
     assert scan.space == space
 
 
+def test_slices_may_be_called_like_halves_of_pairs(read):
+    files = [(f"{name}.img", content) for name, content in slice_files(FRAMES)]
+    np.testing.assert_allclose(brightest(read(files)), TRUTH, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"), [({"modality": "CT"}, "another modality than SPECT"), ({}, r"its files have [\d,]+ bytes")]
+)
+def test_a_series_larger_than_any_scan_is_refused_by_what_it_is(read, options, reason, monkeypatch):
+    monkeypatch.setattr("datspect.io.scan_reading.LARGEST_FILE_BYTES", 50_000)
+    with pytest.raises(ScanError, match=reason):
+        read(slice_files(FRAMES, **options))
+
+
 def test_what_is_no_slice_stays_a_file_by_itself(tmp_path):
     two = FRAMES[:2]
     for name, content in [
         *slice_files(FRAMES[:3]),
         ("volume.dcm", volume_file(FRAMES)[0][1]),
         ("other.dcm", slice_files(two, changes={"SeriesInstanceUID": "1.2.3.4"})[0][1]),
-        ("mri.dcm", slice_files(two, modality="MR")[0][1]),
+        ("mri1.dcm", slice_files(two, modality="MR", changes={"SeriesInstanceUID": "1.2.3.5"})[0][1]),
+        ("mri2.dcm", slice_files(two, modality="MR", changes={"SeriesInstanceUID": "1.2.3.5"})[1][1]),
         ("turned.dcm", slice_files(two, orientation=(0.0, 1.0, 0.0, 0.0, 0.0, -1.0))[0][1]),
         ("notes", b"\x08\x00" * 400),
         ("empty", b""),
@@ -262,8 +277,8 @@ def test_what_is_no_slice_stays_a_file_by_itself(tmp_path):
     found, _ = find_sources([tmp_path])
     joined = with_several_files(found)
     assert [source.name for source in joined] == [
-        "IM0000", "copy/IM0000", "empty", "mri.dcm", "notes", "other.dcm", "turned.dcm", "volume.dcm",
+        "IM0000", "copy/IM0000", "empty", "mri1.dcm", "notes", "other.dcm", "turned.dcm", "volume.dcm",
     ]  # fmt: skip
     series = [source for source in joined if isinstance(source, SeveralFiles)]
-    assert [len(source.parts) for source in series] == [3, 3]
+    assert [len(source.parts) for source in series] == [3, 3, 2]
     assert all(source.size == sum(part.size for part in source.parts) for source in series)

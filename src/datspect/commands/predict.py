@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from datspect.prediction.files import PredictorParts
     from datspect.prediction.predictor import Answer, Predictor, PreparedScan
 
-OTHER_ENDINGS = (".xml", ".txt", ".csv", ".tsv", ".json", ".pdf", ".png", ".html", ".md")
-"""Endings of files that lie beside scans and are not scans."""
+OTHER_ENDINGS = (".xml", ".txt", ".csv", ".tsv", ".json", ".pdf", ".png", ".html", ".md", "dicomdir")
+"""Endings of files that lie beside scans and are not scans; a DICOMDIR is an index of the files of a disc."""
 
 _FEW = 8
 """So many scans are read before worker processes would have started."""

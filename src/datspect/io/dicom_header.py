@@ -40,6 +40,8 @@ _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
 _VALUE_REPRESENTATIONS = tuple(vr.value.encode("ascii") for vr in VR)
 _LONGEST_FIRST_VALUE = 1024
 
+_ADVICE_ON_SLICES = "if it is a slice, put all slices of its series into one folder and name that"
+
 _HEADER = (
     "SOPClassUID",
     "Modality",
@@ -139,27 +141,26 @@ def check_kind(header: Dataset, *, is_slice: bool = False) -> None:
     ScanError : the header lacks what every image has.
     """
     is_cut = len(str(header.get("Modality") or "")) < 2  # within the code, or before it
-    if is_cut or (is_spect(header) and header.get("Rows") is None):
+    if is_cut or (_is_spect(header) and header.get("Rows") is None):
         raise ScanError("the header ends early or lacks what every image has; download or export it anew")
     image_type = [str(value).strip().upper() for value in many(header, "ImageType")]
     pointers = [int(tag) for tag in many(header, "FrameIncrementPointer")]
     is_grey = "MONOCHROME" in str(header.get("PhotometricInterpretation")) and header.get("SamplesPerPixel") == 1
     reasons = {
-        "another modality than SPECT": not is_spect(header),
+        "another modality than SPECT": not _is_spect(header),
         "a screen capture": str(header.get("SOPClassUID", "")).startswith(SECONDARY_CAPTURES),
         "raw projections or planar images": any(kind in NOT_RECONSTRUCTED for kind in image_type[2:3]),
         "raw projections, a frame for each angle": ANGULAR_VIEW_VECTOR in pointers,
         "a transmission scan": "TRANSMISSION" in image_type,
         "a colour image": not is_grey,
-        "a single image and no volume": n_frames(header) == 1 and not is_slice,
+        f"a single image and no volume; {_ADVICE_ON_SLICES}": n_frames(header) == 1 and not is_slice,
     }
     for reason, applies in reasons.items():
         if applies:
             raise IneligibleError(f"not a reconstructed DaT scan: {reason}")
 
 
-def is_spect(header: Dataset) -> bool:
-    """Return whether the modality is one of single-photon imaging."""
+def _is_spect(header: Dataset) -> bool:
     return header.get("Modality") in SPECT_MODALITIES
 
 

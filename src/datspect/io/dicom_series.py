@@ -17,7 +17,6 @@ from datspect.io.dicom_header import (
     check_kind,
     check_size,
     frames_shape,
-    is_spect,
     looks_like_dicom,
     n_frames,
     read_header,
@@ -30,7 +29,7 @@ SliceKey = tuple[str, tuple[int, ...]]
 
 
 def slice_key(stream: BinaryIO) -> SliceKey | None:
-    """Return what a single slice of nuclear medicine has in common with those of its stack; None for anything else.
+    """Return what a single slice, of any modality, has in common with those of its stack; None for anything else.
 
     It holds an identifier: it is to be compared, and neither kept nor shown.
 
@@ -43,12 +42,24 @@ def slice_key(stream: BinaryIO) -> SliceKey | None:
     with faults_named("DICOM", ADVICE, *FAULTS):
         header = read_header(stream)
         series = str(header.get("SeriesInstanceUID") or "")
-        if not series or not is_spect(header) or n_frames(header) != 1:
+        if not series or header.get("Rows") is None or n_frames(header) != 1:
             return None
         directions = axis_directions(frame_geometry(header))
         axes = np.abs(directions).argmax(axis=0)
         signs = np.sign(directions[axes, range(3)]).astype(int)
         return series, tuple(map(int, (*axes[:2], *signs[:2])))
+
+
+def check_slice(stream: BinaryIO) -> None:
+    """Refuse a slice that is none of a reconstructed scan, before its whole series is read.
+
+    Raises
+    ------
+    IneligibleError : it is whole, but of something else.
+    ScanError : it is spoilt.
+    """
+    with faults_named("DICOM", ADVICE, *FAULTS):
+        check_kind(read_header(stream), is_slice=True)
 
 
 def read_dicom_series(streams: Sequence[BinaryIO]) -> DicomScan:

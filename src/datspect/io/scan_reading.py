@@ -16,7 +16,7 @@ from datspect.imaging.resampling import resampled_to_mni
 from datspect.imaging.volume import Volume, Voxels
 from datspect.io.dicom import DicomScan, read_dicom
 from datspect.io.dicom_header import HEAD_BYTES, looks_like_dicom
-from datspect.io.dicom_series import read_dicom_series
+from datspect.io.dicom_series import check_slice, read_dicom_series
 from datspect.io.nifti import Frames, NiftiScan, PlacedBy, Space, looks_like_nifti, read_nifti
 from datspect.io.pairs import read_pair
 from datspect.io.several_files import SeveralFiles
@@ -114,6 +114,9 @@ def _grid(volume: Volume) -> str:
 
 
 def _read_several(source: SeveralFiles, frames: Frames) -> ReadScan:
+    if source.form == "series":
+        with opened(source.parts[0], LARGEST_FILE_BYTES) as first:
+            check_slice(first)
     if source.size > LARGEST_FILE_BYTES:
         raise ScanError(f"its files have {source.size:,} bytes; a scan may have {LARGEST_FILE_BYTES:,}")
     with ExitStack() as stack:

@@ -16,7 +16,12 @@ LARGEST_SLICE_BYTES = 2**22
 
 MOST_SLICES = 2000
 
+Form = Literal["series", "pair"]
+
 _ENDINGS = {".hdr": 0, ".img": 1}
+_NO_SLICE = (".nii", ".gz")
+"""Files of these endings are not opened in search of slices."""
+
 _Place = tuple[Path, str]
 """A folder, or a zip and a folder within it."""
 
@@ -26,7 +31,7 @@ class SeveralFiles(Source):
     """A scan in several files. Name, container and member are those of the first, `size` is that of all together."""
 
     parts: tuple[Source, ...] = ()
-    form: Literal["series", "pair"] = "series"
+    form: Form = "series"
 
 
 def with_several_files(sources: Sequence[Source]) -> list[Source]:
@@ -35,18 +40,16 @@ def with_several_files(sources: Sequence[Source]) -> list[Source]:
     Halves of a pair, and slices of a series, must lie in one folder. What is found to be a slice by its header and has
     no other slice beside it stays as it is.
     """
-    joined = {parts[0]: parts for parts in _pairs(sources)} | {parts[0]: parts for parts in _series(sources)}
-    within = {part for parts in joined.values() for part in parts}
-    return [
-        _as_one(joined[source]) if source in joined else source
-        for source in sources
-        if source in joined or source not in within
-    ]
+    pairs = [_as_one(parts, "pair") for parts in _pairs(sources)]
+    halves = {half for pair in pairs for half in pair.parts}
+    series = [_as_one(parts, "series") for parts in _series([each for each in sources if each not in halves])]
+    joined = {each.parts[0]: each for each in (*pairs, *series)}
+    within = {part for each in joined.values() for part in each.parts}
+    return [joined.get(source, source) for source in sources if source in joined or source not in within]
 
 
-def _as_one(parts: Sequence[Source]) -> SeveralFiles:
+def _as_one(parts: Sequence[Source], form: Form) -> SeveralFiles:
     first, size = parts[0], sum(part.size for part in parts)
-    form: Literal["series", "pair"] = "pair" if _half(first) is not None else "series"
     return SeveralFiles(first.container, first.member, first.name, size, tuple(parts), form)
 
 
@@ -73,7 +76,7 @@ def _series(sources: Sequence[Source]) -> list[list[Source]]:
     """Return the slices of each series; folders with a single file that may be a slice are not opened."""
     folders: dict[_Place, list[Source]] = defaultdict(list)
     for source in sources:
-        if source.size <= LARGEST_SLICE_BYTES:
+        if source.size <= LARGEST_SLICE_BYTES and not source.name.lower().endswith(_NO_SLICE):
             folders[_place(source)].append(source)
     series: dict[tuple[_Place, object], list[Source]] = defaultdict(list)
     for place, beside in folders.items():
