@@ -126,7 +126,7 @@ def test_scans_in_native_space_and_several_frames_are_refused_with_what_to_do(
     nib.save(nib.Nifti1Image(np.stack([noise, noise], -1), np.diag([2.0, 2, 2, 1])), tmp_path / "two.nii")
     assert run(tmp_path / "native.dcm", tmp_path / "two.nii", model=model) == 1
     printed = capsys.readouterr().out
-    assert "ERROR: it does not lie in MNI space (its grid is 20 x 40 x 30 voxels of 2.4 x 2.8 x 3.1 mm); " in printed
+    assert "ERROR: by its header it does not lie in MNI space; normalise it" in printed
     assert "ERROR: expected a 3-D volume, got 2 of them; if all are of one scan, --frames mean takes" in printed
 
 

@@ -126,7 +126,7 @@ def test_what_was_read_can_be_written_and_comes_back(read, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "reason"), [(np.nan, "1 voxels inside"), (np.inf, "infinity"), (-np.inf, "infinity")]
+    ("wrong", "reason"), [(np.nan, "NaN in 1 of the voxels inside"), (np.inf, "infinity"), (-np.inf, "infinity")]
 )
 def test_voxels_that_are_no_numbers_are_refused(read, wrong, reason):
     voxels = STORED.astype(np.float32)

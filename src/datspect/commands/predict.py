@@ -77,7 +77,7 @@ def predict(
         log.info("%d other files passed over (%s)", len(sources) - len(wanted), ", ".join(OTHER_ENDINGS))
     joined = with_several_files(wanted)
     if len(joined) < len(wanted):
-        log.info("%d files are slices or halves of the same scan; %d scans are read", len(wanted), len(joined))
+        log.info("%d files are %d scans: slices of a series, and halves of a pair, are one", len(wanted), len(joined))
     if not wanted and not unusable:
         raise ScanError("no file that could be a scan; name NIfTI or DICOM files, or folders that hold them")
     if figure is not None:

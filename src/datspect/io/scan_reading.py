@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import numpy as np
-from nibabel.affines import voxel_sizes
 
 from datspect.errors import IneligibleError, ScanError
 from datspect.imaging.missing import without_missing
@@ -99,18 +98,10 @@ def on_mni_grid(scan: ReadScan, *, resample: bool) -> tuple[Volume, bool]:
     if on_template_grid(scan.volume.data.shape, scan.volume.affine):
         return Volume(reorient(scan.volume).data, mni_ras_affine()), False
     if scan.space != "mni":
-        raise IneligibleError(
-            f"it does not lie in MNI space (its grid is {_grid(scan.volume)}); normalise it to the MNI template first"
-        )
+        raise IneligibleError("by its header it does not lie in MNI space; normalise it to the MNI template first")
     if not resample:
         raise IneligibleError("it lies in MNI space on another grid; the same command with --resample brings it over")
     return reorient(resampled_to_mni(scan.volume)), True
-
-
-def _grid(volume: Volume) -> str:
-    shape = " x ".join(map(str, volume.data.shape))
-    sizes = " x ".join(f"{size:.3g}" for size in voxel_sizes(volume.affine))
-    return f"{shape} voxels of {sizes} mm"
 
 
 def _read_several(source: SeveralFiles, frames: Frames) -> ReadScan:
