@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -41,6 +41,10 @@ class Import:
     resample: Annotated[
         bool, typer.Option("--resample", help="Bring scans in MNI space on another grid onto the 2 mm one.")
     ] = False
+    frames: Annotated[
+        Literal["refuse", "mean"],
+        typer.Option(help="Several volumes in one NIfTI file: refuse them, or take their mean."),
+    ] = "refuse"
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first bad scan or file instead of leaving it out.")
     ] = False
@@ -73,6 +77,7 @@ class Import:
         return ImportOptions(
             fix_orientation=self.fix_orientation,
             resample=self.resample,
+            frames=self.frames,
             strict=self.strict,
             z_offset_voxels=load_params(self.params).preprocess.z_offset_voxels if self.params.exists() else None,
         )
@@ -162,10 +167,12 @@ def ppmi(
     # Here, so that `datspect --help` does not wait for pandas and pydicom.
     from datspect.importing.ppmi import plan_ppmi
     from datspect.importing.ppmi_collection import parse_groups, read_collection
+    from datspect.io.several_files import with_several_files
 
     labels = parse_groups(groups)
     collection = read_collection(csv)
     sources, unusable = wanted.found()
+    sources = with_several_files(sources)
     return plan_ppmi(sources, unusable, collection, labels, wanted.pseudonyms)
 
 
