@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datspect.errors import ImportingError
-from datspect.importing.nifti_folder import Columns, parse_labels, plan_nifti
+from datspect.importing.labels import parse_labels
+from datspect.importing.nifti_folder import Columns, plan_nifti
 from datspect.importing.plan import Plan
 from datspect.importing.pseudonyms import Pseudonyms
 from datspect.io.delimited import read_delimited
@@ -215,9 +216,11 @@ def test_a_column_that_was_named_and_is_missing_is_said_without_quoting_the_tabl
     assert "DOE" not in str(refused.value)
 
 
-def test_a_row_without_an_id_is_named_by_its_number() -> None:
-    with pytest.raises(ImportingError, match="names no subject in row 3"):
-        planned(sources("01.nii"), table(("01", "PD"), ("n/a", "PD")))
+def test_a_row_without_an_id_is_left_out_and_named_by_its_number() -> None:
+    plan = planned(sources("01.nii"), table(("01", "PD"), ("n/a", "PD")))
+    assert reasons(plan) == {"row 3": "its row names no subject; complete it"}
+    assert files_of(plan) == {NAMES.subject("01"): ["01.nii"]}
+    assert plan.counts["rows in the table"] == 2
 
 
 def test_a_table_without_rows_or_a_folder_without_nifti_is_refused() -> None:

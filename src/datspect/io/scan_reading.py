@@ -13,6 +13,7 @@ from datspect.imaging.resampling import resampled_to_mni
 from datspect.imaging.volume import Volume, Voxels
 from datspect.io.dicom import looks_like_dicom, read_dicom
 from datspect.io.nifti import Space, looks_like_nifti, read_nifti
+from datspect.io.other_files import kind_by_content
 from datspect.io.sources import Source, opened
 
 PlacedBy = Literal["header", "convention"]
@@ -98,7 +99,8 @@ def _read(stream: BinaryIO) -> tuple[Volume, PlacedBy, Space]:
         scan = read_dicom(stream)
         placed_by: PlacedBy = "header" if scan.geometry.orientation else "convention"
         return placed(scan.frames, scan.geometry), placed_by, "mni"
-    raise ScanError("neither a DICOM nor a NIfTI file, by its content")
+    kind = kind_by_content(head)
+    raise ScanError(f"neither a DICOM nor a NIfTI file, by its content{f': {kind}' if kind else ''}")
 
 
 def _in_int16(voxels: Voxels) -> tuple[Voxels, float]:
