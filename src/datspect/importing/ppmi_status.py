@@ -40,21 +40,20 @@ class Status:
     keep: Diagnosis = "agreed"
 
     def differs(self, subject: str, group: str) -> bool:
-        """Return whether the archive's group and today's cohort are both there and say different things."""
-        if subject not in self.cohorts or not group:
-            return False
-        return self.cohorts[subject] not in (group, *_SAME.get(group, ()))
+        """Return whether the archive's group and today's cohort are both known and say different things."""
+        cohort = self.cohorts.get(subject, "")
+        return bool(cohort and group) and cohort not in (group, *_SAME.get(group, ()))
 
     def decided(self, subject: str, group: str) -> tuple[str, str]:
         """Return the label that counts, and why the subject is left out ("" if it is not)."""
-        if subject not in self.cohorts:
+        if subject not in self.cohorts or (group and self.keep == "archive"):
             return group, ""
         cohort = self.cohorts[subject]
-        if not group or (self.differs(subject, group) and self.keep == "status"):
-            return cohort, "" if cohort else NO_COHORT
-        if not self.differs(subject, group) or self.keep == "archive":
-            return group, ""
-        return group, DIFFERS if cohort else NO_COHORT
+        if not cohort:
+            return group, NO_COHORT
+        if not group or (self.keep == "status" and self.differs(subject, group)):
+            return cohort, ""
+        return group, DIFFERS if self.differs(subject, group) else ""
 
 
 def read_status(path: Path, keep: Diagnosis = "agreed") -> Status:
