@@ -87,6 +87,7 @@ def plan_nifti(
     exclusions += [Exclusion(names.file(name), reason) for name, reason in unread_problems(sources, unusable)]
     counts = {
         "files found": len(sources) + len(unusable),
+        **({"files that are not opened": len(unusable)} if unusable else {}),
         "NIfTI files among them": len(files),
         **({"NIfTI files not like --pattern": len(nifti) - len(files)} if len(nifti) > len(files) else {}),
         **unread_counts(sources, is_read=_is_nifti),
@@ -185,7 +186,7 @@ def _people(rows: Sequence[Row], names: Pseudonyms) -> tuple[list[PlannedSubject
     owners = Counter(source for its in by_subject.values() for source in {file for row in its for file in row.files})
     planned, exclusions = [], []
     for subject, its_rows in by_subject.items():
-        reason = _problem(its_rows, owners) or ("" if owners else NO_ID_FITS)
+        reason = _problem(its_rows, owners) if owners else NO_ID_FITS
         if reason:
             exclusions.append(Exclusion(names.subject(subject), reason))
         else:

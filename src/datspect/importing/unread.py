@@ -23,7 +23,10 @@ _KINDS = {
     "notes of DVC": (".dvc",),
     "DICOMDIR": ("dicomdir",),
 }
-_PAIR = "half of a pair of files, which is not read; join both: nib-convert NAME.img NAME.nii"
+_PAIR = (
+    "half of a pair of files, which is not read; a pair of NIfTI is joined by nib-convert NAME.img NAME.nii; ANALYZE "
+    "does not say how the head lies, so export such a scan anew"
+)
 _NO_IMG = "a header without its .img beside it, which holds the voxels; add that file"
 _NO_HDR = "an .img without its .hdr beside it, which says what the voxels mean; add that file"
 

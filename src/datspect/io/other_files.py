@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-_PART = re.compile(r"\.((zip|7z|rar|tar|tgz|gz)\.(\d{2,3}|[a-z]{2})|z\d{2}|part\d+\.rar)$", re.IGNORECASE)
+_PART = re.compile(r"\.((zip|7z|rar|tar|tgz|gz)\.(\d{2,3}|(?!gz|xz)[a-z]{2})|z\d{2}|part\d+\.rar)$", re.IGNORECASE)
 _UNFINISHED = (".crdownload", ".part", ".partial", ".download", ".opdownload")
 _ARCHIVES = (
     *(".7z", ".rar", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst"),

@@ -154,8 +154,10 @@ def _below(root: Path, links: _Links) -> Iterator[_Item]:
         try:
             for entry in _entries(folder):
                 name, path = f"{above}{_printable(entry.name)}", Path(entry.path)
-                if entry.is_dir(follow_symlinks=links.everywhere):
-                    (linked if entry.is_symlink() else folders).append((path, f"{name}/"))
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append((path, f"{name}/"))
+                elif links.everywhere and os.path.isdir(path):  # noqa: PTH112  (Path.is_dir may raise for a link)
+                    linked.append((path, f"{name}/"))
                 else:
                     yield from _entry(entry, path, name, links)
         except OSError as error:
@@ -185,15 +187,19 @@ def _linked(path: Path, name: str, links: _Links) -> Iterator[_Item]:
     """Follow a link to a plain file, or say why it is not followed."""
     try:
         target = path.resolve(strict=True)
+        status = target.stat()
+    except PermissionError:
+        yield _unusable(path, name, "a link to what you may not read; ask its owner for the right")
+        return
     except (OSError, RuntimeError):  # nothing there, or a circle of links
         yield _unusable(path, name, "a link that leads nowhere; fetch its file (datalad get, git annex get, dvc pull)")
         return
-    if target.is_dir():
+    if stat.S_ISDIR(status.st_mode):
         yield _unusable(path, name, "a link to a folder; name that folder too, or take --follow-links")
     elif links.lead_outside(target):
         yield _unusable(path, name, "a link that leads out of what was named; take --follow-links if that is meant")
     else:
-        yield from _plain(path, name, target.stat())
+        yield from _plain(path, name, status)
 
 
 def _plain(path: Path, name: str, status: os.stat_result, *, is_root: bool = False) -> Iterator[_Item]:
