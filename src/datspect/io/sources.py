@@ -147,21 +147,27 @@ def _below(root: Path, links: _Links) -> Iterator[_Item]:
     while folders or linked:  # links come last, so that what has a place of its own is named by it
         linked.sort(key=lambda item: item[1], reverse=True)
         folder, above = (folders or linked).pop()
-        if links.everywhere and not _is_new(folder, seen):
-            if folder.is_symlink():
-                yield _unusable(folder, above.rstrip("/"), "a link to a folder that is read already")
-            continue
-        try:
-            for entry in _entries(folder):
-                name, path = f"{above}{_printable(entry.name)}", Path(entry.path)
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append((path, f"{name}/"))
-                elif links.everywhere and os.path.isdir(path):  # noqa: PTH112  (Path.is_dir may raise for a link)
-                    linked.append((path, f"{name}/"))
-                else:
-                    yield from _entry(entry, path, name, links)
-        except OSError as error:
-            yield _unusable(folder, above.rstrip("/"), folder_problem(error))
+        if not links.everywhere or _is_new(folder, seen):
+            yield from _within(folder, above, links, folders, linked)
+        elif folder.is_symlink():
+            yield _unusable(folder, above.rstrip("/"), "a link to a folder that is read already")
+
+
+def _within(
+    folder: Path, above: str, links: _Links, folders: list[tuple[Path, str]], linked: list[tuple[Path, str]]
+) -> Iterator[_Item]:
+    """Give the files of one folder; add folders in it, and links to folders that are followed, to the lists."""
+    try:
+        for entry in _entries(folder):
+            name, path = f"{above}{_printable(entry.name)}", Path(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                folders.append((path, f"{name}/"))
+            elif links.everywhere and os.path.isdir(path):  # noqa: PTH112  (Path.is_dir may raise for a link)
+                linked.append((path, f"{name}/"))
+            else:
+                yield from _entry(entry, path, name, links)
+    except OSError as error:
+        yield _unusable(folder, above.rstrip("/"), folder_problem(error))
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
