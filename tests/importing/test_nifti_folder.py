@@ -343,7 +343,7 @@ def test_labels_saved_as_numbers_are_mapped(text: str, mapping: str) -> None:
 
 
 def test_where_there_is_no_nifti_the_kinds_that_are_there_are_named() -> None:
-    with pytest.raises(ImportingError, match=r"there are 2 of the kind DICOM \(.dcm, .ima\)"):
+    with pytest.raises(ImportingError, match=r"what is there:\n  2 of the kind DICOM \(.dcm, .ima\)"):
         planned(sources("a.dcm", "b.dcm"), table(("01", "PD")))
     with pytest.raises(ImportingError, match="none of 1 NIfTI files is like --pattern"):
         planned(sources("01.nii"), table(("01", "PD")), pattern="*spect*")

@@ -384,6 +384,11 @@ def test_todays_diagnosis_is_compared_with_the_archives_group(tmp_path, keep, la
     assert sum(reason in (DIFFERS, NO_COHORT) for reason in reasons(plan)) == n_left_out
 
 
+def test_a_status_of_other_people_is_refused(tmp_path):
+    with pytest.raises(ImportingError, match="lists nobody of the collection"):
+        plan_ppmi([], [], listed(tmp_path, GOOD), DEFAULT, NAMES, Status({"4009": "pd"}))
+
+
 def test_todays_diagnosis_is_enough_where_the_archive_gives_no_group(tmp_path):
     plan = plan_ppmi([], [], listed(tmp_path, ("9001", "4001", "", "2/3/2011")), DEFAULT, NAMES, Status(STATUS))
     assert [who.label for who in plan.subjects] == ["pd"]

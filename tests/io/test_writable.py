@@ -46,6 +46,6 @@ def test_a_disk_that_takes_nothing_is_refused(tmp_path: Path, monkeypatch: pytes
 def test_a_file_is_proved_by_its_folder_and_must_be_no_folder(tmp_path: Path) -> None:
     check_writable_file(tmp_path / "new.md", "--into")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(DatspectError, match=r"\(it is a folder\); name a file"):
+    with pytest.raises(DatspectError, match=r"\(it is a folder\); name another file"):
         check_writable_file(tmp_path / "folder", "--into")
     assert everything(tmp_path) == [tmp_path / "folder"]

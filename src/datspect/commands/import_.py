@@ -46,7 +46,7 @@ class Import:
         typer.Option("--follow-links", help="Follow links that lead out of what you named, and links to folders."),
     ] = False
     strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at the first bad scan or file instead of leaving it out.")
+        bool, typer.Option("--strict", help="Stop at the first bad scan, file or row instead of leaving it out.")
     ] = False
     names: Annotated[
         bool, typer.Option("--names", help="Show what the pseudonyms of left-out things stand for; needs a terminal.")
@@ -201,6 +201,10 @@ def ppmi(
     wanted_groups, spellings = parse_groups(groups), parse_labels(labels)
     today = None if status is None else read_status(status, diagnosis)
     collection = read_collection(csv, columns, spellings, description, needs_group=today is None)
+    if wanted.strict and collection.left_out:
+        row = collection.left_out[0]
+        more = f"; {len(collection.left_out) - 1} more rows like it" if len(collection.left_out) > 1 else ""
+        raise ImportingError(f"{row.place}: {row.reason}{more}; --strict stops here, nothing was imported")
     sources, unusable = wanted.found()
     return plan_ppmi(sources, unusable, collection, wanted_groups, wanted.pseudonyms, today)
 

@@ -27,6 +27,7 @@ NO_ID_FITS = (
 )
 
 _LONGEST_LIFE = 130
+_MOST_KINDS = 3
 _SEXES: Mapping[str, Literal["female", "male"]] = {"f": "female", "female": "female", "m": "male", "male": "male"}
 _AGE = re.compile(r"(\d{1,3})(?:[.,]\d*)?\s*(?:\+|y|years)?", re.IGNORECASE)
 _UNKNOWN = ("", "n/a", "na", "nan", "none", "unknown", "-")
@@ -77,7 +78,7 @@ def plan_nifti(
     nifti = [source for source in sources if _is_nifti(source.name)]
     files = [source for source in nifti if fnmatchcase(source.name, pattern)]
     if not files:
-        raise ImportingError(_no_file(sources, len(nifti)))
+        raise ImportingError(_no_file(sources, unusable, len(nifti)))
     match(rows, files, sources)
     subjects, exclusions = _people(rows, names)
     claimed = {source for row in rows for source in row.files}
@@ -122,12 +123,16 @@ def _no_label(participants: pd.DataFrame, columns: Mapping[str, str]) -> str:
     )
 
 
-def _no_file(sources: Sequence[Source], n_nifti: int) -> str:
+def _no_file(sources: Sequence[Source], unusable: Sequence[UnusableSource], n_nifti: int) -> str:
     if n_nifti:
         return f"none of {n_nifti} NIfTI files is like --pattern; the whole path below the folder must be like it"
-    kinds = Counter(kind_of(source.name) for source in sources).most_common(3)
-    there = f" (there are {', '.join(f'{number} of the kind {kind}' for kind, number in kinds)})" if kinds else ""
-    return f"no NIfTI file (.nii, .nii.gz) was found{there}; name the folder that holds them, or convert the scans"
+    kinds = Counter(f"of the kind {kind_of(source.name)}" for source in sources).most_common(_MOST_KINDS)
+    kinds += Counter(f"not opened, since {what.reason}" for what in unusable).most_common(_MOST_KINDS)
+    there = "".join(f"\n  {number} {kind}" for kind, number in kinds)
+    return (
+        "no NIfTI file (.nii, .nii.gz) was found; name the folder that holds them, or convert the scans"
+        f"{'; what is there:' if there else ''}{there}"
+    )
 
 
 def _resolved(columns: Columns, there: list[str]) -> dict[str, str]:

@@ -45,11 +45,12 @@ def plan_ppmi(
 
     Raises
     ------
-    ImportingError : dates of folders and CSV differ by exchanged day and month.
+    ImportingError : dates of folders and CSV differ by exchanged day and month, or `status` is of other people.
     """
     status = status or Status()
     images = [Image(*row) for row in collection.images[list(COLUMNS)].itertuples(index=False, name=None)]
     matching = match_files(sources, images)
+    _refuse_foreign_status(status, images)
     _refuse_exchanged(matching)
     exclusions = [Exclusion(names.file(name), reason) for name, reason in unread_problems(sources, unusable)]
     exclusions += [Exclusion(names.file(name), reason) for name, reason in matching.problems]
@@ -70,6 +71,13 @@ def plan_ppmi(
     counts |= unread_counts(sources, is_read=is_scan_file) | _row_counts(collection, planned)
     counts |= _status_counts(status, scans) | _counts(matching, images, len(scans), planned, groups)
     return Plan(tuple(planned), tuple(exclusions), counts)
+
+
+def _refuse_foreign_status(status: Status, images: Sequence[Image]) -> None:
+    if status.cohorts and not {image.subject for image in images} & set(status.cohorts):
+        raise ImportingError(
+            "the table of status lists nobody of the collection; see whether its ids are those of the study (PATNO)"
+        )
 
 
 def _refuse_exchanged(matching: Matching) -> None:
@@ -174,6 +182,7 @@ def _status_counts(status: Status, scans: Mapping[str, Sequence[Image]]) -> dict
         return {}
     return {
         "subjects with today's status": sum(subject in status.cohorts for subject in scans),
+        "subjects whom the table of status does not list": sum(subject not in status.cohorts for subject in scans),
         "subjects whose status and group differ": sum(status.differs(who, own[0].group) for who, own in scans.items()),
     }
 

@@ -100,6 +100,15 @@ def _advice(error: OSError, right: str = "u+r") -> str:
     return f"the disk failed to give it ({error.strerror}); copy it to another place"
 
 
+def table_problem(path: Path, error: OSError) -> str:
+    """Return why a table that was named on the command line cannot be read."""
+    named = f"cannot be read ({type(error).__name__})"
+    if isinstance(error, FileNotFoundError):
+        fetch = "it is a link that leads nowhere; fetch its file (datalad get, git annex get, dvc pull)"
+        return f"{named}: {fetch if path.is_symlink() else 'see how its path is spelt'}"
+    return f"{named}: {_advice(error)}"
+
+
 def root_problem(root: Path) -> str:
     """Return why nothing can be read at a place that was named on the command line."""
     if root.is_symlink() and not root.exists():
