@@ -11,6 +11,7 @@ from datspect.importing.ppmi import EARLIER_ROW, MASKED_DATE, NO_GROUP, plan_ppm
 from datspect.importing.ppmi_collection import parse_groups, read_collection
 from datspect.importing.ppmi_fields import MONTH_ONLY, NO_DATE, UNKNOWN_GROUP
 from datspect.importing.ppmi_matching import NO_IMAGE, OTHER_SUBJECT, SEVERAL_FILES, UNKNOWN_IMAGE
+from datspect.importing.ppmi_rows import NO_SUBJECT
 from datspect.importing.ppmi_status import DIFFERS, NO_COHORT, Status
 from datspect.importing.pseudonyms import Pseudonyms
 from datspect.io.sources import Source, UnusableSource, find_sources, opened
@@ -310,6 +311,7 @@ GOOD = ("9001", "4001", "PD", "2/3/2011")
         (("9002", "4002", "Martians", "2/3/2011"), UNKNOWN_GROUP),
         (("9002", "4002", "PD", "2/2011"), MONTH_ONLY),
         (("9002", "4002", "Control", "soon"), NO_DATE),
+        (("9002", "", "PD", "2/3/2011"), NO_SUBJECT),
     ],
 )
 def test_a_bad_row_leaves_out_its_image_and_nobody_else(tmp_path, bad, reason):
@@ -318,7 +320,8 @@ def test_a_bad_row_leaves_out_its_image_and_nobody_else(tmp_path, bad, reason):
     plan = plan_ppmi(files, [], collection, DEFAULT, NAMES)
     assert planned_images(plan) == {NAMES.subject("4001"): [NAMES.scan("9001")]}
     whats = {out.what: out.reason for out in plan.exclusions}
-    assert whats[f"{NAMES.subject('4002')} {NAMES.scan('9002')} CSV 1 row 3"] == reason
+    person = f"{NAMES.subject('4002')} " if bad[1] else ""
+    assert whats[f"{person}{NAMES.scan('9002')} CSV 1 row 3"] == reason
     assert whats[NAMES.file(files[1].name)] == reason
     assert plan.counts["rows in the CSV that cannot be used"] == 1
 
@@ -392,6 +395,13 @@ def test_a_status_of_other_people_is_refused(tmp_path):
 def test_todays_diagnosis_is_enough_where_the_archive_gives_no_group(tmp_path):
     plan = plan_ppmi([], [], listed(tmp_path, ("9001", "4001", "", "2/3/2011")), DEFAULT, NAMES, Status(STATUS))
     assert [who.label for who in plan.subjects] == ["pd"]
+
+
+def test_who_has_neither_a_group_nor_a_cohort_is_left_out_where_there_is_a_file(tmp_path):
+    rows = [("9001", "4001", "", "2/3/2011"), ("9004", "4004", "", "2/3/2011"), ("9006", "4006", "", "2/3/2011")]
+    files = [file_of("9004", "4004")]
+    plan = plan_ppmi(files, [], listed(tmp_path, *rows), DEFAULT, NAMES, Status(STATUS))
+    assert plan.exclusions == (Exclusion(NAMES.subject("4004"), NO_GROUP),)
 
 
 def test_a_difference_between_groups_that_nobody_asked_for_is_counted_and_not_listed(tmp_path):

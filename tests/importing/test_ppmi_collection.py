@@ -299,6 +299,24 @@ def test_tables_that_exchange_day_and_month_stop_the_import_and_name_the_rows(pr
     assert "323662" not in message
 
 
+@pytest.mark.parametrize(
+    ("days", "stops"),
+    [
+        (["25/12/2011", "2/3/2011", "26/12/2011"], True),
+        (["25.12.2011", "2.3.2011", "26.12.2011"], True),
+        (["25/12/2011", "2/3/2011", "1/2/2011"], False),  # one bad row
+        (["25/12/2011", "2/13/2011", "26/12/2011", "1/2/2011"], False),  # the month comes first elsewhere
+    ],
+)
+def test_a_table_whose_dates_have_the_day_first_stops_the_import(read, days, stops):
+    rows = [image(number, Subject=str(3000 + number), Acq_Date=day) for number, day in enumerate(days, start=1)]
+    if stops:
+        with pytest.raises(ImportingError, match="day before the month: CSV 1 rows 2, 4"):
+            read(rows)
+    else:
+        assert DAY_FIRST in left_out(read(rows)).values()
+
+
 NEWER = {
     "subject_id": "3000",
     "image_id": "323662",

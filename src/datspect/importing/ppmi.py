@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -17,7 +18,7 @@ from datspect.importing.pseudonyms import Pseudonyms
 from datspect.importing.unread import unread_counts, unread_problems
 from datspect.io.sources import Source, UnusableSource
 
-NO_GROUP = "no CSV gives the subject's group; add the CSV of the collection"
+NO_GROUP = "no table gives the subject's group; add the CSV of the collection"
 MASKED_DATE = (
     "the date of one of its scans is masked, so the earliest cannot be told; leave the later ones out of the CSV"
 )
@@ -60,10 +61,11 @@ def plan_ppmi(
     planned = []
     for subject, own in scans.items():
         label, problem = status.decided(subject, own[0].group)
-        reason = _subject_problem(own, label, groups, matching.file_of) or problem
-        reason = reason or (EARLIER_ROW if _is_earlier(earlier.get(subject), own) else "")
+        reason = _subject_problem(own, label, groups, matching.file_of)
+        if label:
+            reason = reason or problem or (EARLIER_ROW if _is_earlier(earlier.get(subject), own) else "")
         asked_for = {label, own[0].group, status.cohorts.get(subject, "")} & set(groups)
-        if reason and (asked_for or reason == NO_GROUP):
+        if reason and (asked_for or not label):
             exclusions.append(Exclusion(names.subject(subject), reason))
         elif label in groups:
             planned.append(_planned(own, label, matching.file_of, names))
@@ -82,13 +84,17 @@ def _refuse_foreign_status(status: Status, images: Sequence[Image]) -> None:
 
 def _refuse_exchanged(matching: Matching) -> None:
     if matching.exchanged:
-        rows = sorted({image.place for image in matching.exchanged})
+        rows = sorted({image.place for image in matching.exchanged}, key=_numbers_in)
         more = f" and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
         raise ImportingError(
             "dates of the CSV and of the download's folders differ by exchanged day and month: "
             f"{', '.join(rows[:_NAMED])}{more}; a spreadsheet may have saved the CSV with the dates of another "
             "country: download the CSV anew, or write its dates as year-month-day"
         )
+
+
+def _numbers_in(place: str) -> list[int]:
+    return [int(number) for number in re.findall(r"[0-9]+", place)]
 
 
 def _what(row: LeftOutRow, names: Pseudonyms) -> str:

@@ -30,6 +30,7 @@ from datspect.importing.ppmi_rows import (
     NO_IMAGE_ID,
     NO_SUBJECT,
     LeftOutRow,
+    day_first,
     exchanged_dates,
     mark_contradictions,
     place_text,
@@ -114,7 +115,7 @@ def read_collection(
 
     Raises
     ------
-    ImportingError : a CSV or column is missing, no row is of a wanted image, or two CSVs exchange day and month.
+    ImportingError : a CSV or column is missing, no row is of a wanted image, or dates have day and month exchanged.
     """
     rows = _joined(paths, columns or {}, needs_group=needs_group)
     rows["image_id"] = [parse_image_id(text) for text in rows["image_id"]]
@@ -126,6 +127,7 @@ def read_collection(
     wanted = rows[rows["left_out"] == ""].copy()
     if wanted.empty:
         raise ImportingError(_nothing_matches(rows, description))
+    _refuse_day_first(wanted)
     _parse(wanted, labels or {})
     _refuse_exchanged(wanted)
     mark_contradictions(rows, wanted)
@@ -228,6 +230,14 @@ def _date(text: str) -> tuple[datetime.date | None, str, datetime.date]:
     except ValueError:
         return None, *date_problem(text)
     return day, "", day or datetime.date.min
+
+
+def _refuse_day_first(wanted: pd.DataFrame) -> None:
+    if places := day_first(wanted):
+        raise ImportingError(
+            f"dates have the day before the month: {place_text(places)}; a spreadsheet may have saved the CSV with the "
+            "dates of another country: download it anew, or write all its dates as year-month-day"
+        )
 
 
 def _refuse_exchanged(wanted: pd.DataFrame) -> None:

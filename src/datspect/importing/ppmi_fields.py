@@ -52,7 +52,9 @@ _WITHOUT_DAY = (
     re.compile(r"(?P<year>[0-9]{4})(?:[/.-](?P<month>[0-9]{1,2}))?"),
     re.compile(r"(?P<name>[a-z]{3})[a-z]*\.?[ /-]?(?P<year>[0-9]{4})", re.IGNORECASE),
 )
-_DAY_FIRST = re.compile(r"(1[3-9]|2[0-9]|3[01])[/.-]([1-9]|0[1-9]|1[0-2])[/.-][0-9]{4}(?: .*)?")
+_ABOVE_12, _UP_TO_12 = "(?:1[3-9]|2[0-9]|3[01])", "(?:0?[1-9]|1[0-2])"
+_DAY_FIRST = re.compile(rf"{_ABOVE_12}[/.-]{_UP_TO_12}[/.-][0-9]{{4}}(?: .*)?")
+_MONTH_FIRST = re.compile(rf"{_UP_TO_12}[/.-]{_ABOVE_12}[/.-][0-9]{{4}}(?: .*)?")
 
 
 def letters(text: str) -> str:
@@ -129,7 +131,21 @@ def date_problem(text: str) -> tuple[str, datetime.date]:
         month = _MONTHS.index(name) + 1 if name in _MONTHS else int(parts.get("month") or 1)
         if (name in _MONTHS or not name) and 1 <= month <= 12 and 1 <= int(parts["year"]) < MASKED_YEAR:
             return MONTH_ONLY, datetime.date(int(parts["year"]), month, 1)
-    return DAY_FIRST if _DAY_FIRST.fullmatch(text) else NO_DATE, datetime.date.min
+    return DAY_FIRST if is_day_first(text) else NO_DATE, datetime.date.min
+
+
+def is_day_first(text: str) -> bool:
+    """Return whether a date can only have the day before the month.
+
+    >>> is_day_first("25/12/2011"), is_day_first("2/3/2011")
+    (True, False)
+    """
+    return _DAY_FIRST.fullmatch(text) is not None
+
+
+def is_month_first(text: str) -> bool:
+    """Return whether a date can only have the month before the day."""
+    return _MONTH_FIRST.fullmatch(text) is not None
 
 
 def parse_visit(text: str) -> str:

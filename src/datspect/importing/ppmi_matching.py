@@ -96,7 +96,7 @@ def _problem(image: Image | None, claim: PathClaims) -> str:
     if image is None:
         contradicts = not claim.image_id and len(claim.subjects) > 1
         return OTHER_SUBJECT if contradicts else UNKNOWN_IMAGE if claim.image_id else NO_IMAGE
-    if claim.subjects - {image.subject}:
+    if image.subject and claim.subjects - {image.subject}:
         return OTHER_SUBJECT
     return image.left_out
 

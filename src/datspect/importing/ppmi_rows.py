@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import pandas as pd
 
 from datspect.importing.plan import TOP_AGE_YEARS
+from datspect.importing.ppmi_fields import is_day_first, is_month_first
 from datspect.io.delimited import row_list
 
 NO_IMAGE_ID = "its row has no image id that is a number; complete it"
 NO_SUBJECT = "its row names no subject; complete it"
 ALSO_SOMETHING_ELSE = "its image is listed as a reconstructed DaTSCAN and as something else; keep the right row"
 TWO_AGES = "its image has two values of Age; keep the right row"
+_SEVERAL = 2
 _SAME_AGE_YEARS = 1.0
 """Exports round ages differently; ages further apart contradict each other."""
 
@@ -68,6 +70,26 @@ def _of_two_ages(wanted: pd.DataFrame) -> set[str]:
     by_image = ages.groupby("image_id")["age"]
     apart = by_image.transform("max") - by_image.transform("min") > _SAME_AGE_YEARS
     return set(ages.loc[apart, "image_id"])
+
+
+def day_first(wanted: pd.DataFrame) -> list[Place]:
+    """Return the places of dates with the day first, of tables that have several such and none with the month first.
+
+    The other dates of such a table would be read as what they do not mean.
+    """
+    by_table: dict[int, list[Place]] = defaultdict(list)
+    month_first = set()
+    for text, place in zip(wanted["date"], wanted["place"], strict=True):
+        if is_day_first(text):
+            by_table[place[0]].append(place)
+        elif is_month_first(text):
+            month_first.add(place[0])
+    return [
+        place
+        for table, places in by_table.items()
+        if len(places) >= _SEVERAL and table not in month_first
+        for place in places
+    ]
 
 
 def exchanged_dates(wanted: pd.DataFrame) -> list[Place]:
