@@ -60,10 +60,7 @@ def plan_ppmi(
     earlier = _left_out_days(collection.left_out, images)
     planned = []
     for subject, own in scans.items():
-        label, problem = status.decided(subject, own[0].group)
-        reason = _subject_problem(own, label, groups, matching.file_of)
-        if label:
-            reason = reason or problem or (EARLIER_ROW if _is_earlier(earlier.get(subject), own) else "")
+        label, reason = _decided(subject, own, status, groups, matching.file_of, earlier.get(subject))
         asked_for = {label, own[0].group, status.cohorts.get(subject, "")} & set(groups)
         if reason and (asked_for or not label):
             exclusions.append(Exclusion(names.subject(subject), reason))
@@ -131,12 +128,25 @@ def _scans_of_subjects(images: Sequence[Image]) -> dict[str, list[Image]]:
     return dict(sorted(scans.items(), key=lambda item: (len(item[0]), item[0])))
 
 
-def _subject_problem(scans: Sequence[Image], label: str, groups: Sequence[str], file_of: Mapping[str, Source]) -> str:
+def _decided(
+    subject: str,
+    scans: Sequence[Image],
+    status: Status,
+    groups: Sequence[str],
+    file_of: Mapping[str, Source],
+    left_out: datetime.date | None,
+) -> tuple[str, str]:
+    """Return a subject's label, and why they are left out ("" if they are not).
+
+    `left_out`: the earliest day that a scan whose row is of no use may be of, None if there is no such row.
+    """
+    label, problem = status.decided(subject, scans[0].group)
     if not label:
         # A search result may list the whole archive; it means only subjects whose files were downloaded.
-        return NO_GROUP if any(scan.image_id in file_of for scan in scans) else ""
-    masked = len(scans) > 1 and any(scan.date is None for scan in scans)
-    return MASKED_DATE if masked and label in groups else ""
+        return "", NO_GROUP if any(scan.image_id in file_of for scan in scans) else ""
+    if len(scans) > 1 and label in groups and any(scan.date is None for scan in scans):
+        return label, MASKED_DATE
+    return label, problem or (EARLIER_ROW if _is_earlier(left_out, scans) else "")
 
 
 def _planned(scans: Sequence[Image], label: str, file_of: Mapping[str, Source], names: Pseudonyms) -> PlannedSubject:
