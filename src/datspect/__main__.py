@@ -1,5 +1,7 @@
 """The `datspect` program: commands that a person starts."""
 
+import io
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -65,7 +67,9 @@ app.command()(tune)
 
 
 def main() -> None:
-    """Run the program."""
+    """Run the program; a character that the terminal does not know is escaped, so that no answer is lost by it."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     with_clear_errors(app)
 
 

@@ -12,6 +12,7 @@ from tests.tracking.made_up_results import PARAMS_PATH
 from tests.tracking.projects import Recorded
 
 from datspect.commands.compare import compare
+from datspect.errors import DatspectError
 from datspect.io.records import read_json, write_json
 from datspect.io.tables import read_table
 from datspect.release.looks import LOOKS_TAG, name_of_test_set
@@ -200,3 +201,22 @@ def test_a_phantom_and_real_scans_are_not_compared(project: Path) -> None:
     ):
         compare(run_id)
     assert not (project / "reports/comparisons").exists()
+
+
+def test_a_folder_in_whose_place_a_file_lies_stops_before_anything_is_read(project: Path) -> None:
+    (project / "file").write_text("in the way")
+    with pytest.raises(DatspectError, match=r"--into .* cannot be written"):
+        compare("no such run", into=project / "file" / "there", holdout=True)
+    assert looks() == {}
+
+
+def test_what_cannot_be_written_in_the_end_costs_the_page_and_not_the_comparison(
+    project: Path, run_id: str, monkeypatch: pytest.MonkeyPatch, capsys: Printed
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("datspect.release.comparison_files.write_figure", refuse)
+    with pytest.raises(DatspectError, match=r"No space left on device.*the comparison is above"):
+        compare(run_id)
+    assert re.search(r"accuracy +0\.\d{4}", capsys.readouterr().out)

@@ -1,5 +1,6 @@
 """The import commands on made-up downloads: the right people, nobody's name, a word on what comes next."""
 
+import gzip
 import os
 import pty
 import re
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import typer
+import typer.testing
 from tests.importing.made_up_images import (
     FIRST_IMAGE,
     FIRST_SUBJECT,
@@ -26,7 +28,7 @@ from tests.io.dicom_files import as_slices, dicom_bytes, frames_of
 
 from datspect.cohort.table import read_cohort
 from datspect.commands import import_
-from datspect.errors import ImportingError
+from datspect.errors import DatspectError, ImportingError
 from datspect.importing import subjects
 from datspect.importing.pseudonyms import KEY_VARIABLE, Pseudonyms, read_or_create_key
 
@@ -324,3 +326,98 @@ def test_a_folder_elsewhere_is_named_so_that_every_experiment_finds_it(tmp_path:
     assert steps == f"cohort:\n  path: {(tmp_path / 'ppmi').as_posix()}\n\ndvc repro"
     assert f"path: {Path.cwd().parent.as_posix()}/ppmi\n" in import_._next_steps(Path("../ppmi"))
     assert "--copy-paths 'data/my scans'\n" in import_._next_steps(Path("data/my scans"))
+
+
+@pytest.mark.parametrize("to", ["file", "file/cohort", "foreign", "dangling"])
+def test_a_cohort_folder_that_cannot_be_filled_stops_before_a_table_or_download_is_read(
+    folder: Path, tmp_path: Path, to: str
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "thesis.txt").write_text("mine")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    with pytest.raises(DatspectError, match=r"--to|choose"):
+        nifti(folder, to, participants=tmp_path / "no table")
+    with pytest.raises(DatspectError, match=r"--to|choose"):
+        import_.ppmi(downloads=[folder], csv=[tmp_path / "no table"], to=Path(to))
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_disk_that_is_full_in_the_end_keeps_the_scans_and_the_same_command_goes_on(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(subjects, "write_account", refuse)
+        with pytest.raises(ImportingError, match=r"No space left on device.*2 finished scans are kept"):
+            nifti(folder)
+    monkeypatch.setattr(subjects, "_imported", lambda todo, *_: (each for each in todo if each is None))
+    assert not (tmp_path / "cohort" / "participants.tsv").exists()
+    nifti(folder)
+    assert len(read_cohort(tmp_path / "cohort").scans) == 2
+
+
+def challenge(tmp_path: Path, *, by_links: bool) -> Path:
+    """Write a look-alike of the challenge's layout, made of phantoms: a folder of uid.nii.gz and two columns."""
+    root, store = tmp_path / "challenge", tmp_path / "store"
+    (root / "train").mkdir(parents=True)
+    store.mkdir()
+    rows = ["uid,is_pathologic"]
+    for number, uid in enumerate(("a41f", "0b77", "0012", "1.2.840.1.9.8.7.6.5.4.3")):
+        image = MadeUpImage(uid, str(number + 1), pd.Timestamp("2012-08-14").date(), "pd", form="nii.gz")
+        content = gzip.compress(nifti_bytes(voxels(image), uid), 1)
+        place = store / f"MD5-{number}" if by_links else root / "train" / f"{uid}.nii.gz"
+        place.write_bytes(content)
+        if by_links:
+            (root / "train" / f"{uid}.nii.gz").symlink_to(place)
+        rows.append(f"{uid.lstrip('0') if uid == '0012' else uid},{number % 2}.0")
+    (root / "train_labels.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+TWO_LINES = (
+    "datspect import nifti train --participants train_labels.csv --to ../cohort \\\n"
+    "  --subject-column uid --label-column is_pathologic --labels 1=pd,0=control"
+)
+
+
+@pytest.mark.parametrize("by_links", [False, True])
+def test_the_two_line_command_of_the_docs_imports_the_challenges_layout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], key: Path, by_links: bool
+) -> None:
+    assert TWO_LINES.replace("../cohort", "data/challenge") in (ROOT / "docs" / "ppmi.md").read_text()
+    monkeypatch.chdir(challenge(tmp_path, by_links=by_links))
+    words = TWO_LINES.replace("\\\n", " ").split()[2:]
+    app = typer.testing.CliRunner()
+    if by_links:
+        refused = app.invoke(import_.app, words)
+        assert "4 not opened, since a link that leads out of what was named" in str(refused.exception)
+        assert "--follow-links" in str(refused.exception)
+        words.append("--follow-links")
+    done = app.invoke(import_.app, words)
+    assert done.exit_code == 0, done.output
+    scans = read_cohort(tmp_path / "cohort").scans.set_index("subject_id")
+    names = read_or_create_key(key)
+    assert dict(scans["label"]) == {
+        names.subject("a41f"): "control",
+        names.subject("0b77"): "pd",
+        names.subject("0012"): "control",
+        names.subject("1.2.840.1.9.8.7.6.5.4.3"): "pd",
+    }
+    assert "rows whose id had lost its zeros                         1" in done.output
+
+
+def test_strict_refuses_a_bad_row_of_a_table_before_a_download_is_read(
+    download: Download, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = download.tables[0]
+    lines = table.read_text("utf-8-sig").splitlines()
+    spoilt = [
+        re.sub(r'"\d+/\d+/(\d{4})"', r'"2/\1"', line, count=1) if n == 2 else line for n, line in enumerate(lines)
+    ]
+    (tmp_path / "bad.csv").write_text("\n".join(spoilt) + "\n")
+    with pytest.raises(ImportingError, match=r"^CSV 1 row 3: its row has a date without a day.*--strict stops here"):
+        import_.ppmi(downloads=[tmp_path / "gone"], csv=[tmp_path / "bad.csv"], to=Path("cohort"), strict=True)
+    assert not (tmp_path / "cohort").exists()

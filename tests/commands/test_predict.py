@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -294,3 +295,16 @@ def test_an_answer_by_slabs_starts_cold_in_seconds_without_keras(striatal_model:
 def test_a_figure_is_drawn_by_slabs_too(striatal_model: Path, tiny_cohort: Path, tmp_path: Path) -> None:
     assert run(tiny_cohort / "volumes" / "S01.nii", model=striatal_model, figure=tmp_path / "figures") == 0
     assert (tmp_path / "figures" / "S01.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_a_name_that_the_terminal_cannot_show_loses_no_answer(model: Path, tiny_cohort: Path, tmp_path: Path) -> None:
+    (tmp_path / "Zoë-雪.nii").write_bytes((tiny_cohort / "volumes" / "S00.nii").read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-m", "datspect", "predict", str(tmp_path / "Zoë-雪.nii"), "--model", str(model)],
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Zo\\xeb-\\u96ea.nii" in done.stdout

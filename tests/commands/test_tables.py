@@ -1,5 +1,6 @@
 """The tables command."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from tests.reporting.results import write_results
 from tests.tracking.made_up_results import PARAMS_PATH
 
 from datspect.commands.tables import BEGIN, END, _replaced, tables
-from datspect.errors import CohortError
+from datspect.errors import CohortError, DatspectError
 from datspect.io.records import read_json
 from datspect.release.dvc_lock import content_md5
 from datspect.tracking import TrackingError
@@ -80,3 +81,49 @@ def test_tables_of_another_start_than_the_one_that_the_lock_names_are_called_so(
 def test_missing_results_name_the_command_that_makes_them(tmp_path: Path) -> None:
     with pytest.raises(CohortError, match="dvc repro"):
         tables(reports=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "cannot be read"), (b"# no marks\n", "the marks .* were not found"), (b"\xff\xfe\x00", "no text in UTF-8")],
+)
+def test_a_document_that_cannot_take_the_tables_stops_before_a_report_is_read_or_a_look_counted(
+    tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    document = tmp_path / "README.md"
+    if content is not None:
+        document.write_bytes(content)
+    with pytest.raises(CohortError, match=said):
+        tables(reports=tmp_path / "no reports", into=document, holdout=True)
+
+
+def test_a_document_in_a_folder_that_takes_no_files_stops_before_a_report_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "README.md").write_text(f"{BEGIN}\n{END}\n")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(DatspectError, match=r"--into .* cannot be written"):
+        tables(reports=tmp_path / "no reports", into=tmp_path / "README.md")
+
+
+def test_tables_that_cannot_be_written_in_the_end_are_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "README.md").write_text(f"{BEGIN}\nold\n{END}\n")
+
+    def refuse(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("datspect.io.atomic.write_text", refuse)
+    with pytest.raises(DatspectError, match=r"No space left on device.*the tables are above"):
+        tables(reports=write_results(tmp_path).reports, into=tmp_path / "README.md")
+    assert capsys.readouterr().out.startswith("**PHANTOM")
+    assert "old" in (tmp_path / "README.md").read_text()
+
+
+def test_the_marked_part_is_written_and_line_ends_stay(tmp_path: Path) -> None:
+    document = tmp_path / "README.md"
+    document.write_bytes(f"# Title\r\n{BEGIN}\nold\n{END}\r\nrest\r\n".encode())
+    tables(reports=write_results(tmp_path).reports, into=document)
+    assert document.read_bytes().startswith(f"# Title\r\n{BEGIN}\n**PHANTOM".encode())
+    assert document.read_bytes().endswith(b"\r\nrest\r\n")

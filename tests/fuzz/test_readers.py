@@ -26,13 +26,15 @@ from tests.fuzz.watching import Watch, memory_limit
 from tests.io.dicom_files import IDENTIFIERS, dicom_bytes, frames_of
 from tests.io.native_files import enhanced_file, native_frames, pair_files, slice_files, volume_file
 
-from datspect.cohort.table import LABELS
+from datspect.cohort.table import LABELS, OTHER_LABELS
 from datspect.errors import ScanError
 from datspect.imaging.volume import MNI_SHAPE
 from datspect.importing.nifti_folder import Columns, plan_nifti
 from datspect.importing.plan import Plan
 from datspect.importing.ppmi import plan_ppmi
 from datspect.importing.ppmi_collection import read_collection
+from datspect.importing.ppmi_fields import NO_PATIENTS
+from datspect.importing.ppmi_status import read_status
 from datspect.importing.pseudonyms import Pseudonyms
 from datspect.io.delimited import read_delimited
 from datspect.io.scan_reading import ReadScan, read_scan
@@ -374,6 +376,17 @@ def test_a_damaged_table_of_participants_gives_a_plan_or_a_clear_error(
     see_that_nobody_is_named(
         watch.read(lambda: plan_nifti((FOUND, UNUSABLE), read_delimited(path), names, columns)),
     )
+
+
+STATUS_ROWS = (("3000", "2", "Healthy Control"), ("3001", "1", "Parkinson's Disease"), (MARKER, "4", MARKER))
+
+
+@inputs(0.05)
+@given(damaged_tables(("PATNO", "COHORT", "COHORT_DEFINITION"), STATUS_ROWS))
+def test_a_damaged_table_of_status_gives_labels_or_a_clear_error(watch: Watch, data: bytes) -> None:
+    path = watch.file(f"{MARKER}.csv", data)
+    status = watch.read(lambda: read_status(path))
+    assert set(status.cohorts.values() if status else ()) <= {"", *LABELS, *OTHER_LABELS, *NO_PATIENTS}
 
 
 def test_reading_in_threads_says_nothing_and_leaves_warnings_and_logs_as_they_were(

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datspect.errors import ImportingError
-from datspect.importing.nifti_folder import Columns, parse_labels, plan_nifti
+from datspect.importing.labels import parse_labels
+from datspect.importing.nifti_folder import NO_ID_FITS, Columns, plan_nifti
+from datspect.importing.nifti_matching import LOST_DIGITS, SEVERAL_ZEROS
 from datspect.importing.plan import Plan
 from datspect.importing.pseudonyms import Pseudonyms
 from datspect.io.delimited import read_delimited
@@ -215,9 +217,11 @@ def test_a_column_that_was_named_and_is_missing_is_said_without_quoting_the_tabl
     assert "DOE" not in str(refused.value)
 
 
-def test_a_row_without_an_id_is_named_by_its_number() -> None:
-    with pytest.raises(ImportingError, match="names no subject in row 3"):
-        planned(sources("01.nii"), table(("01", "PD"), ("n/a", "PD")))
+def test_a_row_without_an_id_is_left_out_and_named_by_its_number() -> None:
+    plan = planned(sources("01.nii"), table(("01", "PD"), ("n/a", "PD")))
+    assert reasons(plan) == {"row 3": "its row names no subject; complete it"}
+    assert files_of(plan) == {NAMES.subject("01"): ["01.nii"]}
+    assert plan.counts["rows in the table"] == 2
 
 
 def test_a_table_without_rows_or_a_folder_without_nifti_is_refused() -> None:
@@ -251,3 +255,105 @@ def test_a_folder_and_a_table_on_disk_are_planned_with_ids_as_they_are_written(t
     participants = read_delimited(tmp_path / "participants.tsv")
     plan = plan_nifti(find_sources([tmp_path / "scans"]), participants, NAMES)
     assert files_of(plan) == {NAMES.subject("007"): ["sub-007/sub-007_dat.nii.gz"]}
+
+
+@pytest.mark.parametrize(
+    ("files", "ids", "matched"),
+    [
+        (("0007.nii", "0012.nii", "1234.nii"), ("7", "12", "1234"), {"0007": "0007.nii", "0012": "0012.nii"}),
+        (("sub-007/a.nii",), ("7",), {"007": "sub-007/a.nii"}),
+        (("scan_007.nii",), ("sub-7",), {"007": "scan_007.nii"}),
+        (("007.nii",), ("7.0",), {"007": "007.nii"}),
+        (("7.nii",), ("7.0",), {"7": "7.nii"}),
+        (("07.nii",), ("007",), {"07": "07.nii"}),
+        (("000.nii",), ("0",), {"000": "000.nii"}),
+    ],
+)
+def test_ids_that_lost_their_zeros_are_matched_and_get_the_pseudonym_of_the_whole_id(
+    files: tuple[str, ...], ids: tuple[str, ...], matched: dict[str, str]
+) -> None:
+    plan = planned(sources(*files), table(*((name, "PD") for name in ids)))
+    found = files_of(plan)
+    assert {name: found[NAMES.subject(name)] for name in matched} == {name: [file] for name, file in matched.items()}
+    assert plan.counts["rows whose id had lost its zeros"] == len(matched)
+    assert all(file for names in found.values() for file in names)
+    assert plan.exclusions == ()
+
+
+def test_ids_that_fit_only_with_zeros_of_different_numbers_are_named_and_not_matched() -> None:
+    plan = planned(sources("007.nii", "0008.nii", "3.nii"), table(("7", "PD"), ("8", "PD"), ("3", "HC")))
+    assert files_of(plan) == {NAMES.subject("3"): ["3.nii"]}
+    assert reasons(plan)[NAMES.subject("7")] == reasons(plan)[NAMES.subject("8")] == SEVERAL_ZEROS
+
+
+def test_two_files_of_one_number_are_named_and_not_matched() -> None:
+    plan = planned(sources("07.nii", "007.nii", "3.nii"), table(("7", "PD"), ("3", "HC")))
+    assert reasons(plan)[NAMES.subject("7")] == SEVERAL_ZEROS
+
+
+def test_zeros_are_not_restored_where_the_file_is_somebody_elses() -> None:
+    plan = planned(sources("2_001.nii", "3_001.nii"), table(("1", "PD"), ("2", "PD"), ("3", "HC")))
+    assert files_of(plan) == {
+        NAMES.subject("1"): [None],
+        NAMES.subject("2"): ["2_001.nii"],
+        NAMES.subject("3"): ["3_001.nii"],
+    }
+
+
+def test_an_id_in_powers_of_ten_is_named() -> None:
+    plan = planned(sources("123456789012.nii", "3.nii"), table(("1.23457E+11", "PD"), ("3", "HC")))
+    assert reasons(plan)[NAMES.subject("1.23457E+11")] == LOST_DIGITS
+
+
+def test_a_long_id_of_many_parts_is_matched_as_a_whole() -> None:
+    uid = "1.2.840.113619.2.55.3.604688119.868.1249343483.504"
+    plan = planned(sources(f"{uid}.nii.gz", "x9.nii"), table((uid, "PD"), ("x9", "HC")))
+    assert files_of(plan)[NAMES.subject(uid)] == [f"{uid}.nii.gz"]
+
+
+def test_a_wrong_column_of_ids_has_words_of_its_own() -> None:
+    rows = table(("0.0", "x1", "PD"), ("1.0", "x2", "PD"), header=("participant_id", "uid", "group"))
+    plan = planned(sources("x1.nii", "x2.nii"), rows)
+    assert plan.subjects == ()
+    assert {out.reason for out in plan.exclusions} == {NO_ID_FITS, "no row of the table matches this file"}
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        (("uid", "is_pathologic"), "--subject-column: perhaps uid"),
+        (("participant_id", "is_pathologic"), "--label-column: perhaps is_pathologic"),
+        (("Jane Doe", "group"), "--subject-column$"),
+    ],
+)
+def test_a_missing_column_is_said_with_a_name_that_tables_use(header: tuple[str, ...], said: str) -> None:
+    with pytest.raises(ImportingError, match=said) as error:
+        planned(sources("01.nii"), table(("01", "PD"), header=header))
+    assert "Jane" not in str(error.value)
+
+
+def test_unknown_labels_are_shown_with_their_numbers() -> None:
+    with pytest.raises(ImportingError, match=r"'0\.0' \(2 rows\), '1\.0' \(1 row\).*--labels"):
+        planned(sources("01.nii"), table(("01", "0.0"), ("02", "0.0"), ("03", "1.0")))
+
+
+@pytest.mark.parametrize(("text", "mapping"), [("1.0", "1=pd"), ("1", "1.0=pd"), ("1,0", "1=pd"), ("TRUE", "true=pd")])
+def test_labels_saved_as_numbers_are_mapped(text: str, mapping: str) -> None:
+    assert planned(sources("01.nii"), table(("01", text)), labels=parse_labels(mapping)).subjects[0].label == "pd"
+
+
+def test_where_there_is_no_nifti_the_kinds_that_are_there_are_named() -> None:
+    with pytest.raises(ImportingError, match=r"what is there:\n  2 of the kind DICOM \(.dcm, .ima\)"):
+        planned(sources("a.dcm", "b.dcm"), table(("01", "PD")))
+    with pytest.raises(ImportingError, match="none of 1 NIfTI files is like --pattern"):
+        planned(sources("01.nii"), table(("01", "PD")), pattern="*spect*")
+
+
+def test_everything_that_is_not_read_is_counted_by_kind_and_named_where_a_word_helps() -> None:
+    files = sources("01.nii", "x.dcm", "y.json", "c.hdr", "d.img")
+    plan = plan_nifti((files, [UnusableSource("a.7z", "an archive")]), table(("01", "PD")), NAMES)
+    unread = {what: n for what, n in plan.counts.items() if what.startswith("not read")}
+    assert sum(unread.values()) == 4
+    assert plan.counts["files that are not opened"] == 1
+    assert plan.counts["files found"] == 4 + 1 + plan.counts["NIfTI files among them"]
+    assert set(reasons(plan)) == {NAMES.file(name) for name in ("c.hdr", "d.img", "a.7z")}

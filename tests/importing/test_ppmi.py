@@ -5,10 +5,14 @@ from pathlib import Path
 import pytest
 from tests.importing.ppmi_download import LABEL_OF_GROUP, Download, full_download
 
+from datspect.errors import ImportingError
 from datspect.importing.plan import Exclusion
-from datspect.importing.ppmi import MASKED_DATE, NO_GROUP, plan_ppmi, whole_years
+from datspect.importing.ppmi import EARLIER_ROW, MASKED_DATE, NO_GROUP, plan_ppmi, whole_years
 from datspect.importing.ppmi_collection import parse_groups, read_collection
+from datspect.importing.ppmi_fields import MONTH_ONLY, NO_DATE, UNKNOWN_GROUP
 from datspect.importing.ppmi_matching import NO_IMAGE, OTHER_SUBJECT, SEVERAL_FILES, UNKNOWN_IMAGE
+from datspect.importing.ppmi_rows import NO_SUBJECT
+from datspect.importing.ppmi_status import DIFFERS, NO_COHORT, Status
 from datspect.importing.pseudonyms import Pseudonyms
 from datspect.io.sources import Source, UnusableSource, find_sources, opened
 
@@ -276,3 +280,142 @@ def test_thousands_of_files_are_matched_in_a_moment(tmp_path):
 )
 def test_ages_are_whole_years_that_name_nobody(age, expected):
     assert whole_years(age) == expected
+
+
+TABLE = ["Image Data ID", "Subject", "Group", "Sex", "Age", "Visit", "Modality", "Description", "Acq Date"]
+
+
+def listed(tmp_path, *rows):
+    """Return the collection of one CSV; a row is image id, subject, group and date."""
+    lines = [",".join(TABLE)]
+    lines += [f"{i},{who},{group},F,60,SC,SPECT,Reconstructed DaTSCAN,{day}" for i, who, group, day in rows]
+    (tmp_path / "table.csv").write_text("\n".join(lines) + "\n")
+    return read_collection([tmp_path / "table.csv"], needs_group=False)
+
+
+def file_of(image, subject, folder="2011-02-03"):
+    name = f"PPMI/{subject}/Reconstructed_DaTSCAN/{folder}_09_41_27.0/I{image}/scan.dcm"
+    return Source(Path("part.zip"), name, name, 1)
+
+
+def planned_images(plan):
+    return {who.subject_id: [candidate.scan_id for candidate in who.candidates] for who in plan.subjects}
+
+
+GOOD = ("9001", "4001", "PD", "2/3/2011")
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (("9002", "4002", "Martians", "2/3/2011"), UNKNOWN_GROUP),
+        (("9002", "4002", "PD", "2/2011"), MONTH_ONLY),
+        (("9002", "4002", "Control", "soon"), NO_DATE),
+        (("9002", "", "PD", "2/3/2011"), NO_SUBJECT),
+    ],
+)
+def test_a_bad_row_leaves_out_its_image_and_nobody_else(tmp_path, bad, reason):
+    collection = listed(tmp_path, GOOD, bad)
+    files = [file_of("9001", "4001"), file_of("9002", "4002")]
+    plan = plan_ppmi(files, [], collection, DEFAULT, NAMES)
+    assert planned_images(plan) == {NAMES.subject("4001"): [NAMES.scan("9001")]}
+    whats = {out.what: out.reason for out in plan.exclusions}
+    person = f"{NAMES.subject('4002')} " if bad[1] else ""
+    assert whats[f"{person}{NAMES.scan('9002')} CSV 1 row 3"] == reason
+    assert whats[NAMES.file(files[1].name)] == reason
+    assert plan.counts["rows in the CSV that cannot be used"] == 1
+
+
+@pytest.mark.parametrize(
+    ("days", "is_imported"),
+    [
+        (("2/2011", "2/3/2012"), False),  # the row without a day is of the earlier scan
+        (("2/2011", "2/3/2011"), False),  # or may be
+        (("soon", "2/3/2011"), False),
+        (("3/2011", "2/3/2011"), True),
+        (("2012", "2/3/2011"), True),
+    ],
+)
+def test_a_scan_is_no_replacement_for_what_may_be_an_earlier_one_whose_row_is_bad(tmp_path, days, is_imported):
+    rows = [(image, "4001", "PD", day) for image, day in zip(("9002", "9003"), days, strict=True)]
+    plan = plan_ppmi([file_of("9003", "4001")], [], listed(tmp_path, *rows), DEFAULT, NAMES)
+    assert len(plan.subjects) == is_imported
+    assert (Exclusion(NAMES.subject("4001"), EARLIER_ROW) in plan.exclusions) is not is_imported
+
+
+def by_path(subject, folder):
+    name = f"PPMI/{subject}/Reconstructed_DaTSCAN/{folder}_09_41_27.0/scan.dcm"
+    return Source(Path("part.zip"), name, name, 1)
+
+
+@pytest.mark.parametrize("source", [file_of("9002", "4002", "2011-03-02"), by_path("4002", "2011-03-02")])
+def test_dates_with_day_and_month_exchanged_stop_the_import_and_name_the_rows(tmp_path, source):
+    collection = listed(tmp_path, GOOD, ("9002", "4002", "PD", "2/3/2011"))
+    with pytest.raises(ImportingError, match="exchanged day and month: CSV 1 row 3;") as error:
+        plan_ppmi([file_of("9001", "4001"), source], [], collection, DEFAULT, NAMES)
+    assert not [name for name in ("4002", "9002", "2011") if name in str(error.value)]
+
+
+@pytest.mark.parametrize("folder", ["2011-02-03", "2011-02-04", "9999-03-02", "2012-03-02"])
+def test_dates_that_differ_in_another_way_do_not_stop_the_import(tmp_path, folder):
+    plan = plan_ppmi([file_of("9001", "4001", folder)], [], listed(tmp_path, GOOD), DEFAULT, NAMES)
+    differ = folder in ("2011-02-04", "2012-03-02")
+    assert plan.counts.get("scan files in a folder of another date", 0) == differ
+    assert len(plan.subjects) == 1
+
+
+STATUS = {"4001": "pd", "4002": "control", "4003": "prodromal", "4004": ""}
+
+
+@pytest.mark.parametrize(
+    ("keep", "labels", "n_left_out"),
+    [
+        ("agreed", {"4001": "pd", "4005": "pd"}, 3),
+        ("archive", {"4001": "pd", "4002": "pd", "4003": "control", "4004": "pd", "4005": "pd"}, 0),
+        ("status", {"4001": "pd", "4002": "control", "4005": "pd"}, 1),
+    ],
+)
+def test_todays_diagnosis_is_compared_with_the_archives_group(tmp_path, keep, labels, n_left_out):
+    groups = {"4001": "PD", "4002": "PD", "4003": "Control", "4004": "PD", "4005": "PD"}
+    rows = [(f"9{who}", who, group, "2/3/2011") for who, group in groups.items()]
+    plan = plan_ppmi([], [], listed(tmp_path, *rows), DEFAULT, NAMES, Status(STATUS, keep))
+    assert {who.subject_id: who.label for who in plan.subjects} == {
+        NAMES.subject(who): label for who, label in labels.items()
+    }
+    assert plan.counts["subjects with today's status"] == 4
+    assert plan.counts["subjects whose status and group differ"] == 2
+    assert sum(reason in (DIFFERS, NO_COHORT) for reason in reasons(plan)) == n_left_out
+
+
+def test_a_status_of_other_people_is_refused(tmp_path):
+    with pytest.raises(ImportingError, match="lists nobody of the collection"):
+        plan_ppmi([], [], listed(tmp_path, GOOD), DEFAULT, NAMES, Status({"4009": "pd"}))
+
+
+def test_todays_diagnosis_is_enough_where_the_archive_gives_no_group(tmp_path):
+    plan = plan_ppmi([], [], listed(tmp_path, ("9001", "4001", "", "2/3/2011")), DEFAULT, NAMES, Status(STATUS))
+    assert [who.label for who in plan.subjects] == ["pd"]
+
+
+def test_who_has_neither_a_group_nor_a_cohort_is_left_out_where_there_is_a_file(tmp_path):
+    rows = [("9001", "4001", "", "2/3/2011"), ("9004", "4004", "", "2/3/2011"), ("9006", "4006", "", "2/3/2011")]
+    files = [file_of("9004", "4004")]
+    plan = plan_ppmi(files, [], listed(tmp_path, *rows), DEFAULT, NAMES, Status(STATUS))
+    assert plan.exclusions == (Exclusion(NAMES.subject("4004"), NO_GROUP),)
+
+
+def test_a_difference_between_groups_that_nobody_asked_for_is_counted_and_not_listed(tmp_path):
+    collection = listed(tmp_path, ("9003", "4003", "SWEDD", "2/3/2011"))
+    plan = plan_ppmi([], [], collection, DEFAULT, NAMES, Status(STATUS))
+    assert plan.counts["subjects whose status and group differ"] == 1
+    assert plan.exclusions == ()
+
+
+def test_what_an_import_does_not_read_is_counted_by_kind(tmp_path):
+    names = ("a.xml", "b.xml", "c.pdf", "d.nrrd", "e.hdr", "e.img", "f.Jane", "PPMI/4001/I9001/scan.dcm")
+    files = [Source(Path(name), None, name, 1) for name in names]
+    plan = plan_ppmi(files, [], listed(tmp_path, GOOD), DEFAULT, NAMES)
+    unread = {what: n for what, n in plan.counts.items() if what.startswith("not read")}
+    assert unread.pop("not read: XML") == 2
+    assert sum(unread.values()) == 5
+    assert "Jane" not in str(unread)

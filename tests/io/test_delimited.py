@@ -114,6 +114,10 @@ def test_empty_lines_and_empty_columns_at_the_end_are_left_out(read):
         (b"\xff\xfea\x00,", "marked as utf-16 but spoilt"),
         (b"\xef\xbb\xbfa,b\n\xff,2\n", "marked as utf-8-sig but spoilt"),
         (b"PK\x03\x04 a workbook", "save the sheet as CSV"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1 an old workbook", "save the sheet as CSV"),
+        (b"<!DOCTYPE html><html>", "no table but a web page saved in place of the file"),
+        (b"/annex/objects/MD5E-s3--abc.tsv\n", "no table but a note that stands for the file.*datalad get"),
+        (b"%PDF-1.7", "no table but a PDF"),
         ('a,b\n1,2\n3,"4\n5,6\n', "row 3 cannot be read; see whether its quotes are closed"),
         ("a,,b\n1,2,3\n", r"column\(s\) without a name: 2"),
         ("a,b,a\n1,2,3\n", r"column\(s\) named as one before: 3"),
@@ -135,6 +139,24 @@ def test_a_missing_file_is_not_named(tmp_path):
     with pytest.raises(ImportingError, match=r"^CSV 1: cannot be read \(FileNotFoundError\)") as error:
         read_delimited(tmp_path / "subject3000.csv", called="CSV 1")
     assert "3000" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [("gone", "see how its path is spelt"), ("link", "datalad get"), ("closed", "chmod u\\+r")]
+)
+def test_a_table_that_is_not_there_or_closed_says_what_would_help(tmp_path, monkeypatch, kind, words):
+    path = tmp_path / "table.csv"
+    if kind == "link":
+        path.symlink_to(".git/annex/objects/gone")
+    if kind == "closed":
+
+        def refuse(*arguments, **options):
+            raise PermissionError(13, "Permission denied")
+
+        path.write_text("a,b\n")
+        monkeypatch.setattr(type(path), "open", refuse)
+    with pytest.raises(ImportingError, match=words):
+        read_delimited(path)
 
 
 def test_messages_hold_nothing_of_the_table(read):

@@ -92,19 +92,69 @@ def test_a_missing_root_stops_the_import_without_naming_it(tmp_path):
     assert "3000" not in str(error.value)
 
 
-def test_links_are_reported_and_not_followed(tmp_path):
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "x.dcm").write_bytes(b"x")
-    root = tmp_path / "root"
-    root.mkdir()
+@pytest.fixture
+def linked(tmp_path):
+    """Return a folder with links of every kind, and the folder outside of it that some lead to."""
+    outside, root = tmp_path / "outside", tmp_path / "root"
+    (outside / "deep").mkdir(parents=True)
+    (outside / "deep" / "x.dcm").write_bytes(b"outside")
+    (root / ".git" / "annex").mkdir(parents=True)
+    (root / ".git" / "annex" / "key").write_bytes(b"annexed")
+    (root / "annexed.dcm").symlink_to(".git/annex/key")
+    (root / "same.dcm").symlink_to(".git/annex/key")
+    (root / "file.dcm").symlink_to(outside / "deep" / "x.dcm")
     (root / "folder").symlink_to(outside)
-    (root / "file.dcm").symlink_to(outside / "x.dcm")
     (root / "loop").symlink_to(root)
+    (root / "circle.dcm").symlink_to("circle.dcm")
+    (root / "gone.dcm").symlink_to(".git/annex/gone")
+    return root, outside
+
+
+def test_links_to_files_below_what_was_named_are_followed_and_others_reported(linked):
+    root, _ = linked
     found, unusable = find_sources([root])
-    assert found == []
-    assert [what.name for what in unusable] == ["file.dcm", "folder", "loop"]
-    assert all("a link" in what.reason for what in unusable)
+    assert {source.name: read(source) for source in found} == {"annexed.dcm": b"annexed", "same.dcm": b"annexed"}
+    words = {"file.dcm": "--follow-links", "folder": "a link to a folder", "loop": "a link to a folder"}
+    words |= {"circle.dcm": "leads nowhere", "gone.dcm": "datalad get"}
+    assert {what.name for what in unusable} == set(words)
+    assert all(words[what.name] in what.reason for what in unusable)
+
+
+def test_a_link_may_lead_to_another_folder_that_was_named(linked):
+    root, outside = linked
+    found, _ = find_sources([root, outside])
+    assert [source.name for source in found if read(source) == b"outside"] == ["deep/x.dcm", "file.dcm"]
+
+
+def test_all_links_are_followed_when_asked_and_no_folder_is_read_twice(linked):
+    root, _ = linked
+    found, unusable = find_sources([root], follow_links=True)
+    names = ["annexed.dcm", "file.dcm", "folder/deep/x.dcm", "same.dcm"]
+    assert [source.name for source in found] == names
+    assert {what.name: what.reason for what in unusable}["loop"] == "a link to a folder that is read already"
+    assert {what.name for what in unusable} == {"loop", "circle.dcm", "gone.dcm"}
+
+
+def test_a_link_never_leads_out_through_a_folder_of_a_like_name(tmp_path):
+    for name in ("data", "data-secret"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "data-secret" / "x.dcm").write_bytes(b"x")
+    (tmp_path / "data" / "x.dcm").symlink_to(tmp_path / "data-secret" / "x.dcm")
+    assert "leads out of what was named" in only_reason(find_sources([tmp_path / "data"]))
+
+
+@pytest.mark.parametrize("follow_links", [False, True])
+def test_a_link_to_what_is_no_plain_file_is_not_opened(tmp_path, follow_links):
+    os.mkfifo(tmp_path / ".pipe")
+    (tmp_path / "x.dcm").symlink_to(".pipe")
+    assert only_reason(find_sources([tmp_path], follow_links=follow_links)) == "no plain file"
+
+
+def test_a_zip_behind_a_link_is_read_under_the_name_of_the_link(tmp_path):
+    write_zip(tmp_path / ".objects" / "abc", {"x.dcm": b"x"})
+    (tmp_path / "part.zip").symlink_to(".objects/abc")
+    found, _ = find_sources([tmp_path])
+    assert [(source.name, read(source)) for source in found] == [("part.zip/x.dcm", b"x")]
 
 
 def test_a_linked_root_is_followed_since_it_was_asked_for(tmp_path):
@@ -112,6 +162,99 @@ def test_a_linked_root_is_followed_since_it_was_asked_for(tmp_path):
     (tmp_path / "real" / "x.dcm").write_bytes(b"x")
     (tmp_path / "link").symlink_to(tmp_path / "real")
     assert len(find_sources([tmp_path / "link"])[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("scans.7z", "an archive that is not opened (.7z)"),
+        ("scans.RAR", "(.rar)"),
+        ("scans.tar.gz", "(.tar.gz)"),
+        ("scans.tgz", "(.tgz)"),
+        ("scans.tar", "(.tar)"),
+        ("scans.zip.001", "a part of an archive"),
+        ("scans.z01", "a part of an archive"),
+        ("scans.7z.002", "a part of an archive"),
+        ("scans.part1.rar", "a part of an archive"),
+        ("scans.tar.gz.aa", "a part of an archive"),
+        ("scans.zip.crdownload", "an unfinished download"),
+        ("scans.zip.part", "an unfinished download"),
+    ],
+)
+def test_other_archives_and_parts_have_words_of_their_own_wherever_they_lie(tmp_path, name, words):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / name).write_bytes(b"x")
+    for roots in ([tmp_path / "a"], [tmp_path / "a" / name], [write_zip(tmp_path / "b.zip", {name: b"x"})]):
+        assert words in only_reason(find_sources(roots))
+
+
+@pytest.mark.parametrize(
+    ("content", "beside", "words"),
+    [
+        (b"", "", "an empty file"),
+        (b"<!DOCTYPE html><html>please log in", "", "log in to the archive"),
+        (b"Rar!\x1a\x07", "", "a RAR archive"),
+        (b"PK\x03\x04 and no end", "", "cut short or spoilt; download it again"),
+        (b"PK\x03\x04 and no end", "scans.z01", "the last of several parts"),
+        (b"what is this", "", "does not begin like one; download it again"),
+    ],
+)
+def test_a_zip_that_cannot_be_read_is_told_by_what_it_is(tmp_path, content, beside, words):
+    (tmp_path / "scans.zip").write_bytes(content)
+    if beside:
+        (tmp_path / beside).write_bytes(b"x")
+    reasons = {what.name: what.reason for what in find_sources([tmp_path])[1]}
+    assert reasons["scans.zip"].startswith("a zip that cannot be read (BadZipFile)")
+    assert words in reasons["scans.zip"]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (PermissionError(13, "Permission denied"), "chmod u+r"),
+        (FileNotFoundError(2, "No such file"), "start again"),
+        (OSError(5, "Input/output error"), "Input/output error"),
+    ],
+)
+def test_what_the_system_refuses_is_not_said_to_be_mended_by_a_download(tmp_path, monkeypatch, error, words):
+    part = write_zip(tmp_path / "part.zip", {"y.dcm": b"y"})
+    (tmp_path / "x.dcm").write_bytes(b"x")
+    found, _ = find_sources([tmp_path])
+
+    def refuse(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(Path, "open", refuse)
+    reason = only_reason(find_sources([part]))
+    messages = [reason]
+    for source in found:
+        with pytest.raises(ScanError) as refused:
+            read(source)
+        messages.append(str(refused.value))
+    assert len(messages) == 3
+    assert all(words in message and "download" not in message for message in messages)
+
+
+def test_a_folder_that_may_not_be_read_is_said_with_the_right_it_lacks(tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    scandir = os.scandir
+
+    def refuse(folder):
+        if Path(folder).name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert "chmod u+rx" in only_reason(find_sources([tmp_path]))
+
+
+@pytest.mark.parametrize("kind", ["gone", "dangling"])
+def test_a_root_that_is_not_there_says_why(tmp_path, kind):
+    if kind == "dangling":
+        (tmp_path / "x").symlink_to("nowhere")
+    words = {"gone": "cannot be found; see how it is spelt", "dangling": "is a link that leads nowhere"}
+    with pytest.raises(ImportingError, match=words[kind]):
+        find_sources([tmp_path / "x"])
 
 
 def test_a_pipe_is_reported_and_not_opened(tmp_path):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -446,3 +447,19 @@ def test_processes_share_a_study_on_postgresql_and_one_is_killed(project: Path, 
     (parent,) = parents(project, "tune")
     recorded = [run for run in children(project, parent) if run.info.status == "FINISHED"]
     assert sorted(int(run.data.tags["datspect.trial"]) for run in recorded) == sorted(t.number for t in counted)
+
+
+def test_a_winner_that_cannot_be_written_is_told_with_its_values(project: Path, monkeypatch: Any) -> None:
+    study = chosen(project)
+    whole_study.search(study)
+    before = (project / "params.yaml").read_bytes()
+
+    @contextmanager
+    def refuse(path: Path) -> Iterator[Path]:
+        raise OSError(28, "No space left on device")
+        yield path
+
+    monkeypatch.setattr(whole_study, "replacing", refuse)
+    with pytest.raises(TuningError, match=r"No space left on device\); study tune, trial \d+ has .*dropout"):
+        whole_study.apply_winner(study, project / "params.yaml")
+    assert (project / "params.yaml").read_bytes() == before

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from datspect.errors import DatspectError
+
 if TYPE_CHECKING:
     from datspect.release.comparing import Contender
     from datspect.release.registry import Registry
@@ -33,6 +35,7 @@ def compare(
     would be wrong; the exit code is 1 if nothing could be paired. docs/comparing-runs.md says when that is.
     """
     # Here, so that `datspect --help` does not wait for pandas and MLflow.
+    from datspect.io.writable import check_writable_folder
     from datspect.params.whole import load_params
     from datspect.release import comparing, comparison_files
     from datspect.release.contenders import Named, read_contender
@@ -42,6 +45,8 @@ def compare(
     from datspect.running.addresses import repository_root
 
     root = repository_root()
+    folder = into or comparison_files.default_folder(root, a, b)
+    check_writable_folder(folder, "--into")  # before anything is read, or a look is counted
     if "workspace" in (a, b) and (remark := remark_on(root, results_in(root))):
         typer.echo(remark, err=True)
     first, second = (read_contender(Named.parse(name), root) for name in (a, b))
@@ -49,8 +54,12 @@ def compare(
     if any(compared.name == HOLDOUT.name for compared in comparison.sets):  # counted before anybody sees it
         comparison = replace(comparison, remarks=(*comparison.remarks, *_looks(first, second)))
     typer.echo(as_text(comparison))
-    folder = into or comparison_files.default_folder(root, a, b)
-    files = comparison_files.write_comparison(folder, (a, b), comparison, pairs)
+    try:
+        files = comparison_files.write_comparison(folder, (a, b), comparison, pairs)
+    except OSError as error:
+        raise DatspectError(
+            f"--into {folder}: cannot be written ({error.strerror}); the comparison is above, page and picture are not"
+        ) from None
     shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     typer.echo(f"\nwritten to {shown}: {', '.join(file.name for file in files)}")
     if log:

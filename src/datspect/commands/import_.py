@@ -45,8 +45,12 @@ class Import:
         Literal["refuse", "mean"],
         typer.Option(help="Several volumes in one NIfTI file: refuse them, or take their mean."),
     ] = "refuse"
+    follow_links: Annotated[
+        bool,
+        typer.Option("--follow-links", help="Follow links that lead out of what you named, and links to folders."),
+    ] = False
     strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at the first bad scan or file instead of leaving it out.")
+        bool, typer.Option("--strict", help="Stop at the first bad scan, file or row instead of leaving it out.")
     ] = False
     names: Annotated[
         bool, typer.Option("--names", help="Show what the pseudonyms of left-out things stand for; needs a terminal.")
@@ -61,11 +65,14 @@ class Import:
         return read_or_create_key(key_path())
 
     def check_places(self) -> None:
-        """Refuse a cohort folder within a download or around it, and `names` without a terminal."""
+        """Refuse a cohort folder that cannot be filled or lies within a download, and `names` without a terminal."""
         target = self.to.resolve()
         for root in (download.resolve() for download in self.downloads):
             if target == root or root in target.parents or target in root.parents:
                 raise ImportingError("--to: the cohort folder and the download must not lie within each other")
+        from datspect.importing.folder import check_target  # here, so that help does not wait
+
+        check_target(self.to)
         if self.names and not sys.stdout.isatty():
             raise ImportingError("--names shows original ids and paths: it needs a terminal, not a file or a pipe")
 
@@ -87,7 +94,7 @@ class Import:
         from datspect.io.sources import find_sources
 
         pseudonyms = self.pseudonyms  # a broken key stops the import before a file is read
-        sources, unusable = find_sources(self.downloads)
+        sources, unusable = find_sources(self.downloads, follow_links=self.follow_links)
         if self.strict and unusable:
             more = f"; {len(unusable) - 1} more like it" if len(unusable) > 1 else ""
             raise ImportingError(
@@ -162,18 +169,51 @@ def ppmi(
     wanted: Import,
     csv: Annotated[list[Path], typer.Option(help="Read this table of the collection; you can give several.")],
     groups: Annotated[str, typer.Option(help="Import these groups, joined by commas.")] = "PD,Control",
+    status: Annotated[
+        Path | None, typer.Option(help="Table with PATNO and COHORT: today's diagnosis (Participant_Status).")
+    ] = None,
+    diagnosis: Annotated[
+        Literal["agreed", "archive", "status"],
+        typer.Option(help="Where the archive's group and --status differ: leave out, or keep that one."),
+    ] = "agreed",
+    description: Annotated[
+        str, typer.Option(help="Import scans that the table describes so.")
+    ] = "Reconstructed DaTSCAN",
+    subject_column: Annotated[
+        str | None, typer.Option(help="Column of the person's id. [default: as the archive names it]")
+    ] = None,
+    image_column: Annotated[str | None, typer.Option(help="Column of the image id.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Column of the group.")] = None,
+    age_column: Annotated[str | None, typer.Option(help="Column of the age in years.")] = None,
+    sex_column: Annotated[str | None, typer.Option(help="Column of the sex.")] = None,
+    visit_column: Annotated[str | None, typer.Option(help="Column of the visit.")] = None,
+    modality_column: Annotated[str | None, typer.Option(help="Column of the modality.")] = None,
+    description_column: Annotated[str | None, typer.Option(help="Column of the description.")] = None,
+    date_column: Annotated[str | None, typer.Option(help="Column of the date of the scan.")] = None,
+    labels: Annotated[str, typer.Option(help='What groups mean: "Parkinson=pd,Healthy=control".')] = "",
 ) -> "Plan":
     """Import a PPMI download: the earliest reconstructed scan of everybody in the groups."""
     # Here, so that `datspect --help` does not wait for pandas and pydicom.
+    from datspect.importing.labels import parse_labels
     from datspect.importing.ppmi import plan_ppmi
     from datspect.importing.ppmi_collection import parse_groups, read_collection
+    from datspect.importing.ppmi_status import read_status
     from datspect.io.several_files import with_several_files
 
-    labels = parse_groups(groups)
-    collection = read_collection(csv)
+    asked = {"subject": subject_column, "image_id": image_column, "group": label_column, "age": age_column}
+    asked |= {"sex": sex_column, "visit": visit_column, "modality": modality_column}
+    asked |= {"description": description_column, "date": date_column}
+    columns = {what: name for what, name in asked.items() if name is not None}
+    wanted_groups, spellings = parse_groups(groups), parse_labels(labels)
+    today = None if status is None else read_status(status, diagnosis)
+    collection = read_collection(csv, columns, spellings, description, needs_group=today is None)
+    if wanted.strict and collection.left_out:
+        row = collection.left_out[0]
+        more = f"; {len(collection.left_out) - 1} more rows like it" if len(collection.left_out) > 1 else ""
+        raise ImportingError(f"{row.place}: {row.reason}{more}; --strict stops here, nothing was imported")
     sources, unusable = wanted.found()
     sources = with_several_files(sources)
-    return plan_ppmi(sources, unusable, collection, labels, wanted.pseudonyms)
+    return plan_ppmi(sources, unusable, collection, wanted_groups, wanted.pseudonyms, today)
 
 
 @_command
@@ -199,7 +239,8 @@ def nifti(
     pattern: Annotated[str, typer.Option(help="Take only files whose path is like this; * is anything.")] = "*",
 ) -> "Plan":
     """Import a folder of NIfTI files, BIDS-like or flat, with a table of participants."""
-    from datspect.importing.nifti_folder import Columns, parse_labels, plan_nifti
+    from datspect.importing.labels import parse_labels
+    from datspect.importing.nifti_folder import Columns, plan_nifti
     from datspect.io.delimited import read_delimited
 
     asked = {"subject": subject_column, "label": label_column, "file": file_column, "age": age_column}

@@ -2,7 +2,6 @@
 
 import itertools
 import logging
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -58,6 +57,9 @@ def predict(
     resample: Annotated[
         bool, typer.Option("--resample", help="Bring scans on another MNI grid onto the 2 mm one.")
     ] = False,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Follow links that lead out of what you named, and links to folders.")
+    ] = False,
     prevalence: Annotated[
         float | None, typer.Option(help="Answer for this share of PD among those scanned, such as 0.1.")
     ] = None,
@@ -70,8 +72,11 @@ def predict(
     from datspect.evaluation.calibration import prevalence_shift
     from datspect.io.several_files import with_several_files
     from datspect.io.sources import find_sources
+    from datspect.io.writable import check_writable_folder
 
-    sources, unusable = find_sources(scans)
+    if figure is not None:
+        check_writable_folder(figure, "--figure")
+    sources, unusable = find_sources(scans, follow_links=follow_links)
     wanted = [source for source in sources if not source.name.lower().endswith(OTHER_ENDINGS)]
     if len(wanted) < len(sources):
         log.info("%d other files passed over (%s)", len(sources) - len(wanted), ", ".join(OTHER_ENDINGS))
@@ -80,8 +85,6 @@ def predict(
         log.info("%d files are %d scans: slices of a series, and halves of a pair, are one", len(wanted), len(joined))
     if not wanted and not unusable:
         raise ScanError("no file that could be a scan; name NIfTI or DICOM files, or folders that hold them")
-    if figure is not None:
-        _prove_writable(figure)
     predictor = read_predictor(model)
     if prevalence is not None:
         prevalence_shift(predictor.parts.prevalence, prevalence)  # an impossible one stops before anything is read
@@ -92,21 +95,6 @@ def predict(
         print(f"\n{statement(predictor.parts, prevalence)}")
     if any(outcome.answer is None or outcome.undrawn for outcome in outcomes):
         raise typer.Exit(1)
-
-
-def _prove_writable(folder: Path) -> None:
-    """Make the folder of the pictures and write into it, before a model is read for nothing.
-
-    Raises
-    ------
-    DatspectError : it cannot be made, or nothing can be written into it.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise DatspectError(f"--figure {folder}: cannot be written ({error.strerror}); name another folder") from None
 
 
 def read_predictor(model: str) -> "Predictor":

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from datspect.errors import CohortError
+from datspect.errors import CohortError, DatspectError
 
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 
@@ -29,6 +29,7 @@ def tables(
     from datspect.reporting.printed import printed_tables
     from datspect.running.addresses import repository_root
 
+    document = None if into is None else _document(into)  # before a report is read or a look is counted
     if remark := remark_on(repository_root(), [reports / name for name in _READ]):
         typer.echo(remark, err=True)
     text = printed_tables(
@@ -40,10 +41,41 @@ def tables(
     )
     if holdout:  # counted before anybody sees it
         typer.echo(_look(reports), err=True)
-    if into is None:
+    if into is None or document is None:
         print(text)
     else:
-        into.write_text(_replaced(into.read_text(encoding="utf-8"), text, into), encoding="utf-8")
+        _put(into, _replaced(document, text, into), text)
+
+
+def _document(path: Path) -> str:
+    """Return the text of the document that the tables go into.
+
+    Raises
+    ------
+    CohortError : it cannot be read or lacks the marks.
+    DatspectError : it cannot be written.
+    """
+    from datspect.io.writable import check_writable_file
+
+    try:
+        document = path.read_bytes().decode("utf-8")  # as bytes: line ends of another system stay
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no text in UTF-8"
+        raise CohortError(f"--into {path}: cannot be read ({reason}); name a Markdown file with the marks") from None
+    _replaced(document, "", path)
+    check_writable_file(path, "--into")
+    return document
+
+
+def _put(path: Path, document: str, text: str) -> None:
+    """Write the document; if that fails, print the tables, which may have cost a look at the test set."""
+    from datspect.io.atomic import write_text
+
+    try:
+        write_text(path, document)
+    except OSError as error:
+        print(text)
+        raise DatspectError(f"--into {path}: cannot be written ({error.strerror}); the tables are above") from None
 
 
 def _look(reports: Path) -> str:

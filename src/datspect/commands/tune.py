@@ -27,9 +27,14 @@ def tune(
     """
     # Here, so that `datspect --help` does not wait for Optuna.
     from datspect.errors import TuningError
+    from datspect.io.writable import check_writable_file, check_writable_folder
 
     if nested and apply:
         raise TuningError("--nested and --apply: one at a time; the nested search has no winner of its own")
+    if apply:
+        check_writable_file(params, "--params")
+    else:
+        check_writable_folder(reports, "--reports")
     from datspect.params.whole import load_params
     from datspect.training.data import TrainingInputs
     from datspect.tuning import whole_study

@@ -78,7 +78,7 @@ def head_level(values: NDArray[np.float32]) -> float:
 
 
 def _in_units(values: NDArray[np.float32], level: float) -> NDArray[np.float32]:
-    return np.maximum(values / np.float32(level), np.float32(0))
+    return np.asarray(np.maximum(values / np.float32(level), 0), dtype=np.float32)
 
 
 def _thinned(data: NDArray[np.float32], affine: Affine) -> tuple[NDArray[np.float32], Affine]:

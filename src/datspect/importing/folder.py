@@ -12,6 +12,7 @@ from datspect.cohort.kind import CohortKind
 from datspect.errors import CohortError, ImportingError
 from datspect.importing.journal import JOURNAL_NAME
 from datspect.io.records import read_json
+from datspect.io.writable import check_writable_folder
 
 LOCK_NAME = ".import.lock"
 _UNFINISHED = ".*-unfinished-*"  # as io.atomic names them
@@ -32,14 +33,34 @@ def reserved(folder: Path) -> Iterator[None]:
         os.umask(before)
 
 
+def check_target(folder: Path) -> None:
+    """Refuse a folder that an import could not fill, before anything is read; write nothing.
+
+    Raises
+    ------
+    DatspectError : it is in use, foreign, open to git, or cannot be written.
+    """
+    _refuse_foreign(folder)
+    check_writable_folder(folder, "--to")
+    if (folder / LOCK_NAME).exists():
+        with _locked(folder):
+            _refuse_tracked(folder)
+
+
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
     _make(folder / "volumes")
     _close_to_others(folder)
+    with _locked(folder):
+        _hide_from_git(folder)
+        remove([*folder.glob(_UNFINISHED), *(folder / "volumes").glob(_UNFINISHED)])
+        yield
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
     try:
         with FileLock(folder / LOCK_NAME, timeout=0):
-            _hide_from_git(folder)
-            remove([*folder.glob(_UNFINISHED), *(folder / "volumes").glob(_UNFINISHED)])
             yield
     except Timeout:
         raise ImportingError(f"{folder}: another import is writing to this folder; wait until it has ended") from None
@@ -85,6 +106,10 @@ def _hide_from_git(folder: Path) -> None:
     """Make git overlook the folder, and check that it does."""
     if not (folder / ".gitignore").exists():
         (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+    _refuse_tracked(folder)
+
+
+def _refuse_tracked(folder: Path) -> None:
     command = ["git", "-C", str(folder), "check-ignore", "--quiet", "participants.tsv"]
     try:
         answer = subprocess.run(command, capture_output=True, check=False)  # noqa: S603  (the user's git)

@@ -3,37 +3,39 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import PurePosixPath
 from typing import Literal
 
 import pandas as pd
 
-from datspect.cohort.table import CONTROL, LABELS, OTHER_LABELS, PD
 from datspect.errors import ImportingError
+from datspect.importing.commonest import commonest
+from datspect.importing.labels import SPELLINGS, spelling
+from datspect.importing.nifti_matching import Row, match
 from datspect.importing.plan import Candidate, Exclusion, Plan, PlannedSubject, kept_age
 from datspect.importing.pseudonyms import Pseudonyms
+from datspect.importing.unread import kind_of, unread_counts, unread_problems
 from datspect.importing.visits import in_order, written_visit
-from datspect.io.delimited import row_list
 from datspect.io.sources import Source, UnusableSource
 
-SPELLINGS: Mapping[str, str] = {
-    **dict.fromkeys((PD, "parkinson", "parkinsons", "parkinson's", "parkinson's disease", "parkinson disease"), PD),
-    **dict.fromkeys((CONTROL, "controls", "hc", "healthy", "healthy control", "healthy controls"), CONTROL),
-    **{label.replace("_", " "): label for label in OTHER_LABELS},
-    **{label: label for label in OTHER_LABELS},
-}
-"""From labels as tables spell them, in lower case, to ours."""
-
 NIFTI_ENDINGS = (".nii", ".nii.gz")
+NO_ID = "its row names no subject; complete it"
+NO_ID_FITS = (
+    "no file carries the id of any row; name the column of ids with --subject-column, or that of paths with "
+    "--file-column"
+)
 
 _LONGEST_LIFE = 130
+_MOST_KINDS = 3
 _SEXES: Mapping[str, Literal["female", "male"]] = {"f": "female", "female": "female", "m": "male", "male": "male"}
 _AGE = re.compile(r"(\d{1,3})(?:[.,]\d*)?\s*(?:\+|y|years)?", re.IGNORECASE)
 _UNKNOWN = ("", "n/a", "na", "nan", "none", "unknown", "-")
-_ENTITY = "(?:^|_){}-([^_]+)"  # as BIDS has them: sub-01_ses-02_...
-_MOST_TOKENS = 8
+_KNOWN_COLUMNS = {
+    "subject": ("participant_id", "subject", "subject_id", "patient", "patient_id", "id", "uid", "patno", "case"),
+    "label": ("group", "diagnosis", "label", "dx", "class", "target", "cohort", "status", "is_pathologic", "abnormal"),
+}
+"""Names that tables use, to be suggested where one is missing; no other name of a column is shown."""
 
 
 @dataclass(frozen=True)
@@ -47,20 +49,6 @@ class Columns:
     sex: tuple[str, ...] = ("sex", "gender")
     site: tuple[str, ...] = ("site",)
     visit: tuple[str, ...] = ("visit", "session_id", "session")
-
-
-@dataclass
-class _Row:
-    """A row of the table in our words, and the files that may belong to it."""
-
-    subject: str
-    label: str
-    sex: Literal["female", "male", ""]
-    age: float | None
-    site: str
-    visit: str
-    file: str
-    files: list[Source] = field(default_factory=list)
 
 
 def plan_nifti(
@@ -82,28 +70,32 @@ def plan_nifti(
     ImportingError : a column or an id is missing, no row has a known label, or there is no NIfTI file.
     """
     sources, unusable = found
-    rows = list(_rows(participants, _resolved(columns or Columns(), list(participants.columns)), labels or {}))
+    resolved = _resolved(columns or Columns(), list(participants.columns))
+    with_id, without_id = _divided(participants, resolved["subject"])
+    rows = list(_rows(with_id, resolved, labels or {}))
     if not any(row.label for row in rows):
-        raise ImportingError(
-            "no row has a label that is known; name the column with --label-column and what stands in it with "
-            '--labels "THEIRS=pd,THEIRS=control"'
-        )
-    nifti = (source for source in sources if source.name.lower().endswith(NIFTI_ENDINGS))
+        raise ImportingError(_no_label(with_id, resolved))
+    nifti = [source for source in sources if _is_nifti(source.name)]
     files = [source for source in nifti if fnmatchcase(source.name, pattern)]
     if not files:
-        raise ImportingError("no NIfTI file (.nii, .nii.gz) was found; name the folder that holds them")
-    _match(rows, files, sources)
+        raise ImportingError(_no_file(sources, unusable, len(nifti)))
+    match(rows, files, sources)
     subjects, exclusions = _people(rows, names)
     claimed = {source for row in rows for source in row.files}
     strangers = [source for source in files if source not in claimed]
+    exclusions += [Exclusion(f"row {number}", NO_ID) for number in without_id]
     exclusions += [Exclusion(names.file(source.name), "no row of the table matches this file") for source in strangers]
-    exclusions += [Exclusion(names.file(each.name), each.reason) for each in unusable]
+    exclusions += [Exclusion(names.file(name), reason) for name, reason in unread_problems(sources, unusable)]
     counts = {
         "files found": len(sources) + len(unusable),
+        **({"files that are not opened": len(unusable)} if unusable else {}),
         "NIfTI files among them": len(files),
-        "rows in the table": len(rows),
+        **({"NIfTI files not like --pattern": len(nifti) - len(files)} if len(nifti) > len(files) else {}),
+        **unread_counts(sources, is_read=_is_nifti),
+        "rows in the table": len(participants),
         "subjects in the table": len({row.subject for row in rows}),
         "rows with a file": sum(bool(row.files) for row in rows),
+        **({"rows whose id had lost its zeros": n} if (n := sum(row.zeros_lost for row in rows)) else {}),
         "NIfTI files of no row": len(strangers),
         "ages unknown or unreadable": sum(row.age is None for row in rows),
         "sexes unknown or unreadable": sum(not row.sex for row in rows),
@@ -111,26 +103,36 @@ def plan_nifti(
     return Plan(tuple(subjects), tuple(exclusions), counts)
 
 
-def parse_labels(text: str) -> dict[str, str]:
-    """Return spellings, in lower case, with their labels.
+def _is_nifti(name: str) -> bool:
+    return name.lower().endswith(NIFTI_ENDINGS)
 
-    >>> parse_labels("PD=pd, HC=control")
-    {'pd': 'pd', 'hc': 'control'}
 
-    Raises
-    ------
-    ImportingError : the text does not have this form, or names an unknown label.
-    """
-    mapping = {}
-    for pair in filter(None, (part.strip() for part in text.split(","))):
-        spelling, equals, label = (part.strip() for part in pair.rpartition("="))
-        if not equals or not spelling or label not in (*LABELS, *OTHER_LABELS):
-            raise ImportingError(
-                'labels are given as --labels "PD=pd,HC=control": the spelling in the table, =, and one of '
-                f"{', '.join((*LABELS, *OTHER_LABELS))}"
-            )
-        mapping[spelling.casefold()] = label
-    return mapping
+def _divided(participants: pd.DataFrame, subject: str) -> tuple[pd.DataFrame, list[int]]:
+    """Return the rows with an id, and the numbers of those without one."""
+    has_id = participants[subject].map(_known) != ""
+    if not has_id.any():
+        raise ImportingError("the table names no subject in any row; name the column of ids with --subject-column")
+    return participants[has_id], [int(row) for row in participants.index[~has_id]]
+
+
+def _no_label(participants: pd.DataFrame, columns: Mapping[str, str]) -> str:
+    found = commonest(list(participants[columns["label"]]), list(participants[columns["subject"]]))
+    return (
+        f"no row has a label that is known; the commonest in the column are {found}; say what they mean with --labels "
+        '"THEIRS=pd,THEIRS=control", or name the right column with --label-column'
+    )
+
+
+def _no_file(sources: Sequence[Source], unusable: Sequence[UnusableSource], n_nifti: int) -> str:
+    if n_nifti:
+        return f"none of {n_nifti} NIfTI files is like --pattern; the whole path below the folder must be like it"
+    kinds = Counter(f"of the kind {kind_of(source.name)}" for source in sources).most_common(_MOST_KINDS)
+    kinds += Counter(f"not opened, since {what.reason}" for what in unusable).most_common(_MOST_KINDS)
+    there = "".join(f"\n  {number} {kind}" for kind, number in kinds)
+    return (
+        "no NIfTI file (.nii, .nii.gz) was found; name the folder that holds them, or convert the scans"
+        f"{'; what is there:' if there else ''}{there}"
+    )
 
 
 def _resolved(columns: Columns, there: list[str]) -> dict[str, str]:
@@ -142,25 +144,23 @@ def _resolved(columns: Columns, there: list[str]) -> dict[str, str]:
         name = next((by_lower[each.casefold()] for each in wanted if each.casefold() in by_lower), None)
         is_asked_for = wanted != getattr(Columns(), what)
         if name is None and (is_asked_for or what in ("subject", "label")):
+            likely = [each for each in _KNOWN_COLUMNS.get(what, ()) if each in by_lower]
             raise ImportingError(
                 f"the table has no column {' or '.join(wanted)} for the {what} (of {len(there)} columns); name it with "
-                f"--{what}-column"
+                f"--{what}-column{f': perhaps {likely[0]}' if likely else ''}"
             )
         if name is not None:
             resolved[what] = name
     return resolved
 
 
-def _rows(participants: pd.DataFrame, columns: Mapping[str, str], labels: Mapping[str, str]) -> Iterator[_Row]:
-    without_id = [int(row) for row in participants.index[participants[columns["subject"]].map(_known) == ""]]
-    if without_id or not len(participants):
-        raise ImportingError(f"the table names no subject in {row_list(without_id) if without_id else 'any row'}")
+def _rows(participants: pd.DataFrame, columns: Mapping[str, str], labels: Mapping[str, str]) -> Iterator[Row]:
     spellings = {**SPELLINGS, **labels}
     for record in participants.to_dict("records"):
         cells = {what: _known(str(record[name])) for what, name in columns.items()}
-        yield _Row(
+        yield Row(
             subject=cells["subject"].removeprefix("sub-"),
-            label=spellings.get(cells["label"].casefold(), ""),
+            label=spellings.get(spelling(cells["label"]), ""),
             sex=_SEXES.get(cells.get("sex", "").casefold(), ""),
             age=_age(cells.get("age", "")),
             site=cells.get("site", ""),
@@ -176,67 +176,22 @@ def _known(text: str) -> str:
 
 def _age(text: str) -> float | None:
     """Return whole years; None if the text is not an age."""
-    match = _AGE.fullmatch(text)
-    years = int(match[1]) if match else None
+    found = _AGE.fullmatch(text)
+    years = int(found[1]) if found else None
     return None if years is None or years > _LONGEST_LIFE else kept_age(years)
-
-
-# Which file is whose
-
-
-def _match(rows: Sequence[_Row], files: Sequence[Source], sources: Sequence[Source]) -> None:
-    """Give every row the files that may belong to it."""
-    n_rows = Counter(row.subject for row in rows)
-    by_subject, by_name = defaultdict(list), defaultdict(list)
-    for source in files:
-        for word in _words(source.name, "sub"):
-            by_subject[word].append(source)
-    for source in sources:
-        by_name[PurePosixPath(source.name).name].append(source)
-    for row in rows:
-        if row.file:
-            row.files = _named(row.file.replace("\\", "/"), by_name)
-            continue
-        row.files = by_subject[row.subject]
-        if row.visit and (n_rows[row.subject] > 1 or len(row.files) > 1):
-            row.files = [source for source in row.files if row.visit in _words(source.name, "ses")]
-
-
-def _named(path: str, by_name: Mapping[str, list[Source]]) -> list[Source]:
-    """Return the files that a path in the table means: the whole path below the folder, or its end."""
-    path = "/" + path.removeprefix("./").strip("/")
-    return [
-        source
-        for source in by_name.get(PurePosixPath(path).name, [])
-        if f"/{source.name}".endswith(path) or path.endswith(f"/{source.name}")
-    ]
-
-
-def _words(name: str, entity: Literal["sub", "ses"]) -> set[str]:
-    """Return possible names of a subject or session in a path: its BIDS entity, else all runs of words in a part."""
-    parts = re.sub(r"\.nii(\.gz)?$", "", name, flags=re.IGNORECASE).split("/")
-    labelled = {label for part in parts for label in re.findall(_ENTITY.format(entity), part)}
-    return labelled or {run for part in parts for run in _runs(part)}
-
-
-def _runs(part: str) -> Iterator[str]:
-    words = [match.span() for match in re.finditer(r"[^\W_]+", part)]
-    for first, (start, _) in enumerate(words):
-        for _, end in words[first : first + _MOST_TOKENS]:
-            yield part[start:end]
 
 
 # People
 
 
-def _people(rows: Sequence[_Row], names: Pseudonyms) -> tuple[list[PlannedSubject], list[Exclusion]]:
-    by_subject: dict[str, list[_Row]] = defaultdict(list)
+def _people(rows: Sequence[Row], names: Pseudonyms) -> tuple[list[PlannedSubject], list[Exclusion]]:
+    by_subject: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_subject[row.subject].append(row)
     owners = Counter(source for its in by_subject.values() for source in {file for row in its for file in row.files})
     planned, exclusions = [], []
     for subject, its_rows in by_subject.items():
-        reason = _problem(its_rows, owners)
+        reason = _problem(its_rows, owners) if owners else NO_ID_FITS
         if reason:
             exclusions.append(Exclusion(names.subject(subject), reason))
         else:
@@ -244,7 +199,7 @@ def _people(rows: Sequence[_Row], names: Pseudonyms) -> tuple[list[PlannedSubjec
     return planned, exclusions
 
 
-def _problem(rows: Sequence[_Row], owners: Mapping[Source, int]) -> str:
+def _problem(rows: Sequence[Row], owners: Mapping[Source, int]) -> str:
     most = max(len(row.files) for row in rows)
     visits = [row.visit for row in rows]
     checks = {
@@ -255,16 +210,17 @@ def _problem(rows: Sequence[_Row], owners: Mapping[Source, int]) -> str:
         "the order of its visits cannot be told; number them": in_order(visits) is None,
         f"{most} files match it; narrow them with --pattern, or name them with --file-column": most > 1,
         "its file belongs to another row too": _shares_file(rows, owners),
+        **{row.no_files: True for row in rows if row.no_files},
     }
     return next((reason for reason, applies in checks.items() if applies), "")
 
 
-def _shares_file(rows: Sequence[_Row], owners: Mapping[Source, int]) -> bool:
+def _shares_file(rows: Sequence[Row], owners: Mapping[Source, int]) -> bool:
     files = [source for row in rows for source in row.files]
     return len(set(files)) < len(files) or any(owners[source] > 1 for source in files)
 
 
-def _planned(rows: Sequence[_Row], names: Pseudonyms) -> PlannedSubject:
+def _planned(rows: Sequence[Row], names: Pseudonyms) -> PlannedSubject:
     order = in_order([row.visit for row in rows]) or range(len(rows))
     ordered = [rows[place] for place in order]
     return PlannedSubject(
@@ -276,7 +232,7 @@ def _planned(rows: Sequence[_Row], names: Pseudonyms) -> PlannedSubject:
     )
 
 
-def _candidates(rows: Iterable[_Row], names: Pseudonyms) -> Iterator[Candidate]:
+def _candidates(rows: Iterable[Row], names: Pseudonyms) -> Iterator[Candidate]:
     for number, row in enumerate(rows, start=1):
         scan_id = names.scan(f"{row.subject} {row.visit}")
         yield Candidate(scan_id, written_visit(row.visit, number), row.age, row.files[0] if row.files else None)

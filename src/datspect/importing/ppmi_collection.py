@@ -1,18 +1,20 @@
 """Read the collection CSVs of a PPMI download, old and new, as one table of images."""
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+import datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import pandas as pd
 
 from datspect.errors import ImportingError
-from datspect.importing.plan import TOP_AGE_YEARS
+from datspect.importing.commonest import commonest
 from datspect.importing.ppmi_fields import (
     GROUP_NAMES,
     NO_PATIENTS,
-    OLDEST_YEARS,
+    RECONSTRUCTED,
+    UNKNOWN_GROUP,
+    date_problem,
     group_label,
     left_out_reason,
     letters,
@@ -24,7 +26,16 @@ from datspect.importing.ppmi_fields import (
     parse_subject,
     parse_visit,
 )
-from datspect.io.delimited import read_delimited, row_list
+from datspect.importing.ppmi_rows import (
+    NO_IMAGE_ID,
+    NO_SUBJECT,
+    LeftOutRow,
+    day_first,
+    exchanged_dates,
+    mark_contradictions,
+    place_text,
+)
+from datspect.io.delimited import read_delimited
 
 COLUMNS = (
     "image_id",
@@ -38,26 +49,30 @@ COLUMNS = (
     "kind",
     "date",
     "left_out",
+    "place",
 )
-_NAMES_OF_COLUMNS = {
+NAMES_OF_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "image_id": ("Image Data ID", "Image ID"),
     "subject": ("Subject", "Subject ID"),
     "group": ("Group", "Research Group"),
     "sex": ("Sex", "Gender"),
     "age": ("Age",),
-    "visit": ("Visit",),
-    "modality": ("Modality",),
-    "description": ("Description",),
-    "kind": ("Type",),
-    "date": ("Acq Date", "Study Date", "Acquisition Date"),
+    "visit": ("Visit", "Image Visit"),
+    "modality": ("Modality", "Image Modality"),
+    "description": ("Description", "Image Description"),
+    "kind": ("Type", "Image Type"),
+    "date": ("Acq Date", "Study Date", "Acquisition Date", "Image Date"),
 }
-_NEEDED_IN_EACH = ("image_id", "subject", "modality", "description", "date")
-_NEEDED_IN_ONE = ("group", "sex", "age", "visit")
-_SAME_AGE_YEARS = 1.0
-"""Exports round ages differently; ages further apart contradict each other."""
+"""Names of columns in exports of the archive, old and new; only their letters are compared."""
+_OPTIONS = {"image_id": "image", "group": "label"}
+_NEEDED_IN_EACH = ("image_id", "subject", "description", "date")
 
-Places = dict[str, list[tuple[int, int]]]
-"""From what is wrong to (number of the CSV, row in it)."""
+
+class Collection(NamedTuple):
+    """`images`: a row an image with the columns `COLUMNS`; `left_out`: the rows that could not be used."""
+
+    images: pd.DataFrame
+    left_out: tuple[LeftOutRow, ...] = ()
 
 
 def parse_groups(text: str) -> tuple[str, ...]:
@@ -80,127 +95,196 @@ def parse_groups(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(labels))
 
 
-def read_collection(paths: Sequence[Path]) -> pd.DataFrame:
-    """Read every image that the CSVs list, once, with the columns `COLUMNS`; what several CSVs say of it is joined.
+def read_collection(
+    paths: Sequence[Path],
+    columns: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
+    description: str = RECONSTRUCTED,
+    *,
+    needs_group: bool = True,
+) -> Collection:
+    """Read every image that the CSVs list, once; what several CSVs say of it is joined.
 
-    `image_id`: its digits alone. `group`: a label, "" if no CSV gives the subject's. `sex`: female, male or "".
-    `age`: years, NaN if unknown. `visit`: SC, BL, V04, U01; N04 for number 4 of an old export, whose code is not
+    `columns` names columns, by the keys of `NAMES_OF_COLUMNS`; `labels` maps further spellings of groups, as
+    `parse_labels` gives them; `description` is that of the wanted images. `needs_group`: some CSV must have the groups.
+
+    In `images`, `image_id`: its digits alone. `group`: a label, "" if no CSV gives the subject's. `sex`: female, male
+    or "". `age`: years, NaN if unknown. `visit`: SC, BL, V04, U01; N04 for number 4 of an old export, whose code is not
     known; "other" for anything else. `kind`: the archive's Type. `date`: a datetime.date, None if masked (year 9999).
-    `left_out`: "" for a reconstructed DaTSCAN, else the reason; its other fields are then not checked.
+    `left_out`: "" for a wanted image, else the reason; other fields are then not checked. `place`: CSV and row.
 
     Raises
     ------
-    ImportingError : a CSV or column is missing, a field unreadable, or rows contradict each other; all at once, by the
-        numbers of CSVs and rows.
+    ImportingError : a CSV or column is missing, no row is of a wanted image, or dates have day and month exchanged.
     """
-    images = _joined(paths)
-    images["image_id"] = [parse_image_id(text) for text in images["image_id"]]
-    images["subject"] = [parse_subject(text) for text in images["subject"]]
-    images["left_out"] = [left_out_reason(*row) for row in zip(images["modality"], images["description"], strict=True)]
-    wanted = images[images["left_out"] == ""].copy()
-    problems: Places = defaultdict(list)
-    _parse(wanted, problems)
-    _find_contradictions(images, wanted, problems)
-    if problems:
-        raise ImportingError(_message(problems))
-    return _collapsed(pd.concat([wanted, _others(images)], ignore_index=True))
+    rows = _joined(paths, columns or {}, needs_group=needs_group)
+    rows["image_id"] = [parse_image_id(text) for text in rows["image_id"]]
+    rows["subject"] = [parse_subject(text) for text in rows["subject"]]
+    rows["left_out"] = [
+        left_out_reason(modality, text, description)
+        for modality, text in zip(rows["modality"], rows["description"], strict=True)
+    ]
+    wanted = rows[rows["left_out"] == ""].copy()
+    if wanted.empty:
+        raise ImportingError(_nothing_matches(rows, description))
+    _refuse_day_first(wanted)
+    _parse(wanted, labels or {})
+    _refuse_exchanged(wanted)
+    mark_contradictions(rows, wanted)
+    others = rows[(rows["left_out"] != "") & (rows["image_id"] != "")]
+    return _sorted_out(wanted, _unchecked(others, labels or {}))
 
 
-def _joined(paths: Sequence[Path]) -> pd.DataFrame:
+def _joined(paths: Sequence[Path], asked: Mapping[str, str], *, needs_group: bool) -> pd.DataFrame:
     """Return all rows as text, columns named as in `COLUMNS`, and `place`: number of the CSV and row in it."""
     tables, problems, seen = [], [], set()
     for number, path in enumerate(paths, start=1):
         table = read_delimited(path, f"CSV {number}")
-        found = {column: _find(table, names) for column, names in _NAMES_OF_COLUMNS.items()}
-        missing = [_NAMES_OF_COLUMNS[column][0] for column in _NEEDED_IN_EACH if found[column] is None]
-        problems += [f"CSV {number}: column(s) missing: {', '.join(missing)}"] if missing else []
+        found = {column: _find(table, column, asked) for column in NAMES_OF_COLUMNS}
+        problems += [f"CSV {number}: {what}" for what in _missing(found, _NEEDED_IN_EACH)]
+        seen |= {name for name in found.values() if name is not None}
         seen |= {column for column, name in found.items() if name is not None}
-        columns = {column: table[name] if name else "" for column, name in found.items()}
+        columns = {
+            column: table[name] if name else (None if column == "modality" else "") for column, name in found.items()
+        }
         tables.append(pd.DataFrame(columns | {"place": [(number, row) for row in table.index]}, index=table.index))
-    nowhere = [_NAMES_OF_COLUMNS[column][0] for column in _NEEDED_IN_ONE if column not in seen]
-    problems += [f"no CSV has the column(s) {', '.join(nowhere)}; add the CSV of the collection"] if nowhere else []
+    there = {name.casefold() for name in seen}
+    problems += [
+        f"no CSV has the column named by --{_option(column)}-column"
+        for column, name in asked.items()
+        if name.casefold() not in there
+    ]
+    if needs_group and "group" not in seen:
+        problems.append(
+            "no CSV has the column(s) Group; add the CSV of the collection, name the column with --label-column, or "
+            "add the table of participants' status with --status"
+        )
     if problems:
         raise ImportingError("\n  ".join(["the collection CSVs are not as they must be:", *problems]))
     return pd.concat(tables, ignore_index=True)
 
 
-def _find(table: pd.DataFrame, names: Sequence[str]) -> str | None:
-    by_letters = {letters(str(column)): str(column) for column in reversed(list(table.columns))}
-    return next((by_letters[letters(name)] for name in names if letters(name) in by_letters), None)
+def _missing(found: Mapping[str, str | None], needed: Sequence[str]) -> list[str]:
+    missing = [column for column in needed if found[column] is None]
+    if not missing:
+        return []
+    names = ", ".join(NAMES_OF_COLUMNS[column][0] for column in missing)
+    options = ", ".join(f"--{_option(column)}-column" for column in missing)
+    return [f"column(s) missing: {names}; name them with {options}, or see whether it is the table of the collection"]
 
 
-def _parse(wanted: pd.DataFrame, problems: Places) -> None:
-    """Replace text by values; note the rows where that cannot be done."""
-    parsers: dict[str, tuple[Callable[[str], Any], str]] = {
-        "group": (parse_group, f"the group is none of {', '.join(GROUP_NAMES)}, Phantom, Volunteer"),
-        "sex": (parse_sex, "the sex is none of M, F, Male, Female"),
-        "age": (parse_age, f"the age is no number of years up to {OLDEST_YEARS}"),
-        "date": (parse_date, "the date is neither month/day/year nor year-month-day"),
-        "visit": (parse_visit, ""),
-    }
-    for column, what in (("image_id", "the image id is no number"), ("subject", "the subject is missing")):
-        _note(problems, what, wanted["place"][wanted[column] == ""])
-    for column, (parse, what) in parsers.items():
-        values: list[Any] = []
-        for place, text in zip(wanted["place"], wanted[column], strict=True):
-            try:
-                values.append(parse(text))
-            except ValueError:
-                _note(problems, what, [place])
-                values.append(None)
-        wanted[column] = pd.Series(values, wanted.index, dtype="float64" if column == "age" else "object")
+def _option(column: str) -> str:
+    return _OPTIONS.get(column, column)
 
 
-def _others(images: pd.DataFrame) -> pd.DataFrame:
+def _find(table: pd.DataFrame, column: str, asked: Mapping[str, str]) -> str | None:
+    """Return the name of a column in a table: the one that the user named, else one that the archive uses."""
+    names = list(map(str, table.columns))
+    if column in asked:
+        named = next((name for name in names if name.casefold() == asked[column].casefold()), None)
+        if named is not None:
+            return named
+    by_letters = {letters(name): name for name in reversed(names)}
+    known = (letters(name) for name in NAMES_OF_COLUMNS[column])
+    return next((by_letters[name] for name in known if name in by_letters), None)
+
+
+def _nothing_matches(rows: pd.DataFrame, description: str) -> str:
+    people = list(rows["subject"])
+    modalities = [text if text is not None else "not listed" for text in rows["modality"]]
+    return (
+        f"no row of the CSV(s) lists a scan of modality SPECT described as {description!r}; the commonest modality is "
+        f"{commonest(modalities, people)}, the commonest description {commonest(list(rows['description']), people)}; "
+        "say how the scans are described with --description, name the columns with --modality-column and "
+        "--description-column, or add the CSV of their collection"
+    )
+
+
+def _parse(wanted: pd.DataFrame, labels: Mapping[str, str]) -> None:
+    """Replace text by values; note why a row is of no use in `left_out`, its first possible day in `earliest`."""
+    wanted["group"] = pd.Series([parse_group(text, labels) for text in wanted["group"]], wanted.index, dtype="object")
+    wanted["sex"] = [parse_sex(text) for text in wanted["sex"]]
+    wanted["age"] = pd.Series([parse_age(text) for text in wanted["age"]], wanted.index, dtype="float64")
+    wanted["visit"] = [parse_visit(text) for text in wanted["visit"]]
+    dates, reasons, earliest = [], [], []
+    for text in wanted["date"]:
+        date, reason, first = _date(text)
+        dates.append(date)
+        reasons.append(reason)
+        earliest.append(first)
+    wanted["date"] = pd.Series(dates, wanted.index, dtype="object")
+    wanted["earliest"] = pd.Series(earliest, wanted.index, dtype="object")
+    wanted["left_out"] = reasons
+    for reason, applies in (
+        (UNKNOWN_GROUP, [group is None for group in wanted["group"]]),
+        (NO_SUBJECT, wanted["subject"] == ""),
+        (NO_IMAGE_ID, wanted["image_id"] == ""),
+    ):
+        wanted.loc[applies, "left_out"] = reason
+
+
+def _date(text: str) -> tuple[datetime.date | None, str, datetime.date]:
+    """Return the day, None if masked or unreadable; what is wrong with it; and the earliest day that it may mean."""
+    try:
+        day = parse_date(text)
+    except ValueError:
+        return None, *date_problem(text)
+    return day, "", day or datetime.date.min
+
+
+def _refuse_day_first(wanted: pd.DataFrame) -> None:
+    if places := day_first(wanted):
+        raise ImportingError(
+            f"dates have the day before the month: {place_text(places)}; a spreadsheet may have saved the CSV with the "
+            "dates of another country: download it anew, or write all its dates as year-month-day"
+        )
+
+
+def _refuse_exchanged(wanted: pd.DataFrame) -> None:
+    if places := exchanged_dates(wanted):
+        raise ImportingError(
+            f"two rows of one image have dates with day and month exchanged: {place_text(places)}; a spreadsheet may "
+            "have saved a CSV with the dates of another country: download it anew, or write dates as year-month-day"
+        )
+
+
+def _unchecked(others: pd.DataFrame, labels: Mapping[str, str]) -> pd.DataFrame:
     """Return the images that are left out, with the subject's group if known, and no field that would need a check."""
-    others = images[(images["left_out"] != "") & (images["image_id"] != "")]
-    groups = [group_label(text) or "" for text in others["group"]]
+    groups = [parse_group(text, labels) or "" for text in others["group"]]
     return others.assign(group=groups, sex="", age=float("nan"), visit="", date=None)
 
 
-def _find_contradictions(images: pd.DataFrame, wanted: pd.DataFrame, problems: Places) -> None:
-    listed_elsewhere = set(images["image_id"][images["left_out"] != ""])
-    both = wanted["image_id"].isin(listed_elsewhere) & (wanted["image_id"] != "")
-    _note(problems, "an image is listed as a reconstructed DaTSCAN and as something else", wanted["place"][both])
-    single = (("image_id", "subject"), ("image_id", "date"), ("subject", "group"), ("subject", "sex"))
-    for whose, column in single:
-        known = wanted[wanted[column].notna() & (wanted[column] != "") & (wanted[whose] != "")]
-        differ = known.groupby(whose)[column].transform("nunique") > 1
-        article = "one image has" if whose == "image_id" else "one subject has"
-        _note(problems, f"{article} two values of {_NAMES_OF_COLUMNS[column][0]}", known["place"][differ])
-    ages = wanted[wanted["age"].notna() & (wanted["image_id"] != "")].assign(
-        age=wanted["age"].clip(upper=TOP_AGE_YEARS)
+def _sorted_out(wanted: pd.DataFrame, others: pd.DataFrame) -> Collection:
+    """Return the images; a row that cannot be used leaves out its image unless another row lists the image well."""
+    is_good = wanted["left_out"] == ""
+    good, bad = wanted[is_good], wanted[~is_good]
+    if good.empty:
+        raise ImportingError(_nothing_usable(bad))
+    lost = bad[~bad["image_id"].isin(set(good["image_id"])) & (bad["image_id"] != "")]
+    fields = ("place", "subject", "image_id", "left_out", "earliest")
+    rows = tuple(
+        LeftOutRow(place_text([place]), *rest) for place, *rest in zip(*(bad[name] for name in fields), strict=True)
     )
-    by_image = ages.groupby("image_id")["age"]
-    apart = by_image.transform("max") - by_image.transform("min") > _SAME_AGE_YEARS
-    _note(problems, "one image has two values of Age", ages["place"][apart])
+    lost = lost.assign(group=[group or "" for group in lost["group"]], date=None)
+    return Collection(_collapsed(pd.concat([good, lost, others], ignore_index=True)), rows)
+
+
+def _nothing_usable(bad: pd.DataFrame) -> str:
+    lines = [f"{reason}: {place_text(list(rows['place']))}" for reason, rows in bad.groupby("left_out", sort=False)]
+    return "\n  ".join(["no row of a reconstructed DaTSCAN in the collection CSVs can be used; mend them:", *lines])
 
 
 def _collapsed(images: pd.DataFrame) -> pd.DataFrame:
     """Return a row an image with the first filled value of each field; a subject has one group and sex for all rows."""
     images = images.sort_values("visit", key=lambda visits: visits.astype(str).str.match("N[0-9]"), kind="stable")
-    filled = images.astype({"age": "object"}).replace("", None)
+    places = images.groupby("image_id")["place"].min().map(lambda place: place_text([place]))
+    filled = images.drop(columns="place").astype({"age": "object"}).replace("", None)
     for column in ("group", "sex"):
         filled[column] = filled.groupby("subject")[column].transform("first")
-    single = filled.groupby("image_id", sort=True, as_index=False).first()
+    single: pd.DataFrame = filled.groupby("image_id", sort=True, as_index=False).first()
+    single["place"] = single["image_id"].map(places)
     text = [column for column in COLUMNS if column not in ("age", "date")]
     single[text] = single[text].astype("object").where(single[text].notna(), "")
     single["date"] = single["date"].astype("object").where(single["date"].notna(), None)
     single["age"] = single["age"].astype("float64")
     return single[list(COLUMNS)]
-
-
-def _message(problems: Places) -> str:
-    lines = []
-    for what, places in problems.items():
-        by_table: dict[int, list[int]] = defaultdict(list)
-        for table, row in places:
-            by_table[table].append(row)
-        where = "; ".join(f"CSV {table} {row_list(rows)}" for table, rows in sorted(by_table.items()))
-        lines.append(f"{what}: {where}")
-    return "\n  ".join(["the collection CSVs cannot be used; mend or leave out these rows:", *lines])
-
-
-def _note(problems: Places, what: str, places: Any) -> None:
-    if len(places):
-        problems[what].extend(places)

@@ -2,8 +2,10 @@
 
 import datetime
 import re
+from collections.abc import Mapping
 
 from datspect.cohort.table import CONTROL, PD
+from datspect.importing.labels import spelling
 
 GROUP_NAMES = {
     "PD": PD,
@@ -21,6 +23,13 @@ NO_PATIENTS = ("phantom", "volunteer")
 OLDEST_YEARS = 120
 OTHER_MODALITY = "the CSV lists it as another modality than SPECT"
 OTHER_DESCRIPTION = "the CSV does not describe it as a reconstructed DaTSCAN"
+RECONSTRUCTED = "Reconstructed DaTSCAN"
+"""How the archive describes the scans that are imported."""
+
+UNKNOWN_GROUP = "its row gives a group that is not known; say what it means with --labels"
+MONTH_ONLY = "its row has a date without a day, so its place among the person's scans cannot be told; complete the date"
+DAY_FIRST = "its row has a date with the day before the month; write dates as month/day/year or year-month-day"
+NO_DATE = "its row has a date that is neither month/day/year nor year-month-day; write it so"
 
 MASKED_YEAR = 9999
 """Year of the dates that the archive masks."""
@@ -37,6 +46,15 @@ _DATES = (
     re.compile(r"(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})/(?P<year>[0-9]{4})(?: .*)?"),
     re.compile(r"(?P<year>[0-9]{4})-(?P<month>[0-9]{1,2})-(?P<day>[0-9]{1,2})(?:[ T].*)?"),
 )
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_WITHOUT_DAY = (
+    re.compile(r"(?P<month>[0-9]{1,2})[/.-](?P<year>[0-9]{4})"),
+    re.compile(r"(?P<year>[0-9]{4})(?:[/.-](?P<month>[0-9]{1,2}))?"),
+    re.compile(r"(?P<name>[a-z]{3})[a-z]*\.?[ /-]?(?P<year>[0-9]{4})", re.IGNORECASE),
+)
+_ABOVE_12, _UP_TO_12 = "(?:1[3-9]|2[0-9]|3[01])", "(?:0?[1-9]|1[0-2])"
+_DAY_FIRST = re.compile(rf"{_ABOVE_12}[/.-]{_UP_TO_12}[/.-][0-9]{{4}}(?: .*)?")
+_MONTH_FIRST = re.compile(rf"{_UP_TO_12}[/.-]{_ABOVE_12}[/.-][0-9]{{4}}(?: .*)?")
 
 
 def letters(text: str) -> str:
@@ -44,11 +62,15 @@ def letters(text: str) -> str:
     return re.sub(r"[^a-z]", "", text.lower())
 
 
-def left_out_reason(modality: str, description: str) -> str:
-    """Return why an image is not a reconstructed DaTSCAN; "" if it is one."""
-    if modality.lower() != "spect":
+def left_out_reason(modality: str | None, description: str, wanted: str = RECONSTRUCTED) -> str:
+    """Return why an image is not one described as `wanted`; "" if it is. A modality of None is not listed at all."""
+    if modality is not None and modality.lower() not in ("spect", "nm"):
         return OTHER_MODALITY
-    return "" if letters(description) == "reconstructeddatscan" else OTHER_DESCRIPTION
+    return "" if _compared(description) == _compared(wanted) else OTHER_DESCRIPTION
+
+
+def _compared(description: str) -> str:
+    return re.sub(r"[\W_]", "", description.casefold())
 
 
 def group_label(name: str) -> str | None:
@@ -57,12 +79,11 @@ def group_label(name: str) -> str | None:
     return (known | {group: group for group in NO_PATIENTS}).get(letters(name))
 
 
-def parse_group(text: str) -> str:
-    """Return the label of a group, "" if none is given; raise ValueError if it is unknown."""
-    label = group_label(text) if text else ""
-    if label is None:
-        raise ValueError("unknown group")
-    return label
+def parse_group(text: str, labels: Mapping[str, str] | None = None) -> str | None:
+    """Return the label of a group, "" if none is given, None if it is unknown; `labels` maps further spellings."""
+    if not text:
+        return ""
+    return (labels or {}).get(spelling(text)) or group_label(text)
 
 
 def parse_image_id(text: str) -> str:
@@ -77,20 +98,15 @@ def parse_subject(text: str) -> str:
 
 
 def parse_sex(text: str) -> str:
-    """Return female, male or ""; raise ValueError if it is unknown."""
-    if text.lower() not in _SEXES:
-        raise ValueError("unknown sex")
-    return _SEXES[text.lower()]
+    """Return female, male, or "" if it is unknown or unreadable."""
+    return _SEXES.get(text.lower(), "")
 
 
 def parse_age(text: str) -> float:
-    """Return years, NaN if none are given; raise ValueError if it is not an age. "90+" is 90."""
-    if not text:
-        return float("nan")
+    """Return years, NaN if none are given or they are not an age. "90+" is 90."""
     found = re.fullmatch(r"[>≥]?\s*([0-9]{1,3}(?:[.,][0-9]+)?)\+?", text)
-    if found is None or (age := float(found[1].replace(",", "."))) > OLDEST_YEARS:
-        raise ValueError("no age")
-    return age
+    age = float(found[1].replace(",", ".")) if found else float("nan")
+    return age if age <= OLDEST_YEARS else float("nan")
 
 
 def parse_date(text: str) -> datetime.date | None:
@@ -100,6 +116,36 @@ def parse_date(text: str) -> datetime.date | None:
         raise ValueError("no date")
     day = datetime.date(int(found["year"]), int(found["month"]), int(found["day"]))
     return None if day.year == MASKED_YEAR else day
+
+
+def date_problem(text: str) -> tuple[str, datetime.date]:
+    """Return what is wrong with a date that `parse_date` refuses, and the earliest day that it may mean.
+
+    >>> date_problem("8/2012") == (MONTH_ONLY, datetime.date(2012, 8, 1))
+    True
+    """
+    found = next(filter(None, (form.fullmatch(text) for form in _WITHOUT_DAY)), None)
+    if found:
+        parts = found.groupdict()
+        name = (parts.get("name") or "").casefold()
+        month = _MONTHS.index(name) + 1 if name in _MONTHS else int(parts.get("month") or 1)
+        if (name in _MONTHS or not name) and 1 <= month <= 12 and 1 <= int(parts["year"]) < MASKED_YEAR:
+            return MONTH_ONLY, datetime.date(int(parts["year"]), month, 1)
+    return DAY_FIRST if is_day_first(text) else NO_DATE, datetime.date.min
+
+
+def is_day_first(text: str) -> bool:
+    """Return whether a date can only have the day before the month.
+
+    >>> is_day_first("25/12/2011"), is_day_first("2/3/2011")
+    (True, False)
+    """
+    return _DAY_FIRST.fullmatch(text) is not None
+
+
+def is_month_first(text: str) -> bool:
+    """Return whether a date can only have the month before the day."""
+    return _MONTH_FIRST.fullmatch(text) is not None
 
 
 def parse_visit(text: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from datspect.importing.ppmi_paths import PathClaims, is_scan_file, path_claims
+from datspect.importing.ppmi_rows import day_and_month_exchanged
 from datspect.io.sources import Source
 
 OTHER_SUBJECT = "its file name, its folders and the CSV do not name the same subject; see which is right"
@@ -33,16 +34,23 @@ class Image(NamedTuple):
     kind: str
     date: datetime.date | None
     left_out: str
+    place: str
 
 
 @dataclass
 class Matching:
-    """The file of each image id; `problems`: names of the files that belong to no image, with the reasons."""
+    """The file of each image id; `problems`: names of the files that belong to no image, with the reasons.
+
+    `exchanged`: images whose date in the table is that of a folder with day and month exchanged. `n_other_dates`: files
+    whose folder has another date than the table.
+    """
 
     n_scan_files: int
     file_of: dict[str, Source] = field(default_factory=dict)
     problems: list[tuple[str, str]] = field(default_factory=list)
     n_duplicates: int = 0
+    exchanged: list[Image] = field(default_factory=list)
+    n_other_dates: int = 0
 
 
 def match_files(sources: Sequence[Source], images: Sequence[Image]) -> Matching:
@@ -59,6 +67,7 @@ def match_files(sources: Sequence[Source], images: Sequence[Image]) -> Matching:
     single = _subjects_of_one_folder(claims)
     files: dict[str, list[Source]] = defaultdict(list)
     for source, claim in claims.items():
+        _compare_dates(claim, by_id.get(claim.image_id), by_subject, matching)
         image = by_id.get(claim.image_id) if claim.image_id else _by_path(claim, by_subject, single)
         problem = _problem(image, claim)
         if image is None or problem:
@@ -70,11 +79,24 @@ def match_files(sources: Sequence[Source], images: Sequence[Image]) -> Matching:
     return matching
 
 
+def _compare_dates(
+    claim: PathClaims, image: Image | None, by_subject: dict[str, list[Image]], matching: Matching
+) -> None:
+    """Compare the date of a file's folder with that of its image, or, without an image id, of its subject's images."""
+    images = [image] if image else by_subject.get(next(iter(claim.subjects), ""), []) if not claim.image_id else []
+    dates = {each.date for each in images if each.date is not None}
+    if claim.date is None or not dates or claim.date in dates:
+        return
+    matching.n_other_dates += 1
+    exchanged = day_and_month_exchanged(claim.date)
+    matching.exchanged += [each for each in images if each.date == exchanged and each not in matching.exchanged]
+
+
 def _problem(image: Image | None, claim: PathClaims) -> str:
     if image is None:
         contradicts = not claim.image_id and len(claim.subjects) > 1
         return OTHER_SUBJECT if contradicts else UNKNOWN_IMAGE if claim.image_id else NO_IMAGE
-    if claim.subjects - {image.subject}:
+    if image.subject and claim.subjects - {image.subject}:
         return OTHER_SUBJECT
     return image.left_out
 

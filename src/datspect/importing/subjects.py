@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -60,7 +60,20 @@ def import_subjects(plan: Plan, folder: Path, options: ImportOptions, names: Pse
         failures = _import_unfinished(plan, finished, folder.absolute(), options, journal, seals)
         if options.strict and failures:
             raise ImportingError(_strict_message(failures[0], plan, names, len(journal.entries)))
-        return _concluded(plan, folder, options, names, journal, failures)
+        with _writing(journal):
+            return _concluded(plan, folder, options, names, journal, failures)
+
+
+@contextmanager
+def _writing(journal: Journal) -> Iterator[None]:
+    """Say what is kept if the disk is full or gone after hours of work."""
+    try:
+        yield
+    except OSError as error:
+        raise ImportingError(
+            f"{journal.path.parent}: cannot be written to any more ({error.strerror}); the {len(journal.entries)} "
+            "finished scans are kept: make room, then the same command goes on"
+        ) from None
 
 
 def _import_unfinished(
@@ -75,7 +88,8 @@ def _import_unfinished(
             if isinstance(outcome, Failure):
                 failures.append(outcome)
             else:
-                journal.append(_entry(outcome, seals[outcome.subject_id], options))
+                with _writing(journal):
+                    journal.append(_entry(outcome, seals[outcome.subject_id], options))
     return failures
 
 

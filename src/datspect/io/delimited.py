@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from datspect.errors import ImportingError
+from datspect.io.other_files import kind_by_content, table_problem
 
 MAX_TABLE_BYTES = 64 << 20
 """No table of images is larger: the rows of all images of a large study have less than 20 MB."""
@@ -18,6 +19,9 @@ DELIMITERS = (",", ";", "\t")
 log = logging.getLogger(__name__)
 
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""How files of spreadsheet programs begin, new and old."""
+_HEAD_BYTES = 512
 _SHOWN_ROWS = 10
 _HEADER_CHARACTERS = 1 << 16
 
@@ -65,11 +69,13 @@ def _read_text(path: Path, called: str) -> str:
         with path.open("rb") as stream:
             content = stream.read(MAX_TABLE_BYTES + 1)
     except OSError as error:
-        raise ImportingError(f"{called}: cannot be read ({type(error).__name__}); see where it is") from None
+        raise ImportingError(f"{called}: {table_problem(path, error)}") from None
     if len(content) > MAX_TABLE_BYTES:
         raise ImportingError(f"{called}: more than {MAX_TABLE_BYTES:,} bytes; expected a table of images")
-    if content.startswith(b"PK\x03\x04"):
+    if content.startswith(_WORKBOOKS):
         raise ImportingError(f"{called}: a zip or a workbook; unpack it, or save the sheet as CSV")
+    if content and (kind := kind_by_content(content[:_HEAD_BYTES])):
+        raise ImportingError(f"{called}: no table but {kind}")
     text = _decoded(content, called)
     if "\0" in text:
         raise ImportingError(f"{called}: NUL characters: it is no text, or UTF-16 without its mark; save it as UTF-8")

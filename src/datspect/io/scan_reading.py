@@ -17,6 +17,7 @@ from datspect.io.dicom import DicomScan, read_dicom
 from datspect.io.dicom_header import HEAD_BYTES, looks_like_dicom
 from datspect.io.dicom_series import check_slice, read_dicom_series
 from datspect.io.nifti import Frames, NiftiScan, PlacedBy, Space, looks_like_nifti, read_nifti
+from datspect.io.other_files import kind_by_content
 from datspect.io.pairs import read_pair
 from datspect.io.several_files import SeveralFiles
 from datspect.io.sources import Source, opened
@@ -126,7 +127,8 @@ def _read(stream: BinaryIO, frames: Frames, name: str = "") -> ReadScan:
         return _of_dicom(read_dicom(stream))
     if name.lower().endswith((".img", ".img.gz")):
         raise ScanError("the voxels of a pair without their header: put it (.hdr) beside them under the same name")
-    raise ScanError("neither a DICOM nor a NIfTI file, by its content")
+    kind = kind_by_content(head)
+    raise ScanError(f"neither a DICOM nor a NIfTI file, by its content{f': {kind}' if kind else ''}")
 
 
 def _of_nifti(scan: NiftiScan) -> ReadScan:

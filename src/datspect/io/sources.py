@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from datspect.errors import ImportingError, ScanError
+from datspect.io.other_files import archive_problem, folder_problem, reading_problem, root_problem, zip_problem
 from datspect.text import shown
 
 MAX_FILES = 500_000
@@ -70,25 +71,36 @@ _Item = tuple[tuple[Path, str | None, str], Found]
 """A place (file, member, and the reason if unusable), which tells it from everything else, and what was found there."""
 
 
-def find_sources(roots: Sequence[Path]) -> tuple[list[Source], list[UnusableSource]]:
+@dataclass(frozen=True)
+class _Links:
+    """Which links are followed: those that lead to files below the resolved `roots`, or with `everywhere` all."""
+
+    roots: tuple[Path, ...]
+    everywhere: bool
+
+    def lead_outside(self, target: Path) -> bool:
+        return not self.everywhere and not any(root == target or root in target.parents for root in self.roots)
+
+
+def find_sources(roots: Sequence[Path], *, follow_links: bool = False) -> tuple[list[Source], list[UnusableSource]]:
     """Return all files below `roots` (folders, zips, single files) and in zips within folders, sorted by name.
 
-    Files of one name below several roots have their folder's name before it. Links within a root are not followed.
-    Files that a system leaves behind (names that begin with a dot, `__MACOSX`) are passed over and not counted. A
-    file that two roots lead to is found once. A zip that cannot be read, or that holds what an honest one never
-    does, is unusable and does not stop the rest.
+    Files of one name below several roots have their folder's name before it. A link to a file that lies below a root is
+    followed and keeps its own name; with `follow_links` a link to any file or folder is. Files that a system leaves
+    behind (names that begin with a dot, `__MACOSX`) are passed over and not counted. A file that two roots lead to is
+    found once. An archive that cannot be read, or that holds what an honest one never does, is unusable and does not
+    stop the rest.
 
     Raises
     ------
     ImportingError : a root does not exist or cannot be read, or there are more than `MAX_FILES` files.
     """
     found: dict[tuple[Path, str | None, str], Found] = {}
+    links = _Links(tuple(root.resolve() for root in roots), follow_links)
     for number, root in enumerate(roots, start=1):
         if not os.access(root, os.R_OK):
-            raise ImportingError(
-                f"download {number} of {len(roots)} as named on the command line cannot be found or read"
-            )
-        for place, what in _below(root.resolve()):
+            raise ImportingError(f"download {number} of {len(roots)} as named on the command line {root_problem(root)}")
+        for place, what in _below(root.resolve(), links):
             found.setdefault(place, what)
             if len(found) > MAX_FILES:
                 raise ImportingError(f"more than {MAX_FILES:,} files; name the folder that holds the DaT scans alone")
@@ -119,45 +131,91 @@ def opened(source: Source, limit_bytes: int) -> Iterator[BinaryIO]:
     try:
         content = _file_bytes(source) if source.member is None else _member_bytes(source, source.member)
     except _SPOILT as error:
-        raise ScanError(f"the file cannot be read ({type(error).__name__}); download it again") from None
+        raise ScanError(reading_problem(error, in_zip=source.member is not None)) from None
     if len(content) != source.size:
         raise ScanError(f"expected {source.size:,} bytes, got {len(content):,}; the file changed or is cut short")
     yield io.BytesIO(content)
 
 
-def _below(root: Path) -> Iterator[_Item]:
+def _below(root: Path, links: _Links) -> Iterator[_Item]:
     if not root.is_dir():
-        name, status = _printable(root.name), root.stat()
-        if not stat.S_ISREG(status.st_mode):
-            yield _unusable(root, name, "no plain file")
-            return
-        yield from _members(root, "") if _is_zip(name) else [_file(root, name, status)]
+        yield from _plain(root, _printable(root.name), root.stat(), is_root=True)
         return
-    folders = [(root, "")]
-    while folders:
-        folder, above = folders.pop()
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    name = f"{above}{_printable(entry.name)}"
-                    if _is_left_behind(entry.name):
-                        continue
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append((Path(entry.path), f"{name}/"))
-                    else:
-                        yield from _entry(entry, name)
-        except OSError as error:
-            yield _unusable(folder, above.rstrip("/"), f"a folder that cannot be read ({type(error).__name__})")
+    folders: list[tuple[Path, str]] = [(root, "")]
+    linked: list[tuple[Path, str]] = []
+    seen: set[Path] = set()
+    while folders or linked:  # links come last, so that what has a place of its own is named by it
+        linked.sort(key=lambda item: item[1], reverse=True)
+        folder, above = (folders or linked).pop()
+        if not links.everywhere or _is_new(folder, seen):
+            yield from _within(folder, above, links, folders, linked)
+        elif folder.is_symlink():
+            yield _unusable(folder, above.rstrip("/"), "a link to a folder that is read already")
 
 
-def _entry(entry: os.DirEntry[str], name: str) -> Iterator[_Item]:
-    path, status = Path(entry.path), entry.stat(follow_symlinks=False)
-    if stat.S_ISLNK(status.st_mode):
-        yield _unusable(path, name, "a link; name what it leads to on the command line")
-    elif not stat.S_ISREG(status.st_mode):
+def _within(
+    folder: Path, above: str, links: _Links, folders: list[tuple[Path, str]], linked: list[tuple[Path, str]]
+) -> Iterator[_Item]:
+    """Give the files of one folder; add folders in it, and links to folders that are followed, to the lists."""
+    try:
+        for entry in _entries(folder):
+            name, path = f"{above}{_printable(entry.name)}", Path(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                folders.append((path, f"{name}/"))
+            elif links.everywhere and os.path.isdir(path):  # noqa: PTH112  (Path.is_dir may raise for a link)
+                linked.append((path, f"{name}/"))
+            else:
+                yield from _entry(entry, path, name, links)
+    except OSError as error:
+        yield _unusable(folder, above.rstrip("/"), folder_problem(error))
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        yield from (entry for entry in entries if not _is_left_behind(entry.name))
+
+
+def _entry(entry: os.DirEntry[str], path: Path, name: str, links: _Links) -> Iterator[_Item]:
+    if entry.is_symlink():
+        yield from _linked(path, name, links)
+    else:
+        yield from _plain(path, name, entry.stat(follow_symlinks=False))
+
+
+def _is_new(folder: Path, seen: set[Path]) -> bool:
+    resolved = folder.resolve()
+    is_new = resolved not in seen
+    seen.add(resolved)
+    return is_new
+
+
+def _linked(path: Path, name: str, links: _Links) -> Iterator[_Item]:
+    """Follow a link to a plain file, or say why it is not followed."""
+    try:
+        target = path.resolve(strict=True)
+        status = target.stat()
+    except PermissionError:
+        yield _unusable(path, name, "a link to what you may not read; ask its owner for the right")
+        return
+    except (OSError, RuntimeError):  # nothing there, or a circle of links
+        yield _unusable(path, name, "a link that leads nowhere; fetch its file (datalad get, git annex get, dvc pull)")
+        return
+    if stat.S_ISDIR(status.st_mode):
+        yield _unusable(path, name, "a link to a folder; name that folder too, or take --follow-links")
+    elif links.lead_outside(target):
+        yield _unusable(path, name, "a link that leads out of what was named; take --follow-links if that is meant")
+    else:
+        yield from _plain(path, name, status)
+
+
+def _plain(path: Path, name: str, status: os.stat_result, *, is_root: bool = False) -> Iterator[_Item]:
+    """Give a file, or all members if it is a zip; `status` is that of what a link leads to."""
+    if not stat.S_ISREG(status.st_mode):
         yield _unusable(path, name, "no plain file")
+    elif problem := archive_problem(name):
+        yield _unusable(path, name, problem)
     elif _is_zip(name):
-        yield from _members(path, f"{name}/")
+        yield from _members(path, "" if is_root else f"{name}/")
     else:
         yield _file(path, name, status)
 
@@ -172,8 +230,7 @@ def _members(path: Path, above: str) -> Iterator[_Item]:
     try:
         members, size = _table_of_contents(path), path.stat().st_size
     except _SPOILT as error:
-        reason = f"a zip that cannot be read ({type(error).__name__}); download it again, or unpack it"
-        yield _unusable(path, above.rstrip("/") or _printable(path.name), reason)
+        yield _unusable(path, above.rstrip("/") or _printable(path.name), zip_problem(path, error))
         return
     if _overlap(members, size):
         reason = "a zip whose members lie over one another; it is spoilt or made to do harm"
@@ -203,6 +260,7 @@ def _member_problem(member: zipfile.ZipInfo, *, repeated: bool) -> str:
         "encrypted; unpack the zip with its password": bool(member.flag_bits & 0x41),
         "several members of the zip have this name; unpack it and keep the right one": repeated,
         "a zip within a zip; unpack the outer one": _is_zip(slashed),
+        archive_problem(slashed): bool(archive_problem(slashed)),
         "packed in a way that is not supported; unpack the zip": member.compress_type not in _METHODS,
         f"{member.file_size:,} bytes when unpacked are no scan": member.file_size > MAX_SOURCE_BYTES,
     }

@@ -204,9 +204,15 @@ def apply_winner(chosen: Chosen, params_path: Path) -> str:
     after = applied(before, values, origin)
     if after == before:
         return f"{params_path}: holds the values of study {study.name}, trial {best.number}, already"
-    with replacing(params_path) as unfinished:
-        unfinished.write_text(after, encoding="utf-8", newline="")
-        load_params(unfinished)  # a file that cannot be read replaces nothing
+    try:
+        with replacing(params_path) as unfinished:
+            unfinished.write_text(after, encoding="utf-8", newline="")
+            load_params(unfinished)  # a file that cannot be read replaces nothing
+    except OSError as error:
+        raise TuningError(
+            f"{params_path}: cannot be written ({error.strerror}); study {study.name}, trial {best.number} has "
+            f"{values_text(best.values)}"
+        ) from None
     lines = [
         difference(before, after, str(params_path)),
         f"Written: study {study.name}, trial {best.number} ({values_text(best.values)}).",
