@@ -38,9 +38,10 @@ class Import:
         bool,
         typer.Option("--fix-orientation", help="Flip scans that fit the mean phantom better upside down or turned."),
     ] = False
-    resample: Annotated[
-        bool, typer.Option("--resample", help="Bring scans in MNI space on another grid onto the 2 mm one.")
-    ] = False
+    space: Annotated[
+        Literal["auto", "mni", "native"],
+        typer.Option(help="Where scans lie: believe their voxels, call it MNI space, or register every one to it."),
+    ] = "auto"
     frames: Annotated[
         Literal["refuse", "mean"],
         typer.Option(help="Several volumes in one NIfTI file: refuse them, or take their mean."),
@@ -83,7 +84,7 @@ class Import:
 
         return ImportOptions(
             fix_orientation=self.fix_orientation,
-            resample=self.resample,
+            space=self.space,
             frames=self.frames,
             strict=self.strict,
             z_offset_voxels=load_params(self.params).preprocess.z_offset_voxels if self.params.exists() else None,

@@ -16,12 +16,14 @@ from datspect.text import file_names
 
 if TYPE_CHECKING:
     from datspect.io.sources import Source
+    from datspect.normalisation.placing import NotPlacedError
     from datspect.prediction.files import PredictorParts
     from datspect.prediction.predictor import Answer, Predictor, PreparedScan
 
 OTHER_ENDINGS = (".xml", ".txt", ".csv", ".tsv", ".json", ".pdf", ".png", ".html", ".md", "dicomdir")
 """Endings of files that lie beside scans and are not scans; a DICOMDIR is an index of the files of a disc."""
 
+_HOW = {"as it is": "", "resampled": "resampled from another MNI grid", "registered": "registered to MNI space"}
 _FEW = 8
 """So many scans are read before worker processes would have started."""
 _AHEAD = 64
@@ -29,6 +31,7 @@ _AHEAD = 64
 
 Format = Literal["table", "csv", "json"]
 Frames = Literal["refuse", "mean"]
+Space = Literal["auto", "mni", "native"]
 
 log = logging.getLogger("datspect.predict")
 
@@ -47,6 +50,15 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How scans are read and placed."""
+
+    space: Space = "auto"
+    fix_orientation: bool = False
+    frames: Frames = "refuse"
+
+
 def predict(
     scans: Annotated[list[Path], typer.Argument(help="NIfTI or DICOM files, folders or zips.")],
     model: Annotated[
@@ -54,8 +66,11 @@ def predict(
     ] = "models/predictor",
     form: Annotated[Format, typer.Option("--format", help="Print the answers in this form.")] = "table",
     figure: Annotated[Path | None, typer.Option(help="Draw each scan and its attribution into this folder.")] = None,
-    resample: Annotated[
-        bool, typer.Option("--resample", help="Bring scans on another MNI grid onto the 2 mm one.")
+    space: Annotated[
+        Space, typer.Option(help="Where scans lie: believe their voxels, call it MNI space, or register them all.")
+    ] = "auto",
+    fix_orientation: Annotated[
+        bool, typer.Option("--fix-orientation", help="Turn heads that lie upside down or back to front.")
     ] = False,
     follow_links: Annotated[
         bool, typer.Option("--follow-links", help="Follow links that lead out of what you named, and links to folders.")
@@ -67,7 +82,7 @@ def predict(
         Frames, typer.Option(help="Several volumes in one NIfTI file: refuse them, or take their mean.")
     ] = "refuse",
 ) -> None:
-    """Predict scans in MNI space. Research only, no diagnosis. The exit code is 1 if a scan could not be used."""
+    """Predict scans in any space. Research only, no diagnosis. The exit code is 1 if a scan could not be used."""
     # Here, so that `datspect --help` does not wait.
     from datspect.evaluation.calibration import prevalence_shift
     from datspect.io.several_files import with_several_files
@@ -89,7 +104,8 @@ def predict(
     if prevalence is not None:
         prevalence_shift(predictor.parts.prevalence, prevalence)  # an impossible one stops before anything is read
     outcomes = [Outcome(each.name, None, each.reason) for each in unusable]
-    outcomes += predicted(predictor, joined, resample=resample, figure=figure, prevalence=prevalence, frames=frames)
+    how = Reading(space, fix_orientation, frames)
+    outcomes += predicted(predictor, joined, how, figure=figure, prevalence=prevalence)
     print(_text(outcomes, form))
     if form == "table":
         print(f"\n{statement(predictor.parts, prevalence)}")
@@ -113,18 +129,17 @@ def read_predictor(model: str) -> "Predictor":
 def predicted(
     predictor: "Predictor",
     sources: "Sequence[Source]",
+    reading: "Reading | None" = None,
     *,
-    resample: bool,
-    figure: Path | None,
+    figure: Path | None = None,
     prevalence: float | None = None,
-    frames: Frames = "refuse",
 ) -> Iterator[Outcome]:
     """Yield the outcome of every scan in order; all cores read, the network takes batches, few scans are in memory."""
     from datspect.prediction.networks import BATCH_SIZE
     from datspect.running.progress import progress
 
-    work = partial(_prepare, predictor, resample=resample, keep_volume=figure is not None, frames=frames)
-    _ = predictor.regions  # computed here once: each worker would compute its own
+    work = partial(_prepare, predictor, reading or Reading(), figure is not None)
+    predictor.place()  # here once: each worker would do it
     prepared = _prepared(work, sources, n_workers=1 if figure is not None or len(sources) < _FEW else None)
     steps = progress(
         prepared, total=len(sources), what="predict", unit="scan", only_on_terminal=len(sources) < BATCH_SIZE
@@ -132,14 +147,12 @@ def predicted(
     pictures = None if figure is None else _Pictures(predictor, figure, [source.name for source in sources])
     number = 0
     for batch in _batches(steps, BATCH_SIZE):
-        usable = [scan for _, scan, _, _ in batch if scan is not None]
+        usable = [each.scan for each in batch if each.scan is not None]
         answers = iter(predictor.answers(usable, prevalence))
-        for name, scan, error, notes in batch:
-            answer = next(answers) if scan is not None else None
-            undrawn = ""
-            if pictures and scan is not None and answer is not None:
-                undrawn = pictures.draw(number, scan, answer)
-            yield Outcome(name, answer, error, undrawn, notes)
+        for each in batch:
+            answer = next(answers) if each.scan is not None else None
+            undrawn = pictures.draw(number, each, answer) if pictures else ""
+            yield Outcome(each.name, answer, each.error, undrawn, each.notes)
             number += 1
 
 
@@ -152,13 +165,20 @@ class _Pictures:
         self._explainer, self._names = Explainer(predictor), names
         self._paths = [folder / f"{name}.png" for name in file_names(names)]
 
-    def draw(self, number: int, scan: "PreparedScan", answer: "Answer") -> str:
-        """Draw a scan, and return why it could not be done, if so."""
+    def draw(self, number: int, prepared: "Prepared", answer: "Answer | None") -> str:
+        """Draw a scan and its answer, or how it could not be placed; return why that could not be done, if so."""
         from datspect.io.png import write_figure
+        from datspect.normalisation.picture import refusal_figure
 
         path, name = self._paths[number], self._names[number]
+        title = name.rpartition("/")[2]
         try:
-            write_figure(path, self._explainer.figure(scan, answer, name.rpartition("/")[2]))
+            if prepared.scan is not None and answer is not None:
+                write_figure(path, self._explainer.figure(prepared.scan, answer, title))
+            elif prepared.refusal is not None:
+                write_figure(path, refusal_figure(prepared.refusal, title))
+            else:
+                return ""
         except Exception as error:  # noqa: BLE001  (whatever it is, the answer stands)
             log.warning("no picture of %s: %s", name, str(error) or type(error).__name__)
             return str(error) or type(error).__name__
@@ -166,8 +186,15 @@ class _Pictures:
         return ""
 
 
-Prepared = tuple[str, "PreparedScan | None", str, tuple[str, ...]]
-"""The name of a scan; the scan or what is wrong with it; what is to be known of its reading."""
+@dataclass(frozen=True)
+class Prepared:
+    """A scan that was read, or what is wrong with it; `refusal`: how it could not be placed, if it is to be drawn."""
+
+    name: str
+    scan: "PreparedScan | None" = None
+    error: str = ""
+    notes: tuple[str, ...] = ()
+    refusal: "NotPlacedError | None" = None
 
 
 def _prepared(
@@ -189,17 +216,19 @@ def _prepared(
 
 
 def _prepare(
-    predictor: "Predictor", item: "tuple[int, Source]", *, resample: bool, keep_volume: bool, frames: Frames
+    predictor: "Predictor", reading: "Reading", keep_volume: bool, item: "tuple[int, Source]"
 ) -> tuple[int, Prepared]:
     from datspect.io.scan_reading import read_scan
+    from datspect.normalisation.placing import NotPlacedError
 
     number, source = item
     try:
-        read = read_scan(source, frames=frames)
-        scan = predictor.prepare(read, resample=resample)
+        read = read_scan(source, frames=reading.frames)
+        scan = predictor.prepare(read, space=reading.space, fix_orientation=reading.fix_orientation)
     except ScanError as error:
-        return number, (source.name, None, str(error), ())
-    return number, (source.name, scan if keep_volume else replace(scan, volume=None), "", read.notes)
+        refusal = error if keep_volume and isinstance(error, NotPlacedError) else None
+        return number, Prepared(source.name, error=str(error), refusal=refusal)
+    return number, Prepared(source.name, scan if keep_volume else replace(scan, volume=None), notes=read.notes)
 
 
 def _batches(items: Iterable[Prepared], size: int) -> Iterator[list[Prepared]]:
@@ -286,6 +315,7 @@ def _row(outcome: Outcome) -> dict[str, object]:
         "ratio_probability": round(answer.ratio_probability, 6),
         "unlike": " ".join(answer.unlike),
         "flags": " ".join(answer.flags),
+        "placed": answer.how,
         "notes": "; ".join(outcome.notes),
         "model_probability": round(answer.model_probability, 6),
     }
@@ -308,7 +338,8 @@ def _table(rows: Sequence[dict[str, object]]) -> str:
         if "prediction" not in row:
             lines.append((str(row["scan"]), "-", "-", "", "", "", "", "", "", f"ERROR: {row['error']}"))
             continue
-        remarks = "; ".join(text for text in (str(row["unlike"]), str(row["flags"]), str(row["notes"])) if text)
+        said = (row["unlike"], row["flags"], _HOW[str(row["placed"])], row["notes"])
+        remarks = "; ".join(str(text) for text in said if text)
         lines.append(
             (
                 str(row["scan"]),

@@ -15,8 +15,14 @@ from datspect.io.atomic import write_text
 from datspect.io.tables import write_table
 
 ACCOUNT_NAME, EXCLUDED_NAME, ORIENTATION_NAME = "account.txt", "excluded.tsv", "orientation.tsv"
+REGISTRATION_NAME = "registration.tsv"
 OFFSET_TOLERANCE_VOXELS = 0.5
 _WIDTH = 50
+_HOW = {
+    "as it is": "on the MNI grid",
+    "resampled": "in MNI space on another grid, resampled",
+    "registered": f"in a space of their own, registered ({REGISTRATION_NAME})",
+}
 _REASONS_SHOWN = 20
 
 
@@ -44,11 +50,12 @@ def account_text(account: Account) -> str:
 
 
 def write_account(folder: Path, account: Account) -> None:
-    """Write `account.txt`, `excluded.tsv` (what, reason) and `orientation.tsv` (a row a scan)."""
+    """Write `account.txt`, `excluded.tsv` (what, reason), `orientation.tsv` and `registration.tsv` (a row a scan)."""
     write_text(folder / ACCOUNT_NAME, account_text(account))
     excluded = pd.DataFrame([(out.what, out.reason) for out in account.exclusions], columns=["what", "reason"])
     write_table(folder / EXCLUDED_NAME, excluded, sep="\t")
     write_table(folder / ORIENTATION_NAME, orientation_table(account.imported), sep="\t")
+    write_table(folder / REGISTRATION_NAME, registration_table(account.imported), sep="\t")
 
 
 def orientation_table(imported: Iterable[ImportedScan]) -> pd.DataFrame:
@@ -63,11 +70,22 @@ def orientation_table(imported: Iterable[ImportedScan]) -> pd.DataFrame:
             "fixed": scan.fixed or "no",
             "z_offset_voxels": scan.z_offset_voxels,
             "scale": scan.scale,
-            "resampled": "yes" if scan.resampled else "no",
+            "how": scan.how,
+            "notes": "; ".join(scan.notes),
         }
         for scan in sorted(imported, key=lambda scan: scan.scan_id)
     ]
     return pd.DataFrame(rows)
+
+
+def registration_table(imported: Iterable[ImportedScan]) -> pd.DataFrame:
+    """Return how well each registered scan was placed: scan_id and the measures of `normalisation.verdict`."""
+    rows = [
+        {"scan_id": scan.scan_id, **scan.registration}
+        for scan in sorted(imported, key=lambda scan: scan.scan_id)
+        if scan.registration is not None
+    ]
+    return pd.DataFrame(rows, columns=None if rows else ["scan_id"])
 
 
 def _seen(account: Account) -> list[str]:
@@ -110,13 +128,21 @@ def _orientation(account: Account) -> list[str]:
     placed = Counter(scan.placed_by for scan in account.imported)
     lines = ["How the scans lie:"]
     lines += [_counted(f"  placed by {'its' if by == 'header' else 'the'} {by}", n) for by, n in sorted(placed.items())]
-    lines += [_counted("  resampled to the MNI grid", sum(scan.resampled for scan in account.imported))]
+    lines += [_counted(f"  {what}", sum(scan.how == how for scan in account.imported)) for how, what in _HOW.items()]
+    lines += [_counted(f"  {note}", n) for note, n in sorted(_noted(account.imported).items())]
     return [
         *lines,
         *_flips(account.imported),
         *_offset(account),
         "  Left and right are NOT checked: both sides look alike to a symmetric template.",
     ]
+
+
+def _noted(imported: Iterable[ImportedScan]) -> Counter[str]:
+    """Return how many scans were read with each kind of note, numbers in it left out."""
+    return Counter(
+        " ".join(word for word in note.split() if not word.isdigit()) for scan in imported for note in scan.notes
+    )
 
 
 def _flips(imported: Iterable[ImportedScan]) -> Iterator[str]:

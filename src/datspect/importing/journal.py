@@ -29,6 +29,7 @@ class PassedOver:
 class ImportedScan:
     """A scan in the cohort folder, and what was seen while it was imported.
 
+    `how`: whether its voxels stayed, or were resampled or registered. `registration`: how well, None unless registered.
     `correlations` with the mean phantom are keyed by the flips ("" for the scan as it is). `best` is the key of the
     highest, `margin` its lead, `fixed` the flips that were undone. `z_offset_voxels`: height of the scan above MNI with
     `best` undone.
@@ -38,13 +39,15 @@ class ImportedScan:
     scan_id: str
     sha256: str
     placed_by: str
-    resampled: bool
+    how: str
     scale: float
     correlations: dict[str, float]
     best: str
     margin: float
     fixed: str
     z_offset_voxels: float
+    notes: tuple[str, ...] = ()
+    registration: dict[str, float] | None = None
     passed_over: tuple[PassedOver, ...] = ()
 
 
@@ -146,8 +149,9 @@ def _parsed_entry(line: str) -> Entry | None:
     try:
         scan = record["scan"]
         passed_over = tuple(PassedOver(**earlier) for earlier in scan.pop("passed_over"))
+        notes = tuple(scan.pop("notes"))
         tried = tuple((scan_id, seal) for scan_id, seal in record["tried"])
-        return Entry(ImportedScan(**scan, passed_over=passed_over), tried, record["made_with"])
+        return Entry(ImportedScan(**scan, notes=notes, passed_over=passed_over), tried, record["made_with"])
     except (TypeError, KeyError, ValueError, AttributeError):
         return None  # cut short when the process was killed: that scan is read again
 

@@ -1,22 +1,27 @@
 """Bring one subject's scan into a cohort folder: read it, check it, turn it upright if asked, write it."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from datspect.cohort.screening import check_volume
 from datspect.errors import ImportingError, IneligibleError, ScanError
-from datspect.imaging.volume import Volume
+from datspect.importing.folder import REFUSED, TRANSFORMS
 from datspect.importing.journal import ImportedScan, PassedOver, volume_path
 from datspect.importing.plan import Candidate, PlannedSubject
 from datspect.io.digests import file_digest
 from datspect.io.nifti import Frames
-from datspect.io.scan_reading import ReadScan, on_mni_grid, read_scan
+from datspect.io.png import write_figure
+from datspect.io.scan_reading import ReadScan, read_scan
 from datspect.io.sources import Source
+from datspect.io.transforms import write_transform
 from datspect.io.volumes import write_volume
-from datspect.phantom.uprightness import check_uprightness, uprighted
+from datspect.normalisation.picture import refusal_figure
+from datspect.normalisation.placing import NotPlacedError, Placed, Space, placed
 
-_VERSION = 1
+_VERSION = 2
 """Raise it when the same file and options give another volume: finished scans are then read anew."""
 
 _DIGITS = 4
@@ -29,12 +34,12 @@ log = logging.getLogger("datspect.importing")
 class ImportOptions:
     """How to import.
 
-    `z_offset_voxels`: the value that the graph has now, None if unknown. `n_workers`: processes that read scans, None
-    for one a core.
+    `space`: where scans lie, see `normalisation.placing`. `z_offset_voxels`: the value that the graph has now, None if
+    unknown. `n_workers`: processes that read scans, None for one a core.
     """
 
+    space: Space = "auto"
     fix_orientation: bool = False
-    resample: bool = False
     frames: Frames = "refuse"
     strict: bool = False
     z_offset_voxels: float | None = None
@@ -43,8 +48,10 @@ class ImportOptions:
     @property
     def made_with(self) -> str:
         """The version and options that a volume depends on besides its file."""
-        frames = "" if self.frames == "refuse" else f" frames={self.frames}"
-        return f"{_VERSION} fix_orientation={self.fix_orientation} resample={self.resample}{frames}"
+        return (
+            f"{_VERSION} space={self.space} fix_orientation={self.fix_orientation} frames={self.frames} "
+            f"z_offset_voxels={self.z_offset_voxels}"
+        )
 
 
 @dataclass(frozen=True)
@@ -86,26 +93,52 @@ def _import_scan(
     scan = _read(candidate.source, options.frames)
     for note in scan.notes:
         log.info("%s: %s", candidate.scan_id, note)
-    volume, is_resampled = on_mni_grid(scan, resample=options.resample)
-    check_volume(volume)
-    seen = check_uprightness(volume)
-    fixed = seen.best if options.fix_orientation else ""
+    found = _placed(scan, candidate.scan_id, folder, options)
+    check_volume(found.volume)
     path = folder / volume_path(candidate.scan_id)
-    _write(path, uprighted(volume, fixed))
+    with _said_when_full():
+        write_volume(path, found.volume)
+    seen = found.seen
     return ImportedScan(
         subject_id=subject_id,
         scan_id=candidate.scan_id,
         sha256=file_digest(path),
         placed_by=scan.placed_by,
-        resampled=is_resampled,
+        how=found.how,
         scale=scan.scale,
         correlations={str(flips): round(value, _DIGITS) for flips, value in seen.correlations.items()},
         best=seen.best,
         margin=round(seen.margin, _DIGITS),
-        fixed=fixed,
+        fixed=found.fixed,
         z_offset_voxels=round(seen.z_offset_voxels, _DIGITS),
+        notes=scan.notes,
+        registration=_registration(found),
         passed_over=passed_over,
     )
+
+
+def _placed(scan: ReadScan, scan_id: str, folder: Path, options: ImportOptions) -> Placed:
+    """Place a scan; keep the transform of one that was registered, and the picture of one that was refused."""
+    try:
+        found = placed(
+            scan,
+            space=options.space,
+            wrong_way="fix" if options.fix_orientation else "leave",
+            z_offset_voxels=options.z_offset_voxels,
+        )
+    except NotPlacedError as error:
+        with _said_when_full():
+            write_figure(folder / REFUSED / f"{scan_id}.png", refusal_figure(error, scan_id))
+        raise
+    if found.to_scan is not None:
+        with _said_when_full():
+            write_transform(folder / TRANSFORMS / f"{scan_id}.tfm", found.to_scan)
+    return found
+
+
+def _registration(found: Placed) -> dict[str, float] | None:
+    """Return what the table of registrations says of a scan."""
+    return None if found.quality is None else {k: round(v, _DIGITS) for k, v in found.quality.measures.items()}
 
 
 def _read(source: Source, frames: Frames) -> ReadScan:
@@ -118,10 +151,11 @@ def _read(source: Source, frames: Frames) -> ReadScan:
         raise ScanError(f"reading it failed in a way that was not foreseen ({type(error).__name__})") from None
 
 
-def _write(path: Path, volume: Volume) -> None:
+@contextmanager
+def _said_when_full() -> Iterator[None]:
     try:
-        write_volume(path, volume)
+        yield
     except OSError as error:
         raise ImportingError(
-            f"a volume cannot be written ({error.strerror}); make room, then the same command goes on"
+            f"a scan's file cannot be written ({error.strerror}); make room, then the same command goes on"
         ) from None

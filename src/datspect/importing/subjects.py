@@ -15,13 +15,21 @@ from threadpoolctl import threadpool_limits
 from datspect.cohort.kind import CohortKind
 from datspect.cohort.table import COLUMNS, Cohort, write_cohort
 from datspect.errors import ImportingError
-from datspect.importing.account import ACCOUNT_NAME, EXCLUDED_NAME, ORIENTATION_NAME, Account, write_account
-from datspect.importing.folder import remove, reserved
+from datspect.importing.account import (
+    ACCOUNT_NAME,
+    EXCLUDED_NAME,
+    ORIENTATION_NAME,
+    REGISTRATION_NAME,
+    Account,
+    write_account,
+)
+from datspect.importing.folder import REFUSED, TRANSFORMS, VOLUMES, remove, reserved
 from datspect.importing.journal import Entry, ImportedScan, Journal, Tried, is_whole, open_journal, volume_path
 from datspect.importing.plan import Exclusion, Plan, PlannedSubject
 from datspect.importing.pseudonyms import Pseudonyms
 from datspect.importing.scan import Failure, ImportOptions, import_subject
 from datspect.io.sources import Source
+from datspect.normalisation.placing import USUAL_Z_OFFSET_VOXELS, head_template
 from datspect.phantom.template import mean_phantom
 from datspect.running.pool import unordered
 from datspect.running.progress import progress
@@ -29,7 +37,7 @@ from datspect.running.progress import progress
 Seals = Mapping[str, list[Tried]]
 """Every subject's candidates with the seals of their files."""
 
-_RESULTS = ("participants.tsv", "cohort.json", ACCOUNT_NAME, EXCLUDED_NAME, ORIENTATION_NAME)
+_RESULTS = ("participants.tsv", "cohort.json", ACCOUNT_NAME, EXCLUDED_NAME, ORIENTATION_NAME, REGISTRATION_NAME)
 _NAMED = 10
 
 log = logging.getLogger("datspect.importing")
@@ -100,6 +108,9 @@ def _imported(
     if not total:
         return
     mean_phantom()  # made here once: each worker would make its own
+    if options.space != "mni":
+        offset = options.z_offset_voxels
+        _ = head_template(USUAL_Z_OFFSET_VOXELS if offset is None else offset).images
     work = partial(import_subject, folder=folder, options=options)
     # Each matrix product has one thread: on all cores in every worker they would slow each other down.
     with threadpool_limits(1), closing(unordered(work, subjects, options.n_workers)) as outcomes:
@@ -168,7 +179,11 @@ def _concluded(
     account = Account(plan.counts, scans, imported, tuple(exclusions), options.z_offset_voxels)
     journal.keep_only(journal.entries)
     listed = {folder / path for path in scans["path"]}
-    remove(path for path in (folder / "volumes").iterdir() if path not in listed)
+    remove(path for path in (folder / VOLUMES).iterdir() if path not in listed)
+    registered = {scan.scan_id for scan in imported if scan.registration is not None}
+    remove(path for path in (folder / TRANSFORMS).iterdir() if path.stem not in registered)
+    refused = {failure.scan_id for failure in failures}
+    remove(path for path in (folder / REFUSED).iterdir() if path.stem not in refused)
     write_account(folder, account)
     if imported:
         write_cohort(Cohort(folder, CohortKind.REAL, scans))

@@ -7,11 +7,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from datspect.errors import IneligibleError, ScanError
+from datspect.errors import ScanError
 from datspect.imaging.missing import without_missing
-from datspect.imaging.orientation import mni_ras_affine, reorient
 from datspect.imaging.placement import on_template_grid, placed
-from datspect.imaging.resampling import resampled_to_mni
 from datspect.imaging.volume import Volume, Voxels
 from datspect.io.dicom import DicomScan, read_dicom
 from datspect.io.dicom_header import HEAD_BYTES, looks_like_dicom
@@ -87,22 +85,6 @@ def read_nifti_bytes(content: bytes) -> ReadScan:
     if not looks_like_nifti(content[:HEAD_BYTES]):
         raise ScanError("not a NIfTI file, by its content")
     return _read(io.BytesIO(content), "refuse")
-
-
-def on_mni_grid(scan: ReadScan, *, resample: bool) -> tuple[Volume, bool]:
-    """Return the volume in RAS+ order on the 2 mm MNI grid, and whether it was resampled.
-
-    Raises
-    ------
-    IneligibleError : the volume does not lie in MNI space, or lies on another grid there and `resample` is false.
-    """
-    if on_template_grid(scan.volume.data.shape, scan.volume.affine):
-        return Volume(reorient(scan.volume).data, mni_ras_affine()), False
-    if scan.space != "mni":
-        raise IneligibleError("by its header it does not lie in MNI space; normalise it to the MNI template first")
-    if not resample:
-        raise IneligibleError("it lies in MNI space on another grid; the same command with --resample brings it over")
-    return reorient(resampled_to_mni(scan.volume)), True
 
 
 def _read_several(source: SeveralFiles, frames: Frames) -> ReadScan:

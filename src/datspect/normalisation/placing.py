@@ -13,7 +13,7 @@ import numpy as np
 from nibabel.affines import apply_affine
 from numpy.typing import NDArray
 
-from datspect.errors import ScanError
+from datspect.errors import IneligibleError, ScanError
 from datspect.imaging.head_search import Flips
 from datspect.imaging.orientation import mni_ras_affine, reorient
 from datspect.imaging.placement import on_template_grid
@@ -59,6 +59,14 @@ class Placed:
     quality: RegistrationQuality | None = None
 
 
+class NotPlacedError(IneligibleError):
+    """A scan was registered, and the result is not to be trusted; `volume` shows it on the MNI grid, RAS+."""
+
+    def __init__(self, quality: RegistrationQuality, volume: Volume, z_offset_voxels: float) -> None:
+        super().__init__(f"it was not brought to MNI space with confidence: {'; '.join(quality.reasons)}")
+        self.quality, self.volume, self.z_offset_voxels = quality, volume, z_offset_voxels
+
+
 def placed(
     scan: ReadScan, *, space: Space = "auto", wrong_way: WrongWay = "refuse", z_offset_voxels: float | None = None
 ) -> Placed:
@@ -68,8 +76,8 @@ def placed(
 
     Raises
     ------
-    IneligibleError : `space` is "mni", and the voxels do not lie there.
-    ScanError : the scan cannot be placed with confidence, or lies the wrong way; the message says what was seen.
+    NotPlacedError : it was registered, and is not where it should be.
+    ScanError : the scan cannot be placed, or lies the wrong way; the message says what was seen.
     """
     offset = USUAL_Z_OFFSET_VOXELS if z_offset_voxels is None else z_offset_voxels
     if space != "native":
@@ -78,7 +86,8 @@ def placed(
             return _upright(*claimed, wrong_way)
     registration = register(scan.volume, head_template(offset))
     if space == "auto" and _stays(registration):
-        return _upright(resampled_to_mni(scan.volume), "resampled", wrong_way)
+        volume = reorient(resampled_to_mni(scan.volume))
+        return _upright(volume, "resampled", check_uprightness(volume), wrong_way)
     return _registered(scan.volume, registration, offset, wrong_way)
 
 
@@ -88,20 +97,25 @@ def head_template(z_offset_voxels: float) -> Template:
     return Template(mean_phantom(z_offset_voxels), z_offset_voxels * float(mni_ras_affine()[2, 2]))
 
 
-def _as_claimed(scan: ReadScan, *, must: bool) -> tuple[Volume, How] | None:
+def _as_claimed(scan: ReadScan, *, must: bool) -> tuple[Volume, How, Uprightness] | None:
     """Return the scan where its header puts it in MNI space; None if it claims none, or shows no head there."""
     is_on_grid = on_template_grid(scan.volume.data.shape, scan.volume.affine)
     if not (is_on_grid or scan.space == "mni" or must):
         return None
     try:
-        volume = Volume(reorient(scan.volume).data, mni_ras_affine()) if is_on_grid else resampled_to_mni(scan.volume)
+        volume = _on_grid(scan.volume) if is_on_grid else reorient(resampled_to_mni(scan.volume))
     except ScanError:
         if must:
             raise
         return None
-    if not must and max(check_uprightness(reorient(volume)).correlations.values()) < PLAUSIBLE:
+    seen = check_uprightness(volume)
+    if not must and seen.correlations[seen.best] < PLAUSIBLE:
         return None
-    return volume, "as it is" if is_on_grid else "resampled"
+    return volume, "as it is" if is_on_grid else "resampled", seen
+
+
+def _on_grid(volume: Volume) -> Volume:
+    return Volume(reorient(volume).data, mni_ras_affine())
 
 
 def _stays(registration: Registration) -> bool:
@@ -114,10 +128,8 @@ def _stays(registration: Registration) -> bool:
     return bool(np.linalg.norm(moved, axis=1).max() <= NEAR_MM)
 
 
-def _upright(volume: Volume, how: How, wrong_way: WrongWay) -> Placed:
-    """Return a scan that lies in MNI space once it was seen which way round."""
-    volume = reorient(volume)
-    seen = check_uprightness(volume)
+def _upright(volume: Volume, how: How, seen: Uprightness, wrong_way: WrongWay) -> Placed:
+    """Return a scan that lies in MNI space, turned or refused if it lies the wrong way."""
     if seen.best and wrong_way == "refuse":
         raise ScanError(_wrong_way(seen.best))
     fixed: Flips = seen.best if wrong_way == "fix" else ""
@@ -133,17 +145,16 @@ def _wrong_way(flips: Flips) -> str:
 
 
 def _registered(scan: Volume, registration: Registration, z_offset_voxels: float, wrong_way: WrongWay) -> Placed:
-    if registration.flips and wrong_way != "fix":
-        raise ScanError(_wrong_way(registration.flips))
     in_mni = Volume(scan.data, np.linalg.inv(registration.to_scan) @ scan.affine)
     volume = reorient(resampled_to_mni(in_mni, is_whole=False))
     striata = striata_of(volume, z_offset_voxels)
     template = head_template(z_offset_voxels)
     quality = quality_of(registration, scan, template, striata, _needed_mm(z_offset_voxels))
     if quality.reasons:
-        raise ScanError(f"it was not brought to MNI space with confidence: {'; '.join(quality.reasons)}")
-    seen = check_uprightness(volume)
-    return Placed(volume, "registered", seen, registration.flips, registration.to_scan, quality)
+        raise NotPlacedError(quality, volume, z_offset_voxels)
+    if registration.flips and wrong_way != "fix":
+        raise ScanError(_wrong_way(registration.flips))
+    return Placed(volume, "registered", check_uprightness(volume), registration.flips, registration.to_scan, quality)
 
 
 @cache

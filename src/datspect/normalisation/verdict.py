@@ -40,6 +40,21 @@ class RegistrationQuality:
     striata: Striata
 
     @property
+    def measures(self) -> dict[str, float]:
+        """What tables say of it."""
+        return {
+            "likeness": self.likeness,
+            "in_view": self.in_view,
+            "needed_in_view": self.needed_in_view,
+            "smallest_size": self.sizes[0],
+            "largest_size": self.sizes[1],
+            "shear": self.shear,
+            "striatal_contrast": self.striata.contrast,
+            "striatal_likeness": self.striata.likeness,
+            "striatal_offset_mm": self.striata.offset_mm,
+        }
+
+    @property
     def reasons(self) -> tuple[str, ...]:
         """Why the registration is not to be trusted, in words; empty if it is."""
         smallest, largest = self.sizes

@@ -17,7 +17,8 @@ from datspect.evaluation.baselines import SBR, ordered_sides
 from datspect.evaluation.calibration import log_odds
 from datspect.imaging.regions import Regions
 from datspect.imaging.volume import Volume
-from datspect.io.scan_reading import ReadScan, on_mni_grid
+from datspect.io.scan_reading import ReadScan
+from datspect.normalisation.placing import How, Space, head_template, placed
 from datspect.prediction.files import PredictorParts, read_parts
 from datspect.prediction.judging import Judgements, image_mean, judged, out_of_range
 from datspect.prediction.networks import Network, read_network
@@ -31,6 +32,7 @@ class PreparedScan:
     image : the paper's image, shape (H, W, 3), in [0, 1]
     measures, flags : of the quality control
     slabs : what a model of the striatum sees, shape (28, 24, 4); None for the paper's model
+    how : it came to MNI space
     """
 
     volume: Volume | None
@@ -38,6 +40,7 @@ class PreparedScan:
     measures: dict[str, float]
     flags: tuple[str, ...]
     slabs: NDArray[np.float32] | None = None
+    how: How = "as it is"
 
     @property
     def seen(self) -> NDArray[np.float32]:
@@ -57,6 +60,7 @@ class Answer:
     inconclusive : that chance is above the limit: do not rely on the class
     unlike : what is out of the range of the training cohort; if anything is, the answer is an extrapolation
     flags : of the scan's quality control
+    how : the scan came to MNI space
     measures : of the scan: binding ratios, peak slice, contrast, feature distance
     """
 
@@ -70,6 +74,7 @@ class Answer:
     inconclusive: bool
     unlike: tuple[str, ...]
     flags: tuple[str, ...]
+    how: How
     measures: dict[str, float]
 
 
@@ -91,9 +96,13 @@ class Predictor:
         """
         return cls(folder, read_parts(folder), stays)
 
+    def place(self) -> None:
+        """Place what scans are measured in and registered to, so that processes forked later have it."""
+        _ = self.regions, head_template(self.parts.preprocess.z_offset_voxels).images
+
     def warm_up(self) -> None:
-        """Read the network, place the regions and compile the program for one scan."""
-        _ = self.regions
+        """Read the network, place regions and template, and compile the program for one scan."""
+        self.place()
         self.probabilities(np.zeros((1, *self.network.input_shape), np.float32))
 
     @cached_property
@@ -111,21 +120,29 @@ class Predictor:
         """The regions in which binding is measured."""
         return mni_regions(self.parts.preprocess)
 
-    def prepare(self, scan: ReadScan, *, resample: bool = False) -> PreparedScan:
+    def prepare(self, scan: ReadScan, *, space: Space = "auto", fix_orientation: bool = False) -> PreparedScan:
         """Bring a scan onto the grid, check and measure it, and cut the network's image.
+
+        A head that lies upside down or back to front is turned if `fix_orientation` is set, and refused otherwise.
 
         Raises
         ------
         ScanError : the scan cannot be used; the message says why and what to do.
         """
-        volume, _ = on_mni_grid(scan, resample=resample)
+        found = placed(
+            scan,
+            space=space,
+            wrong_way="fix" if fix_orientation else "refuse",
+            z_offset_voxels=self.parts.preprocess.z_offset_voxels,
+        )
+        volume = found.volume
         check_volume(volume)
         image = network_image(volume, self.parts.preprocess, self.regions)
         quality = measure_quality(volume, self.parts.preprocess, self.regions)
         measures = {name: float(value) for name, value in quality.items() if name != "flags"}
         measures["image_mean"] = image_mean(image)
         slabs = network_slabs(volume, self.parts.preprocess) if self.parts.model == "striatum" else None
-        return PreparedScan(volume, image, measures, tuple(str(quality["flags"]).split()), slabs)
+        return PreparedScan(volume, image, measures, tuple(str(quality["flags"]).split()), slabs, found.how)
 
     def answers(self, scans: Sequence[PreparedScan], prevalence: float | None = None) -> list[Answer]:
         """Return what the model says of prepared scans, in their order, at a prevalence: None is that of training.
@@ -153,6 +170,7 @@ class Predictor:
                 inconclusive=bool(found.inconclusive[row]),
                 unlike=(*out_of_range(self.parts.ranges, scan.measures), *_beyond_limits(found, row)),
                 flags=scan.flags,
+                how=scan.how,
                 measures=scan.measures
                 | {"feature_distance": float(found.distances[row])}
                 | ({} if spread is None else {"spread": float(spread[row])}),

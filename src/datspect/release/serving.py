@@ -30,7 +30,7 @@ MEASURES = ("sbr_caudate_left", "sbr_caudate_right", "sbr_putamen_left", "sbr_pu
 _ENTRY = Path(__file__).parent / "served_model.py"
 _PACKAGES = (
     "filelock", "h5py", "jinja2", "joblib", "matplotlib", "mlflow", "nibabel", "nilearn", "pandas", "psutil",
-    "pydantic", "pydicom", "ruamel.yaml", "scikit-learn", "scipy", "threadpoolctl", "tqdm", "typer",
+    "pydantic", "pydicom", "ruamel.yaml", "scikit-learn", "scipy", "SimpleITK", "threadpoolctl", "tqdm", "typer",
 )  # fmt: skip
 """What this package imports, beside NumPy and, for the paper's model, Keras and its backend."""
 
@@ -97,7 +97,7 @@ def signature() -> ModelSignature:
     """Return the columns that go in and come out, and the parameter; without it the prevalence is that of training."""
     inputs = [ColSpec(DataType.binary, "nifti"), ColSpec(DataType.string, "scan_id", required=False)]
     texts, numbers = (
-        ("scan_id", "prediction", "unlike", "flags"),
+        ("scan_id", "prediction", "unlike", "flags", "placed"),
         ("probability", "prevalence", "likelihood_ratio", "model_probability", "ratio_probability", "error_risk"),
     )
     outputs = [
@@ -134,6 +134,7 @@ def _row(name: str, answer: Answer) -> dict[str, object]:
         "error_risk": answer.error_risk,
         "unlike": " ".join(answer.unlike),
         "flags": " ".join(answer.flags),
+        "placed": answer.how,
         **{name: answer.measures[name] for name in MEASURES},
     }
 
