@@ -19,6 +19,8 @@ _TOP_PERCENTILE = 99.9
 _TRACE = 0.05
 _HEAD_SHARE = 0.35
 _LEVEL_STEPS = 6
+_CUT_SHARE = 0.01
+"""A slice of which so much is head was cut through it."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,34 @@ def head_images(volume: Volume) -> tuple[HeadImage, HeadImage]:
         HeadImage(_in_units(fine, level), fine_seen, corner_mm, FINE_MM),
         HeadImage(_in_units(coarse, level), coarse_seen, corner_mm, COARSE_MM),
     )
+
+
+def field_of_view(volume: Volume) -> Volume:
+    """Return the part of a volume that a camera has seen, a view: without the empty slices behind a cut through a head.
+
+    Reconstructions are often stored with empty slices around them. Where the slice before them holds air, they are air
+    as well and stay; where it holds a head, what they hide is unknown. The slice at a cut is left out with them.
+
+    Raises
+    ------
+    ScanError : nothing in the volume stands out.
+    """
+    data = np.asarray(volume.data)
+    least = _HEAD_SHARE * head_level(np.asarray(data[::2, ::2, ::2], dtype=np.float32).ravel())
+    kept = []
+    for axis in range(3):
+        planes = np.moveaxis(data, axis, 0).reshape(data.shape[axis], -1)
+        empty, head = planes.min(axis=1) == planes.max(axis=1), (planes > least).mean(axis=1) > _CUT_SHARE
+        kept.append(slice(_cut_end(empty, head), len(planes) - _cut_end(empty[::-1], head[::-1])))
+    affine = volume.affine.copy()
+    affine[:3, 3] = apply_affine(volume.affine, [side.start for side in kept])
+    return Volume(data[tuple(kept)], affine)
+
+
+def _cut_end(empty: BoolArray, head: BoolArray) -> int:
+    """Return how many slices at the start are behind a cut, the cut itself among them."""
+    n_empty = int(np.argmin(empty))
+    return n_empty + 1 if n_empty and head[n_empty : n_empty + 2].any() else 0
 
 
 def head_level(values: NDArray[np.float32]) -> float:

@@ -12,17 +12,20 @@ import numpy as np
 import SimpleITK
 from nibabel.affines import apply_affine
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, binary_fill_holes
+from scipy.ndimage import binary_dilation, binary_fill_holes, map_coordinates
 
 from datspect.arrays import BoolArray
 from datspect.imaging.head_image import HeadImage, head_images
-from datspect.imaging.head_search import FLIPS, Flips, Start, found_heads, signs
+from datspect.imaging.head_search import FLIPS, LEAST_SHARE_SEEN, Flips, Start, found_heads, signs
 from datspect.imaging.volume import Affine, Volume
 
 HEAD_SHARE = 0.25
 """The template's head is what has so much of the level of its grey matter, without holes."""
 AROUND_MM = 12.0
 """So far around the head the air counts too: it shows where the head ends."""
+SIZE_RANGE = (0.78, 1.25)
+MOST_UNEVEN, MOST_SHEAR = 1.2, 0.06
+"""Heads of people keep these; the template's size is 1."""
 LOWEST_MM = -45.0
 """Heads are compared from here upwards, mm above the template's origin: further down are glands, neck and jaw."""
 
@@ -30,11 +33,11 @@ _CENTRE_MM = (0.0, -18.0, 8.0)
 _DIM, _BRIGHT = 1.7, 4.0
 """Nothing counts as brighter than so many times the head's level. At first the head alone decides, whatever shines in
 or near it; then, from nearby, the striata have their say."""
-_SIMILAR, _AFFINE = (60, 0.5), (80, 0.2)
+_SIMILAR, _AFFINE = (60, 0.5), ((80, 0.2), (80, 0.03))
 """Steps at most, and the first of them; a longer one throws an affine out of the head."""
 _LAST_STEP = 0.005
-_GOOD = 0.88
-"""A fine correlation that needs no second start."""
+_GOOD = 0.93
+"""A likeness that needs no second start."""
 _MOST_STARTS = 3
 _DISTINCT_MM = 12.0
 _DECIMALS = 4
@@ -91,8 +94,8 @@ class Registration:
 
     to_scan : shape (4, 4), mm of the template to mm of the scan
     flips : axes along which the scan's voxels run the wrong way; `to_scan` holds them
-    likeness : correlation with the template where they are compared, at most 1
-    by_flips : the same, coarsely, for each of `FLIPS`
+    likeness : correlation with the template where they are compared, coarsely, so that noise does not count
+    by_flips : the same, before registration, for each of `FLIPS`
     """
 
     to_scan: Affine
@@ -110,17 +113,50 @@ def register(scan: Volume, template: Template) -> Registration:
     ------
     ScanError : nothing in the scan stands out.
     """
-    fine, coarse = head_images(scan)
-    starts = found_heads(coarse.dimmed(_DIM), template.images[1].dimmed(_DIM))
+    fine, coarse = (image.dimmed(_BRIGHT) for image in head_images(scan))
+    fine_template, coarse_template = (image.dimmed(_BRIGHT) for image in template.images)
+    starts = found_heads(coarse.dimmed(_DIM), coarse_template.dimmed(_DIM))
     by_flips = {flips: max(start.likeness for start in starts if start.flips == flips) for flips in FLIPS}
-    found: list[tuple[float, Affine, Flips]] = []
+    found: list[Registration] = []
     for start in _distinct(starts):
-        likeness, to_scan = _refined(fine, template.images[0], start)
-        found.append((likeness, to_scan, start.flips))
+        to_scan = _refined(fine, fine_template, start).round(_DECIMALS)
+        likeness = _likeness(coarse.dimmed(_DIM), coarse_template.dimmed(_DIM), to_scan)
+        found.append(Registration(to_scan, start.flips, likeness, by_flips))
         if likeness >= _GOOD:
             break
-    likeness, to_scan, flips = max(found, key=lambda each: each[0])
-    return Registration(to_scan.round(_DECIMALS), flips, likeness, by_flips)
+    return max(found, key=lambda each: each.likeness)
+
+
+def _likeness(scan: HeadImage, template: HeadImage, to_scan: Affine) -> float:
+    """Return the correlation of two coarse images where both are seen; -1 where they do not meet."""
+    places = np.argwhere(template.seen)
+    points_mm = template.corner_mm + template.step_mm * places
+    index = ((apply_affine(to_scan, points_mm) - scan.corner_mm) / scan.step_mm).T
+    is_seen = map_coordinates(scan.seen.astype(np.float32), index, order=0, cval=0.0) > 0
+    if is_seen.mean() < LEAST_SHARE_SEEN / 2:
+        return -1.0
+    values = map_coordinates(scan.values, index[:, is_seen], order=1, mode="nearest")
+    return float(np.corrcoef(values, template.values[template.seen][is_seen])[0, 1])
+
+
+def is_plausible(to_scan: Affine) -> bool:
+    """Return whether heads differ so much from the template's: in size, in its ratio along axes, in shear."""
+    smallest, largest = sizes_of(to_scan)
+    return (SIZE_RANGE[0] <= smallest and largest <= SIZE_RANGE[1] and largest / smallest <= MOST_UNEVEN) and shear_of(
+        to_scan
+    ) <= MOST_SHEAR
+
+
+def sizes_of(to_scan: Affine) -> tuple[float, float]:
+    """Return the smallest and the largest size along any direction."""
+    sizes = np.linalg.svd(to_scan[:3, :3], compute_uv=False)
+    return float(sizes.min()), float(sizes.max())
+
+
+def shear_of(to_scan: Affine) -> float:
+    """Return the largest cosine between images of axes, which are at right angles in the template."""
+    directions = to_scan[:3, :3] / np.linalg.norm(to_scan[:3, :3], axis=0)
+    return float(np.abs(directions.T @ directions - np.eye(3)).max())
 
 
 def _distinct(starts: list[Start]) -> list[Start]:
@@ -136,19 +172,25 @@ def _distinct(starts: list[Start]) -> list[Start]:
     return chosen
 
 
-def _refined(scan: HeadImage, template: HeadImage, start: Start) -> tuple[float, Affine]:
-    """Return the correlation and the affine that registration reaches from `start`: seven parameters, then twelve."""
+def _refined(scan: HeadImage, template: HeadImage, start: Start) -> Affine:
+    """Return the affine that registration reaches from `start`: seven parameters, then twelve.
+
+    A cut view may leave room for an affine that squeezes the head: then smaller steps are tried, then seven parameters.
+    """
     mirror = np.diag([*signs(start.flips), 1.0])
     template = _mirrored(template, start.flips)
     centre = mirror[:3, :3] @ _CENTRE_MM
-    to_scan = start.to_scan @ mirror
     similar = SimpleITK.Similarity3DTransform()
-    _set(similar, to_scan, centre, _ORTHOGONAL)
+    _set(similar, start.to_scan @ mirror, centre, _ORTHOGONAL)
     _optimise(similar, template.dimmed(_DIM), scan.dimmed(_DIM), *_SIMILAR)
-    affine = SimpleITK.AffineTransform(3)
-    _set(affine, _matrix(similar), centre)
-    likeness = _optimise(affine, template.dimmed(_BRIGHT), scan.dimmed(_BRIGHT), *_AFFINE)
-    return likeness, _matrix(affine) @ mirror
+    for steps in _AFFINE:
+        affine = SimpleITK.AffineTransform(3)
+        _set(affine, _matrix(similar), centre)
+        _optimise(affine, template, scan, *steps)
+        if is_plausible(_matrix(affine)):
+            return _matrix(affine) @ mirror
+    _optimise(similar, template, scan, *_SIMILAR)
+    return _matrix(similar) @ mirror
 
 
 def _set(transform: SimpleITK.Transform, to_scan: Affine, centre: NDArray[np.float64], *tolerance: float) -> None:
@@ -159,8 +201,8 @@ def _set(transform: SimpleITK.Transform, to_scan: Affine, centre: NDArray[np.flo
 
 def _optimise(
     transform: SimpleITK.Transform, template: HeadImage, scan: HeadImage, n_steps: int, first_step: float
-) -> float:
-    """Change `transform` until template and scan correlate best where both are seen; return that correlation."""
+) -> None:
+    """Change `transform` until template and scan correlate best where both are seen."""
     method = SimpleITK.ImageRegistrationMethod()
     method.SetNumberOfThreads(1)
     method.SetMetricAsCorrelation()
@@ -175,7 +217,6 @@ def _optimise(
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetInitialTransform(transform, inPlace=True)
     method.Execute(_itk(template.values, template), _itk(scan.values, scan))
-    return -float(method.GetMetricValue())
 
 
 def _mirrored(image: HeadImage, flips: Flips) -> HeadImage:

@@ -14,6 +14,7 @@ from nibabel.affines import apply_affine
 from numpy.typing import NDArray
 
 from datspect.errors import IneligibleError, ScanError
+from datspect.imaging.head_image import field_of_view
 from datspect.imaging.head_search import Flips
 from datspect.imaging.orientation import mni_ras_affine, reorient
 from datspect.imaging.placement import on_template_grid
@@ -84,11 +85,12 @@ def placed(
         claimed = _as_claimed(scan, must=space == "mni")
         if claimed is not None:
             return _upright(*claimed, wrong_way)
-    registration = register(scan.volume, head_template(offset))
+    seen = field_of_view(scan.volume)
+    registration = register(seen, head_template(offset))
     if space == "auto" and _stays(registration):
         volume = reorient(resampled_to_mni(scan.volume))
         return _upright(volume, "resampled", check_uprightness(volume), wrong_way)
-    return _registered(scan.volume, registration, offset, wrong_way)
+    return _registered(seen, registration, offset, wrong_way)
 
 
 @cache

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from nibabel.affines import apply_affine
 
-from datspect.imaging.registration import Registration, Template
+from datspect.imaging.registration import Registration, Template, is_plausible, shear_of, sizes_of
 from datspect.imaging.volume import Affine, Volume
 from datspect.normalisation.striata import Striata
 
@@ -13,8 +13,6 @@ from datspect.normalisation.striata import Striata
 LEAST_LIKENESS = 0.90
 LEAST_IN_VIEW = 0.80
 LEAST_NEEDED_IN_VIEW = 0.995
-SIZE_RANGE = (0.80, 1.25)
-MOST_SHEAR = 0.12
 LEAST_CONTRAST = 1.45
 LEAST_STRIATAL_LIKENESS = 0.60
 MOST_STRIATAL_OFFSET_MM = 10.0
@@ -29,6 +27,7 @@ class RegistrationQuality:
     needed_in_view : the same for the striata and the occipital reference
     sizes : smallest and largest size of the head along any direction, over the template's
     shear : largest cosine between directions that are at right angles in the template
+    is_plausible : whether people have heads of these sizes and this shear
     striata : what is seen of them
     """
 
@@ -37,6 +36,7 @@ class RegistrationQuality:
     needed_in_view: float
     sizes: tuple[float, float]
     shear: float
+    is_plausible: bool
     striata: Striata
 
     @property
@@ -57,17 +57,13 @@ class RegistrationQuality:
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why the registration is not to be trusted, in words; empty if it is."""
-        smallest, largest = self.sizes
         faults = {
             "the field of view does not hold both striata and the occipital lobes": (
                 self.needed_in_view < LEAST_NEEDED_IN_VIEW
             ),
             "too little of the head lies in the field of view": self.in_view < LEAST_IN_VIEW,
             "it does not look like a DaT scan of a head": self.likeness < LEAST_LIKENESS,
-            "it fits only a head of a size that people do not have": (
-                smallest < SIZE_RANGE[0] or largest > SIZE_RANGE[1]
-            ),
-            "it fits only a head that is sheared": self.shear > MOST_SHEAR,
+            "it fits only a head of a size and shape that people do not have": not self.is_plausible,
             "no striata stand out where they should be": (
                 self.striata.contrast < LEAST_CONTRAST or self.striata.likeness < LEAST_STRIATAL_LIKENESS
             ),
@@ -81,16 +77,13 @@ def quality_of(
 ) -> RegistrationQuality:
     """Return how well `scan` was placed; `needed_mm`: points that must be in view, shape (N, 3), mm of the template."""
     head = template.head_points_mm
-    linear = registration.to_scan[:3, :3]
-    sizes = np.linalg.svd(linear, compute_uv=False)
-    directions = linear / np.linalg.norm(linear, axis=0)
-    cosines = np.abs(directions.T @ directions - np.eye(3))
     return RegistrationQuality(
         likeness=registration.likeness,
         in_view=_share_in_view(scan, apply_affine(registration.to_scan, head)),
         needed_in_view=_share_in_view(scan, apply_affine(registration.to_scan, needed_mm)),
-        sizes=(float(sizes.min()), float(sizes.max())),
-        shear=float(cosines.max()),
+        sizes=sizes_of(registration.to_scan),
+        shear=shear_of(registration.to_scan),
+        is_plausible=is_plausible(registration.to_scan),
         striata=striata,
     )
 
