@@ -38,6 +38,8 @@ _SIMILAR, _AFFINE = (60, 0.5), ((80, 0.2), (80, 0.03))
 _LAST_STEP = 0.005
 _GOOD = 0.93
 """A likeness that needs no second start."""
+_WORTH_REFINING = 0.8
+"""What is less like a head at every place is none."""
 _MOST_STARTS = 3
 _DISTINCT_MM = 12.0
 _DECIMALS = 4
@@ -117,6 +119,8 @@ def register(scan: Volume, template: Template) -> Registration:
     fine_template, coarse_template = (image.dimmed(_BRIGHT) for image in template.images)
     starts = found_heads(coarse.dimmed(_DIM), coarse_template.dimmed(_DIM))
     by_flips = {flips: max(start.likeness for start in starts if start.flips == flips) for flips in FLIPS}
+    if starts[0].likeness < _WORTH_REFINING:
+        return Registration(starts[0].to_scan.round(_DECIMALS), starts[0].flips, starts[0].likeness, by_flips)
     found: list[Registration] = []
     for start in _distinct(starts):
         to_scan = _refined(fine, fine_template, start).round(_DECIMALS)
@@ -136,6 +140,8 @@ def _likeness(scan: HeadImage, template: HeadImage, to_scan: Affine) -> float:
     if is_seen.mean() < LEAST_SHARE_SEEN / 2:
         return -1.0
     values = map_coordinates(scan.values, index[:, is_seen], order=1, mode="nearest")
+    if values.min() == values.max():
+        return -1.0
     return float(np.corrcoef(values, template.values[template.seen][is_seen])[0, 1])
 
 

@@ -57,19 +57,19 @@ class RegistrationQuality:
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why the registration is not to be trusted, in words; empty if it is."""
-        faults = {
+        kept = {
             "the field of view does not hold both striata and the occipital lobes": (
-                self.needed_in_view < LEAST_NEEDED_IN_VIEW
+                self.needed_in_view >= LEAST_NEEDED_IN_VIEW
             ),
-            "too little of the head lies in the field of view": self.in_view < LEAST_IN_VIEW,
-            "it does not look like a DaT scan of a head": self.likeness < LEAST_LIKENESS,
-            "it fits only a head of a size and shape that people do not have": not self.is_plausible,
+            "too little of the head lies in the field of view": self.in_view >= LEAST_IN_VIEW,
+            "it does not look like a DaT scan of a head": self.likeness >= LEAST_LIKENESS,
+            "it fits only a head of a size and shape that people do not have": self.is_plausible,
             "no striata stand out where they should be": (
-                self.striata.contrast < LEAST_CONTRAST or self.striata.likeness < LEAST_STRIATAL_LIKENESS
+                self.striata.contrast >= LEAST_CONTRAST and self.striata.likeness >= LEAST_STRIATAL_LIKENESS
             ),
-            "what stands out does not lie where striata do": self.striata.offset_mm > MOST_STRIATAL_OFFSET_MM,
+            "what stands out does not lie where striata do": self.striata.offset_mm <= MOST_STRIATAL_OFFSET_MM,
         }
-        return tuple(reason for reason, applies in faults.items() if applies)
+        return tuple(reason for reason, is_kept in kept.items() if not is_kept)
 
 
 def quality_of(
