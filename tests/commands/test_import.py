@@ -24,6 +24,7 @@ from tests.importing.made_up_images import (
     voxels,
 )
 from tests.importing.ppmi_download import Download, MadeUpImage, full_download
+from tests.io.dicom_files import as_slices, dicom_bytes, frames_of
 
 from datspect.cohort.table import read_cohort
 from datspect.commands import import_
@@ -161,6 +162,41 @@ def folder(tmp_path: Path) -> Path:
 def nifti(folder: Path, to: str = "cohort", **options: object) -> None:
     arguments: dict[str, object] = {"participants": folder.parent / "participants.tsv", "to": Path(to)}
     import_.nifti(downloads=[folder], **{**arguments, **options})  # type: ignore[arg-type]
+
+
+def test_a_download_of_one_file_a_slice_is_imported_like_one_of_whole_volumes(tmp_path: Path) -> None:
+    image = MadeUpImage("3000", "323662", pd.Timestamp("2012-08-14").date(), "pd")
+    (tmp_path / "scans.csv").write_text(
+        "Image Data ID,Subject,Group,Sex,Age,Visit,Modality,Description,Type,Acq Date\n"
+        "I323662,3000,PD,F,61,SC,SPECT,Reconstructed DaTSCAN,Processed,8/14/2012\n"
+    )
+    for form in ("volume", "slices"):
+        series = tmp_path / form / "3000" / "Reconstructed_DaTSCAN" / "2012-08-14_09_41_27.0" / "I323662"
+        series.mkdir(parents=True)
+        frames = frames_of(voxels(image).astype(np.int16))
+        files = as_slices(frames) if form == "slices" else [dicom_bytes(frames)]
+        for number, content in enumerate(files):
+            (series / f"PPMI_3000_NM_Br_{number:03d}_S1_I323662.dcm").write_bytes(content)
+        import_.ppmi(downloads=[tmp_path / form], csv=[tmp_path / "scans.csv"], to=tmp_path / f"of-{form}")
+    assert all_bytes(tmp_path / "of-slices" / "volumes") == all_bytes(tmp_path / "of-volume" / "volumes")
+    (tmp_path / "slices" / series.relative_to(tmp_path / "slices") / "PPMI_3000_NM_Br_040_S1_I323662.dcm").unlink()
+    with pytest.raises(ImportingError, match="no scan was imported"):
+        import_.ppmi(downloads=[tmp_path / "slices"], csv=[tmp_path / "scans.csv"], to=tmp_path / "gap")
+    assert "slices are missing" in (tmp_path / "gap" / "excluded.tsv").read_text()
+
+
+def test_several_frames_are_imported_as_their_mean_only_if_asked(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = next(folder.rglob("sub-01_dat.nii"))
+    image = nib.Nifti1Image.from_bytes(path.read_bytes())
+    voxels = np.asarray(image.dataobj)
+    path.write_bytes(nib.Nifti1Image(np.stack([voxels, voxels], -1), image.affine, image.header).to_bytes())
+    nifti(folder, "refused")
+    assert "--frames mean takes their mean" in (tmp_path / "refused" / "excluded.tsv").read_text()
+    with caplog.at_level("INFO", "datspect.importing"):
+        nifti(folder, "taken", frames="mean")
+    assert len(read_cohort(tmp_path / "taken").scans) == 2
 
 
 def test_a_nifti_folder_becomes_a_cohort_and_the_spoilt_file_is_named_by_pseudonym(

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import typer
 from matplotlib.figure import Figure
-from tests.io.dicom_files import dicom_bytes
+from tests.io.dicom_files import as_slices, dicom_bytes, frames_of
+from tests.io.native_files import volume_file
 from tests.prediction.made_up_predictor import write_predictor, write_striatal_predictor
 
 from datspect.cohort.table import read_cohort
@@ -87,6 +88,47 @@ def test_dicom_and_nifti_of_one_scan_get_one_answer(
     assert run(nifti, tmp_path / "scan", model=model, form="json") == 0
     first, second = json.loads(capsys.readouterr().out)
     assert first["probability"] == pytest.approx(second["probability"], abs=1e-6)
+
+
+def test_one_scan_in_every_number_of_files_gets_one_answer(
+    model: Path, tmp_path: Path, tiny_cohort: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import nibabel as nib
+
+    image = nib.Nifti1Image.from_filename(tiny_cohort / "volumes" / "S00.nii")
+    voxels = np.asarray(image.dataobj)
+    (tmp_path / "a").mkdir()
+    for number, content in enumerate(as_slices(frames_of(voxels))):
+        (tmp_path / "a" / f"IM{number:03d}").write_bytes(content)
+    nib.save(nib.Nifti1Pair(voxels, image.affine, image.header), tmp_path / "b.img")
+    dim = voxels.astype(np.float32)
+    dim[:, :, 85:] = np.nan
+    nib.save(nib.Nifti1Image(np.stack([dim, dim], -1), image.affine), tmp_path / "c.nii")
+    assert run(tiny_cohort / "volumes" / "S00.nii", tmp_path / "a", tmp_path / "b.hdr", tmp_path / "b.img",
+               tmp_path / "c.nii", model=model, form="json", frames="mean") == 0  # fmt: skip
+    rows = {row["scan"]: row for row in json.loads(capsys.readouterr().out)}
+    assert list(rows) == ["IM000", "S00.nii", "b.hdr", "c.nii"]
+    for name in ("IM000", "b.hdr"):
+        assert rows[name]["probability"] == pytest.approx(rows["S00.nii"]["probability"], abs=1e-6)
+        assert rows[name]["notes"] == ""
+    assert (
+        rows["c.nii"]["notes"]
+        == f"{91 * 109 * 6} voxels outside the head were NaN and count as 0; the mean of 2 frames"
+    )
+
+
+def test_scans_in_native_space_and_several_frames_are_refused_with_what_to_do(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import nibabel as nib
+
+    noise = np.random.default_rng(1).integers(0, 99, (30, 40, 20)).astype(np.int16)
+    (tmp_path / "native.dcm").write_bytes(volume_file(noise)[0][1])
+    nib.save(nib.Nifti1Image(np.stack([noise, noise], -1), np.diag([2.0, 2, 2, 1])), tmp_path / "two.nii")
+    assert run(tmp_path / "native.dcm", tmp_path / "two.nii", model=model) == 1
+    printed = capsys.readouterr().out
+    assert "ERROR: by its header it does not lie in MNI space; normalise it" in printed
+    assert "ERROR: expected a 3-D volume, got 2 of them; if all are of one scan, --frames mean takes" in printed
 
 
 def test_more_scans_than_a_batch_keep_their_order(

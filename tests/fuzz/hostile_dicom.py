@@ -95,7 +95,9 @@ def splices() -> st.SearchStrategy[Splice]:
 
 def sequences() -> st.SearchStrategy[Splice]:
     """Sequences of undefined length, to any depth, closed or not; also where detectors and their places are kept."""
-    tags = st.sampled_from(((0x0008, 0x1140), (0x0054, 0x0022), (0x0054, 0x0016), (0x5200, 0x9229), (0x0009, 0x1010)))
+    tags = st.sampled_from(
+        ((0x0008, 0x1140), (0x0054, 0x0022), (0x0054, 0x0016), (0x5200, 0x9229), (0x5200, 0x9230), (0x0009, 0x1010))
+    )
     fields = (
         ((0x0020, 0x0037), "DS", _SIX.split()[-1]),
         ((0x0010, 0x0010), "PN", MARKER),

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
@@ -23,6 +24,7 @@ from tests.fuzz import hostile_dicom, hostile_nifti, hostile_tables, hostile_zip
 from tests.fuzz.mutations import MARKER, damaged, mutations, traces
 from tests.fuzz.watching import Watch, memory_limit
 from tests.io.dicom_files import IDENTIFIERS, dicom_bytes, frames_of
+from tests.io.native_files import enhanced_file, native_frames, pair_files, slice_files, volume_file
 
 from datspect.cohort.table import LABELS, OTHER_LABELS
 from datspect.errors import ScanError
@@ -36,6 +38,7 @@ from datspect.importing.ppmi_status import read_status
 from datspect.importing.pseudonyms import Pseudonyms
 from datspect.io.delimited import read_delimited
 from datspect.io.scan_reading import ReadScan, read_scan
+from datspect.io.several_files import with_several_files
 from datspect.io.sources import Source, UnusableSource, find_sources, opened
 from datspect.running.progress import progress
 
@@ -134,6 +137,41 @@ def nifti_bytes(header: bytes, *, packed: bool) -> bytes:
 
 Damages = list[Callable[[bytes], bytes]]
 
+N_SLICES = 8
+SMALL_FRAMES = native_frames()[10 : 10 + N_SLICES]
+HIDDEN = {name: value if value[:2].isdigit() else MARKER for name, value in IDENTIFIERS.items()}
+_WHOLE_NUMBERS = dict.fromkeys(("PixelData", "BitsStored", "HighBit", "PixelRepresentation"))
+NATIVE_FORMS: dict[str, Callable[[], list[tuple[str, bytes]]]] = {
+    "volume": lambda: volume_file(SMALL_FRAMES, identifiers=HIDDEN),
+    "run lengths": lambda: volume_file(SMALL_FRAMES, identifiers=HIDDEN, syntax="rle"),
+    "functional groups": lambda: enhanced_file(SMALL_FRAMES, identifiers=HIDDEN),
+    "groups of each frame": lambda: enhanced_file(SMALL_FRAMES, shared=False, identifiers=HIDDEN),
+    "shifted": lambda: volume_file(SMALL_FRAMES, identifiers=HIDDEN, changes={"BitsStored": 12, "HighBit": 14}),
+    "floating point": lambda: volume_file(
+        SMALL_FRAMES,
+        identifiers=HIDDEN,
+        changes=_WHOLE_NUMBERS | {"FloatPixelData": SMALL_FRAMES.astype("<f4").tobytes(), "BitsAllocated": 32},
+    ),
+}
+
+
+@functools.cache
+def native_base(form: str) -> bytes:
+    return NATIVE_FORMS[form]()[0][1]
+
+
+@functools.cache
+def slices_base() -> list[tuple[str, bytes]]:
+    return slice_files(SMALL_FRAMES, identifiers=HIDDEN)
+
+
+@functools.cache
+def pair_base(kind: str) -> list[tuple[str, bytes]]:
+    (name, header), voxels = pair_files(SMALL_FRAMES, nib.Nifti1Pair if kind == "nifti" else nib.AnalyzeImage)
+    marked = header[:14] + MARKER.encode() + header[26:148] + MARKER.encode() + header[160:]  # db_name and descrip
+    return [(name, marked), voxels]
+
+
 DICOM_HEAD_BYTES = 4000
 MILLIONS_OF_EMPTY_ELEMENTS = bytes(40_000_000)
 dicom_damages = st.lists(
@@ -150,13 +188,18 @@ junk = st.binary(max_size=2000) | st.builds(
 def test_the_files_that_the_damage_starts_from_are_good(watch: Watch) -> None:
     for syntax in ("explicit", "implicit", "big", "rle"):
         see_that_it_is_good(read_scan(whole(watch.file("scan.dcm", dicom_base(syntax)))))
+    for form in NATIVE_FORMS:
+        see_that_it_is_good(read_scan(whole(watch.file("scan.dcm", native_base(form)))))
+    for together in (slices_base(), pair_base("nifti"), pair_base("analyze")):
+        read_together(watch, together)
+    assert watch.outcomes["refused"] == 0
     for packed in (True, False):
         scan = read_scan(whole(watch.file("scan.nii", nifti_bytes(nifti_base()[0], packed=packed))))
         see_that_it_is_good(scan)
         assert np.array_equal(scan.volume.data, voxels())
 
 
-@inputs(0.35)
+@inputs(0.25)
 @given(st.sampled_from(("explicit", "explicit", "explicit", "implicit", "big", "rle")), dicom_damages)
 @example("explicit", [lambda data: hostile_dicom.deflated_bomb(data, 4 * GIGABYTE)])
 @example("explicit", [lambda data: data[:132] + MILLIONS_OF_EMPTY_ELEMENTS])
@@ -166,13 +209,67 @@ def test_a_damaged_dicom_file_gives_a_scan_or_a_clear_error(watch: Watch, syntax
     see_that_it_is_good(watch.read(lambda: read_scan(whole(path))))
 
 
-@inputs(0.25)
+@inputs(0.15)
 @given(st.booleans(), header_damages, st.lists(mutations(hostile_nifti.HEADER_BYTES, 1_800_000), max_size=2))
 def test_a_damaged_nifti_file_gives_a_scan_or_a_clear_error(
     watch: Watch, packed: bool, header: Damages, rest: Damages
 ) -> None:
     data = damaged(nifti_bytes(damaged(nifti_base()[0], header), packed=packed), rest)
     see_that_it_is_good(watch.read(lambda: read_scan(whole(watch.file("scan.nii.gz" if packed else "scan.nii", data)))))
+
+
+@inputs(0.06)
+@given(st.sampled_from(sorted(NATIVE_FORMS)), dicom_damages)
+def test_a_damaged_native_dicom_file_gives_a_scan_or_a_clear_error(watch: Watch, form: str, damages: Damages) -> None:
+    path = watch.file("scan.dcm", damaged(native_base(form), damages))
+    see_that_it_is_good(watch.read(lambda: read_scan(whole(path))))
+
+
+def read_together(watch: Watch, files: list[tuple[str, bytes]]) -> None:
+    """Read what lies in one folder, each scan whether in one file or in several."""
+    watch.tick()
+    folder = watch.folder / "together"
+    folder.mkdir(exist_ok=True)
+    for path in folder.iterdir():
+        path.unlink()
+    for name, data in files:
+        (folder / name).write_bytes(data)
+    for source in watch.read(lambda: with_several_files(find_sources([folder])[0])) or []:
+        see_that_it_is_good(watch.read(lambda: read_scan(source, frames="mean")))  # noqa: B023
+
+
+@inputs(0.08)
+@given(
+    st.dictionaries(st.integers(0, N_SLICES - 1), dicom_damages, max_size=3),
+    dicom_damages | st.just([]),
+    st.sets(st.integers(0, N_SLICES - 1), max_size=2),
+)
+@example({}, [lambda data: hostile_dicom.deflated_bomb(data, GIGABYTE)], set())
+def test_a_damaged_series_gives_a_scan_or_a_clear_error(
+    watch: Watch, of_one: dict[int, Damages], of_all: Damages, lost: set[int]
+) -> None:
+    files = [
+        (name, damaged(content, of_all + of_one.get(number, [])))
+        for number, (name, content) in enumerate(slices_base())
+        if number not in lost
+    ]
+    read_together(watch, files)
+
+
+@inputs(0.06)
+@given(
+    st.sampled_from(("nifti", "analyze")),
+    st.lists(hostile_nifti.fields(), max_size=4) | hostile_nifti.huge_dimensions(),
+    st.lists(mutations(hostile_nifti.HEADER_BYTES, 40_000), max_size=2),
+    st.lists(mutations(100, 40_000), max_size=2),
+    st.sampled_from(("", ".gz")),
+)
+def test_a_damaged_pair_gives_a_scan_or_a_clear_error(
+    watch: Watch, kind: str, fields: Damages, of_header: Damages, of_voxels: Damages, ending: str
+) -> None:
+    (_, header), (_, voxels) = pair_base(kind)
+    voxels = damaged(gzip.compress(voxels, 1) if ending else voxels, of_voxels)
+    read_together(watch, [("scan.hdr", damaged(damaged(header, fields), of_header)), (f"scan.img{ending}", voxels)])
 
 
 @inputs(0.05)

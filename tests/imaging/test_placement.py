@@ -6,7 +6,14 @@ from tests.io.dicom_files import all_axis_orders, frames_of, turned
 
 from datspect.errors import IneligibleError, ScanError
 from datspect.imaging.orientation import mni_ras_affine, reorient
-from datspect.imaging.placement import FrameGeometry, check_affine, frames_affine, on_template_grid, placed
+from datspect.imaging.placement import (
+    FrameGeometry,
+    check_affine,
+    frames_affine,
+    lies_on_template,
+    on_template_grid,
+    placed,
+)
 from datspect.imaging.volume import MNI_SHAPE, Volume, mni_affine
 
 RAS = np.random.default_rng(5).integers(-99, 3000, MNI_SHAPE).astype(np.int16)
@@ -99,19 +106,40 @@ def test_a_spacing_that_is_none_is_refused(pixels, slices):
 
 @pytest.mark.parametrize(("pixels", "slices"), [((2.46, 2.46), 2.0), ((2.0, 2.0), -3.3), ((1.98, 2.0), 2.0)])
 def test_voxels_of_another_size_are_not_on_the_template(pixels, slices):
-    with pytest.raises(IneligibleError, match="instead of 2 mm"):
-        placed(frames_of(RAS), FrameGeometry(STANDARD, pixels, slices))
+    assert not lies_on_template(MNI_SHAPE[::-1], FrameGeometry(STANDARD, pixels, slices))
 
 
 @pytest.mark.parametrize("shape", [(128, 128, 128), (91, 91, 109), (109, 91, 91), (90, 109, 91), (1, 1, 1)])
 def test_another_shape_is_not_on_the_template(shape):
-    with pytest.raises(IneligibleError, match="MNI grid"):
+    assert not lies_on_template(shape, FrameGeometry())
+    with pytest.raises(IneligibleError, match="no spacing of pixels"):
         frames_affine(shape, FrameGeometry())
 
 
+@pytest.mark.parametrize("degrees", [0.0, 5.0, 20.0, -90.0])
+@pytest.mark.parametrize("slices", [3.0, -3.0])
+@pytest.mark.parametrize("position", [(-100.0, 20.0, 300.0), None])
+def test_off_the_template_every_voxel_lies_where_the_header_says(degrees, slices, position):
+    """DICOM PS3.3 C.7.6.2.1.1, frames stacked along the cross product, or against it."""
+    shape, orientation = (20, 30, 40), tilted(degrees)
+    affine = frames_affine(shape, FrameGeometry(orientation, (2.5, 1.5), slices, position))
+    right, down = np.array(orientation).reshape(2, 3)
+    steps = np.column_stack([1.5 * right, 2.5 * down, slices * np.cross(right, down)])
+    first = -steps @ [19.5, 14.5, 9.5] if position is None else position
+    for index in [(0, 0, 0), (39, 0, 0), (3, 29, 19)]:
+        lps = first + steps @ index
+        np.testing.assert_allclose((affine @ [*index, 1])[:3], lps * (-1, -1, 1), atol=1e-9)
+
+
+@pytest.mark.parametrize("position", [(np.nan, 0.0, 0.0), (0.0, np.inf, 0.0), (0.0, 0.0, 1e308), (1.0, 2.0)])
+def test_a_position_that_is_none_is_refused_off_the_template_and_not_read_on_it(position):
+    with pytest.raises(ScanError, match="position"):
+        placed(np.zeros((4, 5, 6)), FrameGeometry(STANDARD, (2.0, 2.0), 2.0, position))
+    placed(frames_of(RAS), FrameGeometry(STANDARD, (2.0, 2.0), 2.0, position))
+
+
 def test_oblique_slices_are_not_on_the_template_but_rounding_is_forgiven():
-    with pytest.raises(IneligibleError, match="oblique"):
-        placed(frames_of(RAS), FrameGeometry(tilted(5.0)))
+    assert not lies_on_template(MNI_SHAPE[::-1], FrameGeometry(tilted(5.0)))
     volume = placed(frames_of(RAS[::-1]), FrameGeometry(tilted(0.5)))
     np.testing.assert_array_equal(reorient(volume).data, RAS)
 

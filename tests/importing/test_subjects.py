@@ -111,9 +111,9 @@ def reads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Reads:
     reads, original = Reads(tmp_path / "reads"), scan.read_scan
     reads.clear()
 
-    def counted(source: Source) -> object:
+    def counted(source: Source, **options: object) -> object:
         reads.add(source.name)
-        return original(source)
+        return original(source, **options)
 
     monkeypatch.setattr(scan, "read_scan", counted)
     return reads
@@ -169,6 +169,7 @@ def not_a_number() -> bytes:
     import nibabel as nib
 
     data = np.zeros(MNI_SHAPE, np.float32)
+    data[30:50, 40:60, 30:50] = 7
     data[40, 50, 40] = np.nan
     return nib.Nifti1Image(data, mni_affine()).to_bytes()
 
@@ -359,10 +360,10 @@ def test_a_fault_of_our_own_in_one_file_costs_that_file_and_quotes_nothing(
     downloaded.subject(make_volume())
     original = scan.read_scan
 
-    def fail_for_the_first(source: Source) -> object:
+    def fail_for_the_first(source: Source, **options: object) -> object:
         if "70001" in source.name:
             raise KeyError("DOE^JANE")
-        return original(source)
+        return original(source, **options)
 
     monkeypatch.setattr(scan, "read_scan", fail_for_the_first)
     account = import_subjects(downloaded.plan(), cohort, OPTIONS, names)

@@ -69,6 +69,15 @@ def frames_of(data: NDArray[Any]) -> Frames:
     return np.ascontiguousarray(data[:, ::-1, :].transpose(2, 1, 0))
 
 
+def as_slices(frames: Frames, **options: Any) -> list[bytes]:
+    """One file a slice, axial, stacked from the feet up; `options` are those of `dicom_bytes`."""
+    changes = dict.fromkeys(("NumberOfFrames", "SliceVector", "FrameIncrementPointer"))
+    return [
+        dicom_bytes(frames[place : place + 1], position=(-90.0, -90.0, 2.0 * place - 72), changes=changes, **options)
+        for place in range(len(frames))
+    ]
+
+
 def turned(ras: NDArray[Any], order: Sequence[int], signs: Sequence[int]) -> tuple[Frames, tuple[float, ...], int]:
     """A RAS+ array as frames whose (frame, row, column) index runs along the world axes `order` times `signs`.
 

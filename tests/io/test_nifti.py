@@ -38,8 +38,9 @@ def nifti_bytes(data, affine=None, code=4, image_class=nib.Nifti1Image, endianne
     return image.to_bytes()
 
 
-def read(content: bytes):
-    return read_nifti(io.BytesIO(content))
+def read(content: bytes, frames="refuse"):
+    scan = read_nifti(io.BytesIO(content), frames)
+    return scan.volume, scan.space
 
 
 def changed(content: bytes, place: int, form: str, *values) -> bytes:
@@ -84,10 +85,32 @@ def test_axes_of_length_one_after_the_third_are_dropped():
     np.testing.assert_array_equal(read(nifti_bytes(SMALL[..., None, None]))[0].data, SMALL)
 
 
-@pytest.mark.parametrize(("data", "reason"), [(np.zeros((2, 3, 4, 2), np.int16), "got 2"), (SMALL[0], "got less")])
-def test_what_is_no_single_volume_is_refused(data, reason):
+@pytest.mark.parametrize(
+    ("data", "frames", "reason"),
+    [
+        (np.zeros((2, 3, 4, 2), np.int16), "refuse", "got 2.*--frames mean"),
+        (SMALL[0], "refuse", "got less"),
+        (np.zeros((2, 3, 4, 1, 3), np.int16), "mean", "got 3 at each voxel"),
+        (np.zeros((2, 3, 4, 2, 2), np.int16), "mean", "got 2 at each voxel"),
+    ],
+)
+def test_what_is_no_single_volume_is_refused(data, frames, reason):
     with pytest.raises(ScanError, match=reason):
-        read(nifti_bytes(data))
+        read(nifti_bytes(data), frames)
+
+
+@pytest.mark.parametrize("is_packed", [True, False])
+def test_the_mean_of_several_frames_is_taken_if_asked(is_packed):
+    content = changed(nifti_bytes(np.stack([SMALL, 3 * SMALL, 5 * SMALL], -1)[..., None]), SLOPE, "<ff", 0.5, 1.0)
+    scan = read_nifti(io.BytesIO(gzip.compress(content) if is_packed else content), "mean")
+    np.testing.assert_allclose(scan.volume.data, 1.5 * SMALL + 1)
+    assert scan.n_frames == 3
+
+
+def test_more_frames_than_memory_should_hold_are_refused():
+    content = changed(nifti_bytes(SMALL), DIM, "<5h", 4, 256, 256, 256, 3)
+    with pytest.raises(ScanError, match="3 frames are too large"):
+        read(content, "mean")
 
 
 @pytest.mark.parametrize(
@@ -119,9 +142,10 @@ def test_the_code_that_counts_is_that_of_the_affine_in_use():
     assert space == "mni"
 
 
-def test_a_volume_that_lies_nowhere_is_refused():
-    with pytest.raises(ScanError, match="no sform, no qform"):
-        read(nifti_bytes(SMALL, code=0))
+def test_a_volume_that_lies_nowhere_has_its_middle_at_the_origin_and_x_from_right_to_left():
+    scan = read_nifti(io.BytesIO(nifti_bytes(SMALL, np.diag([2.0, 3, 4, 1]), code=0)))
+    np.testing.assert_array_equal(scan.volume.affine, [[-2, 0, 0, 1], [0, 3, 0, -3], [0, 0, 4, -6], [0, 0, 0, 1]])
+    assert (scan.space, scan.placed_by) == ("other", "convention")
 
 
 def test_lengths_in_metres_are_refused():

@@ -122,7 +122,7 @@ def test_an_answer_in_json_says_what_the_ratios_say_and_how_likely_it_is_wrong(
         ("text", "nifti is no bytes"),
         (None, "nifti is no bytes"),
         (b"\x1f\x8b\x08" + bytes(40), "scan number 2"),
-        (nifti_bytes(np.full(MNI_SHAPE, np.nan, np.float32)), "NaN or infinity"),
+        (nifti_bytes(np.full(MNI_SHAPE, np.nan, np.float32)), "NaN and nothing else"),
         (nifti_bytes(np.full(MNI_SHAPE, 7, np.int16)), "the same value"),
         (nifti_bytes(np.arange(8**3, dtype=np.int16).reshape(8, 8, 8)), "on another grid|MNI space"),
     ],

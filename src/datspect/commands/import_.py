@@ -41,6 +41,10 @@ class Import:
     resample: Annotated[
         bool, typer.Option("--resample", help="Bring scans in MNI space on another grid onto the 2 mm one.")
     ] = False
+    frames: Annotated[
+        Literal["refuse", "mean"],
+        typer.Option(help="Several volumes in one NIfTI file: refuse them, or take their mean."),
+    ] = "refuse"
     follow_links: Annotated[
         bool,
         typer.Option("--follow-links", help="Follow links that lead out of what you named, and links to folders."),
@@ -80,6 +84,7 @@ class Import:
         return ImportOptions(
             fix_orientation=self.fix_orientation,
             resample=self.resample,
+            frames=self.frames,
             strict=self.strict,
             z_offset_voxels=load_params(self.params).preprocess.z_offset_voxels if self.params.exists() else None,
         )
@@ -193,6 +198,7 @@ def ppmi(
     from datspect.importing.ppmi import plan_ppmi
     from datspect.importing.ppmi_collection import parse_groups, read_collection
     from datspect.importing.ppmi_status import read_status
+    from datspect.io.several_files import with_several_files
 
     asked = {"subject": subject_column, "image_id": image_column, "group": label_column, "age": age_column}
     asked |= {"sex": sex_column, "visit": visit_column, "modality": modality_column}
@@ -206,7 +212,7 @@ def ppmi(
         more = f"; {len(collection.left_out) - 1} more rows like it" if len(collection.left_out) > 1 else ""
         raise ImportingError(f"{row.place}: {row.reason}{more}; --strict stops here, nothing was imported")
     sources, unusable = wanted.found()
-    return plan_ppmi(sources, unusable, collection, wanted_groups, wanted.pseudonyms, today)
+    return plan_ppmi(with_several_files(sources), unusable, collection, wanted_groups, wanted.pseudonyms, today)
 
 
 @_command
@@ -235,12 +241,14 @@ def nifti(
     from datspect.importing.labels import parse_labels
     from datspect.importing.nifti_folder import Columns, plan_nifti
     from datspect.io.delimited import read_delimited
+    from datspect.io.several_files import with_pairs
 
     asked = {"subject": subject_column, "label": label_column, "file": file_column, "age": age_column}
     asked |= {"sex": sex_column, "site": site_column, "visit": visit_column}
     columns = Columns(**{what: (name,) for what, name in asked.items() if name is not None})
     table = read_delimited(participants, "the table of participants")
-    return plan_nifti(wanted.found(), table, wanted.pseudonyms, columns, parse_labels(labels), pattern)
+    sources, unusable = wanted.found()
+    return plan_nifti((with_pairs(sources), unusable), table, wanted.pseudonyms, columns, parse_labels(labels), pattern)
 
 
 def _print_names(account: "Account", pseudonyms: "Pseudonyms") -> None:

@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from datspect.prediction.files import PredictorParts
     from datspect.prediction.predictor import Answer, Predictor, PreparedScan
 
-OTHER_ENDINGS = (".xml", ".txt", ".csv", ".tsv", ".json", ".pdf", ".png", ".html", ".md")
-"""Endings of files that lie beside scans and are not scans."""
+OTHER_ENDINGS = (".xml", ".txt", ".csv", ".tsv", ".json", ".pdf", ".png", ".html", ".md", "dicomdir")
+"""Endings of files that lie beside scans and are not scans; a DICOMDIR is an index of the files of a disc."""
 
 _FEW = 8
 """So many scans are read before worker processes would have started."""
@@ -28,18 +28,23 @@ _AHEAD = 64
 """So many scans may be read ahead of the network, which takes them in batches."""
 
 Format = Literal["table", "csv", "json"]
+Frames = Literal["refuse", "mean"]
 
 log = logging.getLogger("datspect.predict")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The answer to one scan, or why there is none; `undrawn`: why a picture that was asked for is missing."""
+    """The answer to one scan, or why there is none.
+
+    `undrawn`: why a picture that was asked for is missing. `notes`: what is to be known of the reading.
+    """
 
     scan: str
     answer: "Answer | None"
     error: str = ""
     undrawn: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def predict(
@@ -58,10 +63,14 @@ def predict(
     prevalence: Annotated[
         float | None, typer.Option(help="Answer for this share of PD among those scanned, such as 0.1.")
     ] = None,
+    frames: Annotated[
+        Frames, typer.Option(help="Several volumes in one NIfTI file: refuse them, or take their mean.")
+    ] = "refuse",
 ) -> None:
     """Predict scans in MNI space. Research only, no diagnosis. The exit code is 1 if a scan could not be used."""
     # Here, so that `datspect --help` does not wait.
     from datspect.evaluation.calibration import prevalence_shift
+    from datspect.io.several_files import with_several_files
     from datspect.io.sources import find_sources
     from datspect.io.writable import check_writable_folder
 
@@ -71,13 +80,16 @@ def predict(
     wanted = [source for source in sources if not source.name.lower().endswith(OTHER_ENDINGS)]
     if len(wanted) < len(sources):
         log.info("%d other files passed over (%s)", len(sources) - len(wanted), ", ".join(OTHER_ENDINGS))
+    joined = with_several_files(wanted)
+    if len(joined) < len(wanted):
+        log.info("%d files are %d scans: slices of a series, and halves of a pair, are one", len(wanted), len(joined))
     if not wanted and not unusable:
         raise ScanError("no file that could be a scan; name NIfTI or DICOM files, or folders that hold them")
     predictor = read_predictor(model)
     if prevalence is not None:
         prevalence_shift(predictor.parts.prevalence, prevalence)  # an impossible one stops before anything is read
     outcomes = [Outcome(each.name, None, each.reason) for each in unusable]
-    outcomes += predicted(predictor, wanted, resample=resample, figure=figure, prevalence=prevalence)
+    outcomes += predicted(predictor, joined, resample=resample, figure=figure, prevalence=prevalence, frames=frames)
     print(_text(outcomes, form))
     if form == "table":
         print(f"\n{statement(predictor.parts, prevalence)}")
@@ -105,26 +117,29 @@ def predicted(
     resample: bool,
     figure: Path | None,
     prevalence: float | None = None,
+    frames: Frames = "refuse",
 ) -> Iterator[Outcome]:
     """Yield the outcome of every scan in order; all cores read, the network takes batches, few scans are in memory."""
     from datspect.prediction.networks import BATCH_SIZE
     from datspect.running.progress import progress
 
-    prepared = _prepared(predictor, sources, resample=resample, keep_volume=figure is not None)
+    work = partial(_prepare, predictor, resample=resample, keep_volume=figure is not None, frames=frames)
+    _ = predictor.regions  # computed here once: each worker would compute its own
+    prepared = _prepared(work, sources, n_workers=1 if figure is not None or len(sources) < _FEW else None)
     steps = progress(
         prepared, total=len(sources), what="predict", unit="scan", only_on_terminal=len(sources) < BATCH_SIZE
     )
     pictures = None if figure is None else _Pictures(predictor, figure, [source.name for source in sources])
     number = 0
     for batch in _batches(steps, BATCH_SIZE):
-        usable = [scan for _, scan, _ in batch if scan is not None]
+        usable = [scan for _, scan, _, _ in batch if scan is not None]
         answers = iter(predictor.answers(usable, prevalence))
-        for name, scan, error in batch:
+        for name, scan, error, notes in batch:
             answer = next(answers) if scan is not None else None
             undrawn = ""
             if pictures and scan is not None and answer is not None:
                 undrawn = pictures.draw(number, scan, answer)
-            yield Outcome(name, answer, error, undrawn)
+            yield Outcome(name, answer, error, undrawn, notes)
             number += 1
 
 
@@ -151,18 +166,19 @@ class _Pictures:
         return ""
 
 
-Prepared = tuple[str, "PreparedScan | None", str]
+Prepared = tuple[str, "PreparedScan | None", str, tuple[str, ...]]
+"""The name of a scan; the scan or what is wrong with it; what is to be known of its reading."""
 
 
 def _prepared(
-    predictor: "Predictor", sources: "Sequence[Source]", *, resample: bool, keep_volume: bool
+    work: "Callable[[tuple[int, Source]], tuple[int, Prepared]]",
+    sources: "Sequence[Source]",
+    *,
+    n_workers: int | None,
 ) -> Iterator[Prepared]:
-    """Prepare scans in order; unless volumes are kept, by processes that are forked before the model is read."""
+    """Prepare scans in order; several workers are forked before the model is read."""
     from datspect.running.pool import unordered
 
-    _ = predictor.regions  # computed here once: each worker would compute its own
-    work = partial(_prepare, predictor, resample=resample, keep_volume=keep_volume)
-    n_workers = 1 if keep_volume or len(sources) < _FEW else None
     early: dict[int, Prepared] = {}
     wanted = 0
     for number, prepared in unordered(work, enumerate(sources), n_workers, n_ahead=_AHEAD):
@@ -173,16 +189,17 @@ def _prepared(
 
 
 def _prepare(
-    predictor: "Predictor", item: "tuple[int, Source]", *, resample: bool, keep_volume: bool
+    predictor: "Predictor", item: "tuple[int, Source]", *, resample: bool, keep_volume: bool, frames: Frames
 ) -> tuple[int, Prepared]:
     from datspect.io.scan_reading import read_scan
 
     number, source = item
     try:
-        scan = predictor.prepare(read_scan(source), resample=resample)
+        read = read_scan(source, frames=frames)
+        scan = predictor.prepare(read, resample=resample)
     except ScanError as error:
-        return number, (source.name, None, str(error))
-    return number, (source.name, scan if keep_volume else replace(scan, volume=None), "")
+        return number, (source.name, None, str(error), ())
+    return number, (source.name, scan if keep_volume else replace(scan, volume=None), "", read.notes)
 
 
 def _batches(items: Iterable[Prepared], size: int) -> Iterator[list[Prepared]]:
@@ -269,6 +286,7 @@ def _row(outcome: Outcome) -> dict[str, object]:
         "ratio_probability": round(answer.ratio_probability, 6),
         "unlike": " ".join(answer.unlike),
         "flags": " ".join(answer.flags),
+        "notes": "; ".join(outcome.notes),
         "model_probability": round(answer.model_probability, 6),
     }
     names = ("caudate_left", "caudate_right", "putamen_left", "putamen_right")
@@ -290,7 +308,7 @@ def _table(rows: Sequence[dict[str, object]]) -> str:
         if "prediction" not in row:
             lines.append((str(row["scan"]), "-", "-", "", "", "", "", "", "", f"ERROR: {row['error']}"))
             continue
-        remarks = "; ".join(text for text in (str(row["unlike"]), str(row["flags"])) if text)
+        remarks = "; ".join(text for text in (str(row["unlike"]), str(row["flags"]), str(row["notes"])) if text)
         lines.append(
             (
                 str(row["scan"]),

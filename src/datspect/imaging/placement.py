@@ -1,8 +1,8 @@
 """Find where the frames of a DICOM object lie in the patient, and whether a grid is that of the template.
 
 A reconstructed PPMI scan lies on the 2 mm MNI grid, whose frames no camera makes. So only the directions of the three
-axes are read from a header; the place is the template's. Image Position (Patient) is not read: it may be that of the
-scanner, before the scan was brought into the template.
+axes are read from its header; the place is the template's. Image Position (Patient) is not read there: it may be that
+of the scanner, before the scan was brought into the template. Frames on any other grid lie where their header says.
 """
 
 from dataclasses import dataclass
@@ -30,6 +30,12 @@ ASSUMED_ORIENTATION = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 PLACE_TOLERANCE_MM = 0.05
 VOXEL_SIZE_RANGE_MM = (0.1, 50.0)
+MOST_VOXELS = 2**24
+"""256 x 256 x 256, the largest volume that is read; a whole head at 1 mm has half as many."""
+
+FARTHEST_MM = 10_000.0
+"""No scanner has a voxel farther from its centre."""
+
 SMALLEST_SOLIDITY = 0.1
 """Volume of the box between three unit vectors along the axes: 1 at right angles, 0 where one axis is lost."""
 
@@ -43,43 +49,80 @@ class FrameGeometry:
     `orientation` is Image Orientation (Patient): the direction in which the column index grows, then the one in which
     the row index grows. `pixel_spacing_mm` is between rows, then between columns. The sign of `slice_spacing_mm` tells
     whether frames are stacked along the cross product of the two directions or against it (DICOM PS3.3 C.8.4.15).
+    `position_mm` is the centre of the first voxel of the first frame.
     """
 
     orientation: tuple[float, ...] | None = None
     pixel_spacing_mm: tuple[float, ...] | None = None
     slice_spacing_mm: float | None = None
+    position_mm: tuple[float, ...] | None = None
+
+
+def lies_on_template(shape: tuple[int, ...], geometry: FrameGeometry) -> bool:
+    """Return whether frames of `shape` (frame, row, column) have the shape, spacing and axes of the template.
+
+    A spacing that the header leaves out is the template's: the shape alone tells so.
+
+    Raises
+    ------
+    ScanError : the header gives directions or spacings that cannot be.
+    """
+    directions = axis_directions(geometry)
+    spacing = _spacing(geometry)
+    along = np.abs(directions).argmax(axis=0)  # which of x, y, z each index runs along
+    upright = tuple(int(shape[::-1][index]) for index in np.argsort(along))
+    is_square = np.abs(directions).max(axis=0).min() >= AXIS_COSINE
+    is_as_fine = np.abs(spacing - TEMPLATE_SPACING_MM).max() <= SPACING_TOLERANCE_MM
+    return bool(upright == MNI_SHAPE and is_square and is_as_fine)
 
 
 def frames_affine(shape: tuple[int, ...], geometry: FrameGeometry) -> Affine:
     """Return index (column, row, frame) to world (mm, RAS+), shape (4, 4), of frames of `shape` (frame, row, column).
 
-    The frames lie on the template. A spacing that the header leaves out is the template's: the shape alone tells so.
+    Frames that lie on the template are at its place, others where the header says; without a position their middle
+    is the origin.
 
     Raises
     ------
-    ScanError : the header gives directions or spacings that cannot be.
-    IneligibleError : the grid is not that of the template: another shape, spacing, or oblique axes.
+    ScanError : the header gives directions, spacings or a position that cannot be.
+    IneligibleError : the frames do not lie on the template, and the header gives no spacing.
     """
-    directions = _axis_directions(geometry)
-    spacing = _spacing(geometry)
-    if np.abs(directions).max(axis=0).min() < AXIS_COSINE:
-        raise IneligibleError("slices lie oblique to the axes of the MNI template, so the scan is not on its grid")
-    _check_template_grid(shape[::-1], directions, spacing)
+    is_template = lies_on_template(shape, geometry)
+    return _template_affine(shape, geometry) if is_template else _affine_as_said(shape, geometry)
+
+
+def _template_affine(shape: tuple[int, ...], geometry: FrameGeometry) -> Affine:
     affine = np.eye(4)
-    affine[:3, :3] = np.rint(directions) * TEMPLATE_SPACING_MM
+    affine[:3, :3] = np.rint(axis_directions(geometry)) * TEMPLATE_SPACING_MM
     corners = apply_affine(affine, np.array([(0, 0, 0), np.subtract(shape[::-1], 1)]))
     affine[:3, 3] = mni_ras_affine()[:3, 3] - corners.min(axis=0)
     return affine
 
 
-def placed(frames: Voxels, geometry: FrameGeometry) -> Volume:
-    """Return frames, shape (frame, row, column), as a volume in the order and place of `mni_affine`; a view.
+def _affine_as_said(shape: tuple[int, ...], geometry: FrameGeometry) -> Affine:
+    if geometry.pixel_spacing_mm is None or geometry.slice_spacing_mm is None:
+        what = "pixels" if geometry.pixel_spacing_mm is None else "slices"
+        raise IneligibleError(f"the header gives no spacing of {what}; export the scan anew, or convert it to NIfTI")
+    affine = np.eye(4)
+    affine[:3, :3] = axis_directions(geometry) * _spacing(geometry)
+    if geometry.position_mm is None:
+        affine[:3, 3] = -affine[:3, :3] @ (np.subtract(shape[::-1], 1) / 2)
+    else:
+        affine[:3, 3] = _LPS_TO_RAS @ _position(geometry.position_mm)
+    check_affine(affine)
+    return affine
 
-    Its data is `frames.transpose(2, 1, 0)[:, ::-1, :]` if the header gives no directions.
+
+def placed(frames: Voxels, geometry: FrameGeometry) -> Volume:
+    """Return frames, shape (frame, row, column), as a volume where `frames_affine` says; a view.
+
+    Frames on the template come in the order and place of `mni_affine`: the data is
+    `frames.transpose(2, 1, 0)[:, ::-1, :]` if the header gives no directions. Others are indexed (column, row, frame).
     """
-    affine = frames_affine(frames.shape, geometry)
-    upright = reorient(Volume(frames.transpose(2, 1, 0), affine))
-    return Volume(upright.data[::-1], mni_affine())
+    volume = Volume(frames.transpose(2, 1, 0), frames_affine(frames.shape, geometry))
+    if not lies_on_template(frames.shape, geometry):
+        return volume
+    return Volume(reorient(volume).data[::-1], mni_affine())
 
 
 def check_affine(affine: Affine) -> None:
@@ -107,7 +150,7 @@ def on_template_grid(shape: tuple[int, ...], affine: Affine) -> bool:
     return upright.data.shape == MNI_SHAPE and bool(is_close)
 
 
-def _axis_directions(geometry: FrameGeometry) -> NDArray[np.float64]:
+def axis_directions(geometry: FrameGeometry) -> NDArray[np.float64]:
     """Return unit vectors (RAS+) along which column, row and frame index grow: shape (3, 3), one a matrix column."""
     cosines = np.asarray(geometry.orientation or ASSUMED_ORIENTATION, dtype=np.float64)
     if cosines.shape != (6,) or not np.isfinite(cosines).all():
@@ -132,12 +175,8 @@ def _spacing(geometry: FrameGeometry) -> NDArray[np.float64]:
     return spacing
 
 
-def _check_template_grid(shape: tuple[int, ...], directions: NDArray[np.float64], spacing: NDArray[np.float64]) -> None:
-    """Refuse another grid; `shape`, the columns of `directions` and `spacing` are in the order (column, row, frame)."""
-    along = np.abs(directions).argmax(axis=0)  # which of x, y, z each index runs along
-    upright = tuple(int(shape[index]) for index in np.argsort(along))
-    if upright != MNI_SHAPE:
-        raise IneligibleError(f"shape {upright} (x, y, z) is not that of the MNI grid, {MNI_SHAPE}")
-    if np.abs(spacing - TEMPLATE_SPACING_MM).max() > SPACING_TOLERANCE_MM:
-        got = ", ".join(f"{length:.4g}" for length in spacing)
-        raise IneligibleError(f"voxels are {got} mm (column, row, frame) instead of {TEMPLATE_SPACING_MM:g} mm")
+def _position(position_mm: tuple[float, ...]) -> NDArray[np.float64]:
+    position = np.asarray(position_mm, dtype=np.float64)
+    if position.shape != (3,) or not np.abs(position).max() <= FARTHEST_MM:  # "not" since NaN compares false
+        raise ScanError("the position of the frames is not three numbers of a place; export the scan anew")
+    return position

@@ -10,6 +10,7 @@ from datspect.imaging.volume import Volume
 from datspect.importing.journal import ImportedScan, PassedOver, volume_path
 from datspect.importing.plan import Candidate, PlannedSubject
 from datspect.io.digests import file_digest
+from datspect.io.nifti import Frames
 from datspect.io.scan_reading import ReadScan, on_mni_grid, read_scan
 from datspect.io.sources import Source
 from datspect.io.volumes import write_volume
@@ -34,6 +35,7 @@ class ImportOptions:
 
     fix_orientation: bool = False
     resample: bool = False
+    frames: Frames = "refuse"
     strict: bool = False
     z_offset_voxels: float | None = None
     n_workers: int | None = None
@@ -41,7 +43,8 @@ class ImportOptions:
     @property
     def made_with(self) -> str:
         """The version and options that a volume depends on besides its file."""
-        return f"{_VERSION} fix_orientation={self.fix_orientation} resample={self.resample}"
+        frames = "" if self.frames == "refuse" else f" frames={self.frames}"
+        return f"{_VERSION} fix_orientation={self.fix_orientation} resample={self.resample}{frames}"
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,9 @@ def _import_scan(
 ) -> ImportedScan:
     if candidate.source is None:
         raise ScanError("no file of it was found; add it to the download, since a later scan is no replacement")
-    scan = _read(candidate.source)
+    scan = _read(candidate.source, options.frames)
+    for note in scan.notes:
+        log.info("%s: %s", candidate.scan_id, note)
     volume, is_resampled = on_mni_grid(scan, resample=options.resample)
     check_volume(volume)
     seen = check_uprightness(volume)
@@ -103,9 +108,9 @@ def _import_scan(
     )
 
 
-def _read(source: Source) -> ReadScan:
+def _read(source: Source, frames: Frames) -> ReadScan:
     try:
-        return read_scan(source)
+        return read_scan(source, frames=frames)
     except ScanError:
         raise
     except Exception as error:  # one file must not stop the rest, nor may an error's text quote its header
