@@ -33,7 +33,7 @@ def without_missing(voxels: Voxels) -> tuple[Voxels, int]:
     n_inside = int((missing & _enclosed(head)).sum())
     if n_inside:
         raise ScanError(
-            f"NaN in {n_inside} of the voxels inside the head; fill them from the original scan (NaN outside is taken for 0)"
+            f"NaN in {n_inside} of the voxels inside the head; fill them from the original (NaN outside counts as 0)"
         )
     return filled, int(missing.sum())
 
