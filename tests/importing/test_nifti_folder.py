@@ -14,6 +14,7 @@ from datspect.importing.nifti_matching import LOST_DIGITS, SEVERAL_ZEROS
 from datspect.importing.plan import Plan
 from datspect.importing.pseudonyms import Pseudonyms
 from datspect.io.delimited import read_delimited
+from datspect.io.several_files import with_pairs
 from datspect.io.sources import Source, UnusableSource, find_sources
 
 NAMES = Pseudonyms(bytes(range(32)))
@@ -357,3 +358,11 @@ def test_everything_that_is_not_read_is_counted_by_kind_and_named_where_a_word_h
     assert plan.counts["files that are not opened"] == 1
     assert plan.counts["files found"] == 4 + 1 + plan.counts["NIfTI files among them"]
     assert set(reasons(plan)) == {NAMES.file(name) for name in ("c.hdr", "d.img", "a.7z")}
+
+
+def test_a_pair_is_one_file_of_its_subject_and_a_half_is_named() -> None:
+    files = with_pairs(sources("01.img", "01.hdr", "x_02.HDR.gz", "x_02.img", "03.hdr", "04.img"))
+    plan = planned(files, table(("01", "PD"), ("02", "HC")))
+    assert files_of(plan) == {NAMES.subject("01"): ["01.hdr"], NAMES.subject("02"): ["x_02.HDR.gz"]}
+    assert set(reasons(plan)) == {NAMES.file("03.hdr"), NAMES.file("04.img")}
+    assert plan.counts["NIfTI files among them"] == 2

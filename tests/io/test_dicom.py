@@ -7,13 +7,14 @@ import pydicom.filereader
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from tests.fuzz import hostile_dicom
 from tests.io.dicom_files import IDENTIFIERS, PRIVATE_TEXT, PROJECTIONS, SECONDARY_CAPTURE, dicom_bytes, frames_of
 
 from datspect.errors import IneligibleError, ScanError
 from datspect.imaging.placement import FrameGeometry
 from datspect.imaging.volume import MNI_SHAPE
 from datspect.io.dicom import read_dicom
-from datspect.io.dicom_header import MOST_HEADER_BYTES, looks_like_dicom
+from datspect.io.dicom_header import MOST_HEADER_BYTES, MOST_ITEMS, looks_like_dicom
 
 FRAMES = frames_of(np.random.default_rng(3).integers(-50, 3000, MNI_SHAPE).astype(np.int16))
 STANDARD = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -201,6 +202,15 @@ def test_no_more_is_read_than_a_header_may_have_when_empty_elements_fill_the_fil
     with pytest.raises(ScanError):
         read_dicom(stream)
     assert stream.n_read == MOST_HEADER_BYTES
+
+
+@pytest.mark.parametrize("tag", [0x52009230, 0x52009229, 0x00540022])
+def test_a_header_of_countless_items_is_refused_before_they_are_parsed(tag):
+    """pydicom takes twelve seconds for the half million that a header has room for."""
+    value = b"\xfe\xff\x00\xe0\x00\x00\x00\x00" * (MOST_ITEMS + 1)
+    content = hostile_dicom.Splice((tag >> 16, tag & 0xFFFF), "SQ", value)(dicom_bytes(FRAMES))
+    with pytest.raises(ScanError, match="more than 16384 items"):
+        read(content)
 
 
 def test_jpeg_is_refused():

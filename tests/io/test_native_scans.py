@@ -6,8 +6,10 @@ import zipfile
 import nibabel as nib
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from nibabel.affines import apply_affine
-from tests.io.dicom_files import IDENTIFIERS
+from tests.io.dicom_files import IDENTIFIERS, all_axis_orders, turned
 from tests.io.native_files import (
     FORMS,
     MARKED,
@@ -26,6 +28,7 @@ from tests.io.native_files import (
 )
 
 from datspect.errors import IneligibleError, ScanError
+from datspect.imaging.orientation import reorient
 from datspect.imaging.volume import MNI_SHAPE, mni_affine
 from datspect.io.scan_reading import on_mni_grid, read_scan
 from datspect.io.several_files import SeveralFiles, with_several_files
@@ -74,6 +77,22 @@ def test_the_marked_voxel_lies_where_it_is_in_every_form(read, form, in_zip):
 def test_a_native_scan_is_not_taken_for_one_in_mni_space(read, form):
     with pytest.raises(IneligibleError, match="by its header it does not lie in MNI space"):
         on_mni_grid(read(FORMS[form](FRAMES)), resample=True)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(list(all_axis_orders())))
+def test_every_order_and_direction_of_axes_leads_to_the_same_native_volume(read, order_and_signs):
+    """With voxels as they are, upright, centred: only the names and directions of the axes differ."""
+    ras = np.random.default_rng(5).integers(0, 3000, (30, 26, 22)).astype(np.int16)
+    sizes = np.array([2.2, 2.7, 3.4])
+    order, signs = order_and_signs
+    frames, orientation, stacking = turned(ras, order, signs)
+    frame, row, column = sizes[list(order)]
+    options = {"pixel_spacing": (row, column), "slice_spacing": stacking * frame, "position": None}
+    upright = reorient(read(volume_file(frames, orientation=orientation, **options)).volume)
+    np.testing.assert_array_equal(upright.data, ras)
+    np.testing.assert_allclose(upright.affine[:3, :3], np.diag(sizes), atol=1e-6)
+    np.testing.assert_allclose(upright.affine[:3, 3], -sizes * (np.array(ras.shape) - 1) / 2, atol=1e-6)
 
 
 @pytest.mark.parametrize("position", [None, "differing"])

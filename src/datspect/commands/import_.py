@@ -213,8 +213,7 @@ def ppmi(
         more = f"; {len(collection.left_out) - 1} more rows like it" if len(collection.left_out) > 1 else ""
         raise ImportingError(f"{row.place}: {row.reason}{more}; --strict stops here, nothing was imported")
     sources, unusable = wanted.found()
-    sources = with_several_files(sources)
-    return plan_ppmi(sources, unusable, collection, wanted_groups, wanted.pseudonyms, today)
+    return plan_ppmi(with_several_files(sources), unusable, collection, wanted_groups, wanted.pseudonyms, today)
 
 
 @_command
@@ -243,12 +242,14 @@ def nifti(
     from datspect.importing.labels import parse_labels
     from datspect.importing.nifti_folder import Columns, plan_nifti
     from datspect.io.delimited import read_delimited
+    from datspect.io.several_files import with_pairs
 
     asked = {"subject": subject_column, "label": label_column, "file": file_column, "age": age_column}
     asked |= {"sex": sex_column, "site": site_column, "visit": visit_column}
     columns = Columns(**{what: (name,) for what, name in asked.items() if name is not None})
     table = read_delimited(participants, "the table of participants")
-    return plan_nifti(wanted.found(), table, wanted.pseudonyms, columns, parse_labels(labels), pattern)
+    sources, unusable = wanted.found()
+    return plan_nifti((with_pairs(sources), unusable), table, wanted.pseudonyms, columns, parse_labels(labels), pattern)
 
 
 def _print_names(account: "Account", pseudonyms: "Pseudonyms") -> None:

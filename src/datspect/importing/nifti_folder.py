@@ -17,6 +17,7 @@ from datspect.importing.plan import Candidate, Exclusion, Plan, PlannedSubject, 
 from datspect.importing.pseudonyms import Pseudonyms
 from datspect.importing.unread import kind_of, unread_counts, unread_problems
 from datspect.importing.visits import in_order, written_visit
+from datspect.io.several_files import SeveralFiles
 from datspect.io.sources import Source, UnusableSource
 
 NIFTI_ENDINGS = (".nii", ".nii.gz")
@@ -75,7 +76,8 @@ def plan_nifti(
     rows = list(_rows(with_id, resolved, labels or {}))
     if not any(row.label for row in rows):
         raise ImportingError(_no_label(with_id, resolved))
-    nifti = [source for source in sources if _is_nifti(source.name)]
+    nifti = [source for source in sources if _is_nifti(source)]
+    others = [source for source in sources if not _is_nifti(source)]
     files = [source for source in nifti if fnmatchcase(source.name, pattern)]
     if not files:
         raise ImportingError(_no_file(sources, unusable, len(nifti)))
@@ -85,13 +87,13 @@ def plan_nifti(
     strangers = [source for source in files if source not in claimed]
     exclusions += [Exclusion(f"row {number}", NO_ID) for number in without_id]
     exclusions += [Exclusion(names.file(source.name), "no row of the table matches this file") for source in strangers]
-    exclusions += [Exclusion(names.file(name), reason) for name, reason in unread_problems(sources, unusable)]
+    exclusions += [Exclusion(names.file(name), reason) for name, reason in unread_problems(others, unusable)]
     counts = {
         "files found": len(sources) + len(unusable),
         **({"files that are not opened": len(unusable)} if unusable else {}),
         "NIfTI files among them": len(files),
         **({"NIfTI files not like --pattern": len(nifti) - len(files)} if len(nifti) > len(files) else {}),
-        **unread_counts(sources, is_read=_is_nifti),
+        **unread_counts(others),
         "rows in the table": len(participants),
         "subjects in the table": len({row.subject for row in rows}),
         "rows with a file": sum(bool(row.files) for row in rows),
@@ -103,8 +105,10 @@ def plan_nifti(
     return Plan(tuple(subjects), tuple(exclusions), counts)
 
 
-def _is_nifti(name: str) -> bool:
-    return name.lower().endswith(NIFTI_ENDINGS)
+def _is_nifti(source: Source) -> bool:
+    """Return whether a source is a NIfTI file by its name, or a pair of files."""
+    is_pair = isinstance(source, SeveralFiles) and source.form == "pair"
+    return is_pair or source.name.lower().endswith(NIFTI_ENDINGS)
 
 
 def _divided(participants: pd.DataFrame, subject: str) -> tuple[pd.DataFrame, list[int]]:

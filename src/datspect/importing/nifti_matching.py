@@ -99,7 +99,7 @@ def _named(path: str, by_name: Mapping[str, list[Source]]) -> list[Source]:
 
 def _words(name: str, entity: Literal["sub", "ses"]) -> set[str]:
     """Return possible names of a subject or session in a path: its BIDS entity, else parts and their runs of words."""
-    parts = re.sub(r"\.nii(\.gz)?$", "", name, flags=re.IGNORECASE).split("/")
+    parts = re.sub(r"\.(nii|hdr)(\.gz)?$", "", name, flags=re.IGNORECASE).split("/")
     labelled = {label for part in parts for label in re.findall(_ENTITY.format(entity), part)}
     return labelled or {*parts, *(run for part in parts for run in _runs(part))}
 

@@ -67,7 +67,9 @@ def plan_ppmi(
         elif label in groups:
             planned.append(_planned(own, label, matching.file_of, names))
     counts = {"files found": len(sources) + len(unusable), "files that must not be opened": len(unusable)}
-    counts |= unread_counts(sources, is_read=is_scan_file) | _row_counts(collection, planned)
+    counts |= unread_counts([source for source in sources if not is_scan_file(source.name)]) | _row_counts(
+        collection, planned
+    )
     counts |= _status_counts(status, scans) | _counts(matching, images, len(scans), planned, groups)
     return Plan(tuple(planned), tuple(exclusions), counts)
 

@@ -108,7 +108,7 @@ def exchanged_dates(wanted: pd.DataFrame) -> list[Place]:
 def day_and_month_exchanged(day: datetime.date) -> datetime.date | None:
     """Return the date with day and month exchanged; None if there is no such day.
 
-    >>> day_and_month_exchanged(datetime.date(2011, 2, 3))
-    datetime.date(2011, 3, 2)
+    >>> day_and_month_exchanged(datetime.date(1999, 2, 3))
+    datetime.date(1999, 3, 2)
     """
     return day.replace(month=day.day, day=day.month) if day.day <= 12 else None

@@ -1,9 +1,10 @@
 """Name what an import found and did not read: by kind and number, and where a word helps, one by one."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
+from datspect.io.several_files import SeveralFiles
 from datspect.io.sources import Source, UnusableSource
 
 _ANALYZE = "ANALYZE or NIfTI pairs (.hdr, .img)"
@@ -31,9 +32,9 @@ _NO_IMG = "a header without its .img beside it, which holds the voxels; add that
 _NO_HDR = "an .img without its .hdr beside it, which says what the voxels mean; add that file"
 
 
-def unread_counts(sources: Iterable[Source], *, is_read: Callable[[str], bool]) -> dict[str, int]:
-    """Return the numbers of files that an import does not read, by kind, the most frequent first."""
-    kinds = Counter(kind_of(source.name) for source in sources if not is_read(source.name))
+def unread_counts(unread: Iterable[Source]) -> dict[str, int]:
+    """Return the numbers of what an import does not read, by kind, the most frequent first."""
+    kinds = Counter(kind_of(source.name) for source in unread)
     return {f"not read: {kind}": number for kind, number in kinds.most_common()}
 
 
@@ -49,7 +50,8 @@ def unread_problems(sources: Sequence[Source], unusable: Iterable[UnusableSource
     yield from ((what.name, what.reason) for what in unusable)
     there = {source.name.lower() for source in sources}
     for source in sources:
-        reason = _half_problem(source.name.lower(), there)
+        is_pair = isinstance(source, SeveralFiles) and source.form == "pair"
+        reason = _PAIR if is_pair else _half_problem(source.name.lower(), there)
         if reason:
             yield source.name, reason
 

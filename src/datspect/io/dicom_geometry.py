@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from datspect.errors import IneligibleError, ScanError
 from datspect.imaging.placement import FrameGeometry, frames_affine, lies_on_template
 from datspect.imaging.stacking import stacked
-from datspect.io.dicom_header import many, numbers, numbers_said, places
+from datspect.io.dicom_header import alike, many, numbers, numbers_said, places
 
 SAME_PLACE_MM = 0.1
 
@@ -55,9 +55,7 @@ def position_said(header: Dataset) -> tuple[float, ...] | None:
     """Return the position (mm, LPS) of the first frame; None if the header has none, or several that differ."""
     keyword = "ImagePositionPatient"
     found = list(dict.fromkeys(given for place in places(header, keyword) if (given := numbers(place, keyword))))
-    if any(len(given) != len(found[0]) or not np.allclose(given, found[0], atol=SAME_PLACE_MM) for given in found):
-        return None
-    return found[0] if found else None
+    return found[0] if found and alike(found, tolerance=SAME_PLACE_MM) else None
 
 
 def _by_positions(header: Dataset, shape: tuple[int, int, int]) -> FrameLayout | None:

@@ -6,7 +6,7 @@ No text of a header leaves this module, neither in a result nor in an error, a w
 import io
 import math
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -33,6 +33,11 @@ ANGULAR_VIEW_VECTOR = 0x00540090
 MOST_HEADER_BYTES = 2**22
 """4 MiB, a hundred times the header of a reconstruction; as empty elements of eight bytes they are read in a second."""
 
+MOST_ITEMS = 2**14
+"""Most items of sequences in a header; 256 frames with all their functional groups have a quarter of them. pydicom
+takes half a second for so many."""
+
+_ITEMS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 PREAMBLE_BYTES = 128
 HEAD_BYTES = PREAMBLE_BYTES + 4
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
@@ -108,7 +113,10 @@ def read_header(stream: BinaryIO) -> Dataset:
     ScanError : it is not DICOM, or packed in a way that is not read; pydicom may raise anything else.
     """
     stream.seek(0)
-    start = io.BytesIO(stream.read(MOST_HEADER_BYTES))
+    content = stream.read(MOST_HEADER_BYTES)
+    if max(content.count(item) for item in _ITEMS) > MOST_ITEMS:
+        raise ScanError(f"the header holds more than {MOST_ITEMS} items of sequences; export the scan anew")
+    start = io.BytesIO(content)
     _check_syntax(start)
     return read_elements(start, with_pixels=False)
 
@@ -219,9 +227,16 @@ def numbers_said(header: Dataset, keyword: str) -> tuple[float, ...] | None:
     ScanError : it gives several that differ.
     """
     found = list(dict.fromkeys(given for place in places(header, keyword) if (given := numbers(place, keyword))))
-    if any(len(given) != len(found[0]) or not np.allclose(given, found[0], atol=1e-3) for given in found):
+    if not alike(found, tolerance=1e-3):
         raise ScanError(f"the header gives several {_WORDS[keyword]} that differ; export the scan anew")
     return found[0] if found else None
+
+
+def alike(given: Sequence[tuple[float, ...]], *, tolerance: float) -> bool:
+    """Return whether groups of numbers are as many and the same, each within `tolerance`; none at all are."""
+    if len({len(numbers) for numbers in given}) > 1:
+        return False
+    return not given or bool(np.allclose(np.array(given), given[0], atol=tolerance))
 
 
 def places(header: Dataset, keyword: str) -> Iterator[Dataset]:

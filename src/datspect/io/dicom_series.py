@@ -14,6 +14,7 @@ from datspect.io.dicom import ADVICE, FAULTS, DicomScan
 from datspect.io.dicom_geometry import frame_geometry, position_said
 from datspect.io.dicom_header import (
     HEAD_BYTES,
+    alike,
     check_kind,
     check_size,
     frames_shape,
@@ -97,14 +98,9 @@ def _check_alike(headers: Sequence[Dataset]) -> None:
         "orientations": [each.orientation for each in geometries],
         "spacings of pixels": [each.pixel_spacing_mm for each in geometries],
     }.items():
-        if not all(_same(each, given[0]) for each in given):
+        said = [each for each in given if each is not None]
+        if len(said) not in (0, len(given)) or not alike(said, tolerance=1e-3):
             raise ScanError(f"slices of one series have several {what}; give the slices of one volume alone")
-
-
-def _same(one: tuple[float, ...] | None, other: tuple[float, ...] | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return len(one) == len(other) and bool(np.allclose(one, other, atol=1e-3))
 
 
 def _positions(headers: Sequence[Dataset]) -> list[tuple[float, ...]]:

@@ -48,6 +48,13 @@ def with_several_files(sources: Sequence[Source]) -> list[Source]:
     return [joined.get(source, source) for source in sources if source in joined or source not in within]
 
 
+def with_pairs(sources: Sequence[Source]) -> list[Source]:
+    """Return sources with both halves of each pair made one, in the place of the header; no file is opened."""
+    pairs = {parts[0]: _as_one(parts, "pair") for parts in _pairs(sources)}
+    voxels = {pair.parts[1] for pair in pairs.values()}
+    return [pairs.get(source, source) for source in sources if source not in voxels]
+
+
 def _as_one(parts: Sequence[Source], form: Form) -> SeveralFiles:
     first, size = parts[0], sum(part.size for part in parts)
     return SeveralFiles(first.container, first.member, first.name, size, tuple(parts), form)

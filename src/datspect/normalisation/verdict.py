@@ -10,12 +10,12 @@ from datspect.imaging.volume import Affine, Volume
 from datspect.normalisation.striata import Striata
 
 # Limits that scans of people keep; benchmarks/registration.py has how they were found.
-LEAST_LIKENESS = 0.90
-LEAST_IN_VIEW = 0.80
+LEAST_LIKENESS = 0.94
+LEAST_IN_VIEW = 0.70
 LEAST_NEEDED_IN_VIEW = 0.995
-LEAST_CONTRAST = 1.45
-LEAST_STRIATAL_LIKENESS = 0.60
-MOST_STRIATAL_OFFSET_MM = 10.0
+LEAST_CONTRAST = 1.5
+LEAST_STRIATAL_LIKENESS = 0.66
+MOST_STRIATAL_OFFSET_MM = 8.0
 
 
 @dataclass(frozen=True)
