@@ -68,12 +68,13 @@ def cached(root: Path, md5: str) -> Path:
 
 
 def damage(path: Path) -> None:
-    """Change three characters of a file and nothing of its length, as the wear of a disk may."""
-    content = bytearray(path.read_bytes())
+    """Change three characters of a file, nothing of its length or rights: DVC reads what is not write-protected."""
+    content, mode = bytearray(path.read_bytes()), path.stat().st_mode
     for at in (len(content) // 3, len(content) // 2, -1):
         content[at] ^= 1
     path.chmod(0o644)
     path.write_bytes(bytes(content))
+    path.chmod(mode)
 
 
 def _write_pipeline(
