@@ -26,9 +26,13 @@ MACHINE = {"system": "Linux", "architecture": "x86_64", "processor": "Xeon", "co
             "Xeon, Linux x86_64, Python 3.11.7, tensorflow 2.21.0",
         ),
         (
-            {"machine": MACHINE, "releases": {"jax": "0.7.1"}, "tags": {"datspect.backend": "jax"}},
+            {
+                "machine": MACHINE,
+                "releases": {"jax": "0.7.1", "tensorflow-cpu": "2.21.0", "keras": "3.15.1"},
+                "tags": {"datspect.backend": "jax"},
+            },
             (),
-            "Xeon, Linux x86_64, jax 0.7.1, computed by jax",
+            "Xeon, Linux x86_64, jax 0.7.1, keras 3.15.1",
         ),
     ],
 )

@@ -6,7 +6,12 @@ from typing import Any
 
 from datspect.tracking.provenance import machine, releases
 
-_PACKAGES = ("tensorflow", "tensorflow-cpu", "jax", "keras", "numpy")
+_PACKAGES = {
+    "tensorflow": ("tensorflow", "tensorflow-cpu", "keras", "numpy"),
+    "jax": ("jax", "keras", "numpy"),
+    "numpy": ("numpy",),
+}
+"""By backend, the packages that last digits depend on."""
 _DRIVER = Path("/proc/driver/nvidia/gpus")
 _GPU_METRICS = "system/gpu"  # MLflow samples them where there is a GPU
 
@@ -42,12 +47,12 @@ def gpu_names(driver: Path = _DRIVER) -> str:
 
 
 def _text(about: Mapping[str, Any], gpu: str, installed: Mapping[str, str], backend: str) -> str:
+    packages = _PACKAGES.get(backend) or dict.fromkeys(name for names in _PACKAGES.values() for name in names)
     processor = str(about.get("processor", "unknown processor"))
     parts = [
         f"{processor} and {gpu}" if gpu else processor,
         f"{about.get('system', 'unknown system')} {about.get('architecture', '')}".strip(),
         f"Python {installed['python']}" if "python" in installed else "",
-        *(f"{name} {installed[name]}" for name in _PACKAGES if name in installed),
-        f"computed by {backend}" if backend else "",
+        *(f"{name} {installed[name]}" for name in packages if name in installed),
     ]
     return ", ".join(part for part in parts if part)

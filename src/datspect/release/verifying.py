@@ -168,8 +168,8 @@ def _outputs(root: Path, lock: Path, stages: Mapping[str, Any]) -> list[Output]:
     written = pipeline.get("stages") or {}
     where = "" if lock.parent == root else f"{lock.with_name(_PIPELINE_NAME).relative_to(root).as_posix()}:"
     outputs = []
-    for name, stage in stages.items():
-        about = written.get(name, {})
+    for name in sorted(stages, key=[*written, *stages].index):  # as the pipeline has them, each after what it reads
+        stage, about = stages[name], written.get(name, {})
         folder = os.path.relpath(lock.parent / about.get("wdir", "."), root)
         in_git = _kept_by_git(about)
         for out in stage.get("outs", []):
