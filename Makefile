@@ -21,7 +21,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export TF_CPP_MIN_LOG_LEVEL ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev repro tables ui serve tracking-server cluster tune dashboard test test-fast fuzz bench bench-tuning bench-finetune gpu-bundle bench-predict bench-import bench-striatum sensitivity lint types imports check format lock readme deps
+.PHONY: help setup setup-dev repro tables verify ui serve tracking-server cluster tune dashboard test test-fast fuzz bench bench-tuning bench-finetune gpu-bundle bench-predict bench-import bench-striatum sensitivity lint types imports check format lock readme deps
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ repro: setup ## rebuild everything: phantom cohort, features, models, report
 
 tables: setup ## print Table 1 and Table 2 beside the paper's: one more look at the test set
 	@datspect tables --holdout
+
+verify: setup ## compare every output on disk and in DVC's cache with dvc.lock, file by file
+	@datspect verify
 
 ui: setup ## open MLflow on the runs (PORT=5000)
 	@sh scripts/mlflow-ui $(PORT)

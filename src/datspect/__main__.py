@@ -20,6 +20,7 @@ from datspect.commands.serve import serve
 from datspect.commands.tables import tables
 from datspect.commands.trace import trace
 from datspect.commands.tune import tune
+from datspect.commands.verify import verify
 from datspect.running.launch import log_plainly, with_clear_errors
 
 app = typer.Typer(
@@ -64,6 +65,7 @@ app.command()(serve)
 app.command()(tables)
 app.command()(trace)
 app.command()(tune)
+app.command()(verify)
 
 
 def main() -> None:

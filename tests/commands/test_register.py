@@ -20,10 +20,10 @@ def test_a_model_is_registered_once_and_traced_until_its_files_are_gone(
 ) -> None:
     root = project
     shutil.copy(PARAMS_PATH, root)
-    run = write_graph_results(root)
+    write_graph_results(root)
     with required_connection("datspect") as connection:
         registry = Registry(connection)
-    add_run(registry, run)
+    add_run(registry, root)
     register()
     register()
     assert capsys.readouterr().out == (

@@ -1,6 +1,7 @@
 """Results that did not arrive are sent once, as their stage would have, and no file changes."""
 
 import logging
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -226,3 +227,91 @@ def test_the_present_params_say_whether_single_subjects_may_be_sent(
     relog(params=params)
     (run,) = recorded.parents()
     assert ("misclassified.png" in recorded.files(run.info.run_id)) is sent
+
+
+@pytest.mark.parametrize("gone", ["reports/roc.csv", "reports", ".", "../.."])
+@pytest.mark.parametrize("stage", ["cv", "final"])
+def test_what_the_store_has_lost_of_a_finished_run_is_sent_again(
+    project: Path, recorded: Recorded, caplog: pytest.LogCaptureFixture, stage: str, gone: str
+) -> None:
+    made_up_results.write_result(project, stage)
+    send()
+    (first,) = recorded.parents()
+    lost = (project / "mlruns" / first.info.run_id / "artifacts" / gone).resolve()
+    shutil.rmtree(lost) if lost.is_dir() else lost.unlink()
+    caplog.clear()
+    send()
+    assert f"{stage}: MLflow has run {first.info.run_id}, but cannot open of it: reports/r" in caplog.text
+    (second,) = [run for run in recorded.parents() if run.info.run_id != first.info.run_id]
+    assert recorded.client.get_run(first.info.run_id).data.tags["datspect.superseded_by"] == second.info.run_id
+    assert recorded.files(second.info.run_id) == {"run.json", *to_mlflow.FILES[stage]}
+    caplog.clear()
+    send()
+    assert "MLflow has all of it" in caplog.text
+
+
+def test_a_changed_file_of_a_finished_run_is_sent_again(
+    project: Path, recorded: Recorded, caplog: pytest.LogCaptureFixture
+) -> None:
+    made_up_results.write_result(project, "final")
+    send()
+    (first,) = recorded.parents()
+    path = project / "mlruns" / first.info.run_id / "artifacts/reports/predictions.csv"
+    path.write_text(path.read_text().replace("0.1", "0.2"))
+    send()
+    assert "cannot open of it: reports/predictions.csv (another file)" in caplog.text
+    assert len(recorded.parents()) == 2
+
+
+def test_a_page_that_the_store_has_lost_is_sent_again(project: Path, recorded: Recorded) -> None:
+    record = made_up_results.write_result(project, "final")
+    (project / "reports/report.html").write_text(f"of result {record['result_id']}")
+    send()
+    (page,) = (project / "mlruns").rglob("report.html")
+    page.unlink()
+    send()
+    (page,) = (project / "mlruns").rglob("report.html")
+    assert page.read_text() == f"of result {record['result_id']}"
+
+
+def test_again_sends_what_is_whole_and_the_new_run_replaces_every_old_one(project: Path, recorded: Recorded) -> None:
+    for stage in ("cv", "final"):
+        made_up_results.write_result(project, stage)
+    send()
+    before = outputs(project)
+    for n_sent in (2, 3):
+        relog(params=made_up_results.PARAMS_PATH, again=True)
+        by_stage = {name: [run for run in recorded.parents() if run.info.run_name == name] for name in ("cv", "final")}
+        for runs in by_stage.values():
+            assert len(runs) == n_sent
+            (newest,) = [run for run in runs if "datspect.superseded_by" not in run.data.tags]
+            others = {run.data.tags["datspect.superseded_by"] for run in runs if run is not newest}
+            assert others == {newest.info.run_id}
+            assert newest.info.status == "FINISHED"
+    assert outputs(project) == before
+    send()
+    assert len(recorded.parents()) == 6
+
+
+def test_again_sends_rows_that_were_withheld_before_they_were_to_be_shared(
+    project: Path, recorded: Recorded, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("datspect.tracking.run.beyond_this_machine", lambda uri: True)
+    made_up_results.write_result(project, "final", "real")
+    text = made_up_results.PARAMS_PATH.read_text(encoding="utf-8")
+    shared = project / "params.yaml"
+    shared.write_text(text.replace("share_subject_level: false", "share_subject_level: true"))
+    send()
+    caplog.clear()
+    relog(params=shared)  # nothing is lost
+    assert "MLflow has all of it" in caplog.text
+    relog(params=shared, again=True)
+    names = [recorded.files(run.info.run_id) for run in recorded.parents()]
+    assert sorted("predictions.csv" in files for files in names) == [False, True]
+
+
+def test_again_leaves_a_run_alone_that_its_stage_still_fills(project: Path, recorded: Recorded) -> None:
+    record = made_up_results.write_result(project, "cv")
+    with to_mlflow.open_stage_run(record):
+        relog(params=made_up_results.PARAMS_PATH, again=True)
+    assert len(recorded.runs()) == 1

@@ -59,6 +59,24 @@ def test_the_same_model_makes_the_same_file_at_any_time(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.keras", "b.keras"]
 
 
+def test_another_process_makes_the_same_file(tmp_path: Path, images: Any) -> None:
+    """Keras tells the policy that layers share by its address in memory, as another object has here."""
+    weights = network().get_weights()
+    policies = [keras.DTypePolicy("float32") for _ in range(2)]
+    for policy, name in zip(policies, ("a.keras", "b.keras"), strict=True):
+        image = keras.Input((8, 8, 3), name="image")
+        flat = keras.layers.Flatten(dtype=policy, name="flat")(image)
+        model = keras.Model(image, keras.layers.Dense(3, dtype=policy, name="dense")(flat), name="network")
+        model.set_weights(weights)
+        model.save(tmp_path / f"dated {name}")
+        write_model(tmp_path / name, model)
+    of_keras = [zipfile.ZipFile(tmp_path / f"dated {name}").read("config.json") for name in ("a.keras", "b.keras")]
+    assert of_keras[0] != of_keras[1]
+    assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
+    again = read_model(tmp_path / "a.keras")
+    np.testing.assert_array_equal(model.predict_on_batch(images), again.predict_on_batch(images))
+
+
 def test_a_model_nested_without_end_is_refused_in_short(tmp_path: Path) -> None:
     write_model(tmp_path / "whole.keras", network())
     with zipfile.ZipFile(tmp_path / "whole.keras") as whole, zipfile.ZipFile(tmp_path / "deep.keras", "w") as deep:

@@ -13,7 +13,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from tests.release.made_up_cache import damage
 from tests.tracking.servers import free_port
+
+from datspect.release.dvc_lock import content_md5
 
 from .conftest import Graph, copied, stages_run
 
@@ -153,6 +156,36 @@ def test_an_output_that_is_not_the_locked_one_is_not_registered(graph: Graph) ->
     assert code == 1
     assert "not on disk as dvc.lock says: models/predictor" in output
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    "path", ["reports/final/predictions.csv", "models/final/model.keras", "data/images/images.npy"]
+)
+def test_damage_in_the_cache_that_dvc_does_not_see_is_seen(graph: Graph, path: str) -> None:
+    """Version 1 is in the workspace, and version 2 is the champion."""
+    expected = content_md5(graph.folder / path)
+    cached = graph.folder / ".dvc/cache/files/md5" / expected[:2] / expected[2:]
+    whole = cached.read_bytes()
+    assert graph.command("verify")[0] == 0
+    damage(cached)
+    (graph.folder / path).unlink()
+    graph.run("dvc", "checkout", "-q")
+    assert stages_run(graph.repro()) == []
+    code, output = graph.command("verify")
+    assert (code, f"damaged in the cache: {path}, expected {expected}" in output) == (1, True), output
+    assert f"changed in the workspace: {path}, expected {expected}" in output
+    assert "dvc repro --force -s " in output
+    code, output = graph.command("promote", "1", "--dry-run")
+    assert (code, "REFUSED, and --force would not help: outputs as dvc.lock says" in output) == (1, True), output
+    if "images" not in path:  # the version's tags name what it is made of, not the images
+        code, output = graph.command("trace", "1", "--check")
+        assert (code, f"damaged in the cache: {path}" in output) == (1, True), output
+    for file in (cached, graph.folder / path):
+        mode = file.stat().st_mode
+        file.chmod(0o644)
+        file.write_bytes(whole)
+        file.chmod(mode)
+    assert graph.command("verify")[0] == 0
 
 
 def test_roll_back_exchanges_champion_and_previous(graph: Graph) -> None:

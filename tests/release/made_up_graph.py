@@ -14,6 +14,7 @@ from datspect.prediction.files import ARRAYS_NAME, MODEL_NAME, PARTS_NAME
 from datspect.release.dvc_lock import content_md5
 from datspect.release.registering import OUTPUTS
 from datspect.release.registry import Registry
+from datspect.training import to_mlflow
 
 
 def write_graph_results(root: Path, kind: str = "phantom", weights: str = "weights") -> dict[str, Any]:
@@ -42,10 +43,11 @@ def write_graph_results(root: Path, kind: str = "phantom", weights: str = "weigh
     return run
 
 
-def add_run(registry: Registry, run: dict[str, Any], status: str = "FINISHED") -> str:
-    """The run of stage `final` for a run.json."""
-    client = registry.connection.client
-    tags = {"datspect.stage": "final", "datspect.result_id": run["result_id"]}
-    run_id = client.create_run(registry.connection.experiment_id, tags=tags).info.run_id
-    client.set_terminated(run_id, status)
-    return str(run_id)
+def add_run(registry: Registry, root: Path, status: str = "FINISHED", *, share: bool = False) -> str:
+    """The run of stage `final` for what lies below `root`, with its files, as the stage would have sent it."""
+    record = read_json(root / "reports/final/run.json")
+    with to_mlflow.open_relogged_run(record, registry.connection) as run:
+        to_mlflow.log_final(run, root / "reports/final", root / "models/final", share_subject_level=share)
+    if status != "FINISHED":
+        registry.connection.client.set_terminated(run.run_id, status)
+    return str(run.run_id)

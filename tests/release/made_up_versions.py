@@ -17,6 +17,7 @@ from tests.release.repositories import commit_lock
 from datspect.evaluation.calibration import Calibration
 from datspect.io.records import read_json, write_json
 from datspect.io.tables import write_table
+from datspect.release.dvc_lock import content_md5
 from datspect.release.looks import SALT_TAG
 from datspect.release.manifest import MANIFEST_TAG, write_manifest
 from datspect.release.membership import subject_digests
@@ -37,6 +38,12 @@ TAGS = {
     "datspect.test_set": "the test set",
     **{f"dvc.{path}": md5 for path, md5 in OUTPUTS.items()},
 }
+MADE_ON = {
+    "machine": {"system": "Linux", "architecture": "x86_64", "processor": "a processor"},
+    "releases": {"python": "3.11.0", "tensorflow": "2.21.0"},
+    "tags": {"datspect.backend": "tensorflow"},
+}
+"""What run.json says of the platform."""
 
 
 @dataclass
@@ -103,7 +110,8 @@ def add_version(
     place = folder / run_id
     write_table(place / "predictions.csv", test)
     write_table(place / "dev_predictions.csv", predictions("dev", strength, 2) if development is None else development)
-    for name in ("predictions.csv", "dev_predictions.csv"):
+    write_json(place / "run.json", MADE_ON)
+    for name in ("predictions.csv", "dev_predictions.csv", "run.json"):
         client.log_artifact(run_id, str(place / name), "reports")
     write_json(place / "model/metrics.json", {"holdout": HOLDOUT | (holdout or {})})
     write_json(place / "model/lineage.json", {"train": subject_digests(trained_on, SALT), "test": []})
@@ -132,4 +140,10 @@ def write_graph(root: Path, test: pd.DataFrame) -> None:
     write_json(root / "data/images/cohort.json", {"digest": TAGS["datspect.data_sha256"]})
     write_table(root / "data/images/subjects.csv", scans)
     np.save(root / "data/images/images.npy", pixels[:, None, None, None])
-    commit_lock(root, OUTPUTS)
+    commit_lock(root, OUTPUTS | images_in_lock(root))
+
+
+def images_in_lock(root: Path) -> dict[str, str]:
+    """What dvc.lock has to say of the images on disk."""
+    paths = [f"data/images/{name}" for name in ("images.npy", "striatal_box.npy", "subjects.csv", "cohort.json")]
+    return {path: content_md5(root / path) for path in paths if (root / path).exists()}

@@ -35,7 +35,8 @@ KINDS = (
 
 @pytest.fixture
 def version(registry: Registry, project: Path) -> Version:
-    add_run(registry, write_graph_results(project))
+    write_graph_results(project)
+    add_run(registry, project)
     version, _ = register(registry, read_registrable(project))
     registry.set_alias(CHAMPION, version)
     return version

@@ -15,6 +15,7 @@ from datspect.io.records import read_json
 from datspect.io.tables import read_table
 from datspect.release.comparing import Contender, compare
 from datspect.release.contenders import Named, read_contender
+from datspect.release.dvc_cache import cache_folder
 from datspect.release.registry import NAME, Registry
 from datspect.release.stage_results import DEVELOPMENT, HOLDOUT, OUT_OF_FOLD, ComparisonError
 from datspect.training import to_mlflow
@@ -279,4 +280,5 @@ def test_real_experiments_of_dvc_are_found_by_their_name(project: Path) -> None:
     with pytest.raises(DatspectError, match=r"not in DVC's cache: reports/cv/run.json reports/cv/predictions.csv"):
         found("short", project)
     run(project, *dvc, "cache", "dir", "--local", str(elsewhere))
+    cache_folder.cache_clear()  # DVC is asked once per process
     assert found("short", project).judged[OUT_OF_FOLD].table is not None

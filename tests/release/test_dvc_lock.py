@@ -1,6 +1,5 @@
 """dvc.lock against what is on disk and in git; DVC itself says what is right."""
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -9,7 +8,6 @@ from tests.release.repositories import commit, commit_lock, run
 
 from datspect.errors import PromotionError
 from datspect.release.dvc_lock import (
-    cached_file,
     commit_named,
     commit_of,
     content_md5,
@@ -103,21 +101,6 @@ def test_commits_and_their_files_are_found_by_any_name_of_git(tmp_path: Path) ->
     assert experiments_named(tmp_path, "try") == {first: commit_named(tmp_path, "main")}
     assert experiments_named(tmp_path, "EXEC_HEAD") == {}
     assert commit_named(tmp_path / "elsewhere", "main") is None
-
-
-@pytest.mark.slow
-def test_a_file_is_found_in_the_cache_wherever_that_is(project: Path, tmp_path: Path) -> None:
-    md5 = locked_outputs(project)["file.txt"]
-    found = cached_file(project, md5)
-    assert found is not None
-    assert found.read_text() == "c"
-    assert cached_file(project, "0" * 32) is None
-    copied = tmp_path / "a copy"
-    shutil.copytree(project, copied)
-    (copied / ".dvc/cache").rename(tmp_path / "shared")
-    assert cached_file(copied, md5) is None
-    run(copied, sys.executable, "-m", "dvc", "cache", "dir", "--local", str(tmp_path / "shared"))
-    assert cached_file(copied, md5) == tmp_path / "shared/files/md5" / md5[:2] / md5[2:]
 
 
 LOCK = """

@@ -1,6 +1,7 @@
 """The gate on a registry of made-up versions: what is asked, who wins, and what moves."""
 
 import json
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow.models import Model
-from tests.release.made_up_versions import OUTPUTS, MadeUpPredictor, N, add_version, predictions, write_graph
+from tests.release.made_up_cache import FOLDER, KINDS, cached, damage, keep, write_outputs
+from tests.release.made_up_versions import (
+    OUTPUTS,
+    MadeUpPredictor,
+    N,
+    add_version,
+    images_in_lock,
+    predictions,
+    write_graph,
+)
 from tests.release.repositories import commit_lock
 from tests.tracking.made_up_results import PARAMS_PATH
 
@@ -18,6 +28,7 @@ from datspect.errors import PromotionError
 from datspect.params.whole import load_params
 from datspect.prediction.networks import read_seen
 from datspect.release import promoting
+from datspect.release.dvc_lock import content_md5
 from datspect.release.manifest import MANIFEST_TAG
 from datspect.release.promoting import PROMOTIONS, Side, Wish, decide, promote, roll_back, write_protocol
 from datspect.release.registry import CHAMPION, PREVIOUS, Registry
@@ -64,7 +75,7 @@ def number(registry: Registry, alias: str) -> str | None:
 def test_a_sound_first_version_passes_every_rule_and_needs_no_comparison(registry: Registry, project: Path) -> None:
     decision = ask(add_version(registry, project), None, project)
     assert decision.passed
-    assert [rule.outcome for rule in decision.rules].count("passed") == 10
+    assert [rule.outcome for rule in decision.rules].count("passed") == 11
     assert rule(decision, "comparison with the champion").finding == "there is no champion yet"
 
 
@@ -129,9 +140,57 @@ def test_a_version_without_manifest_is_promoted_by_force_and_replaced_without(
     assert "has no manifest" in rule(ask(new, old, project), "the champion's files as registered").finding
 
 
+@pytest.mark.parametrize("name", ["images.npy", "subjects.csv", "cohort.json"])
+def test_images_that_are_not_what_the_lock_names_are_refused_before_anything_is_asked_of_them(
+    registry: Registry, project: Path, name: str
+) -> None:
+    challenger = add_version(registry, project)
+    damage(project / "data/images" / name)
+    decision = ask(challenger, None, project, Wish(force=True, reason="needed now"))
+    assert stopping(decision) == {"outputs as dvc.lock says": "refused"}
+    assert f"changed in the workspace: data/images/{name}, expected" in decision.refused[0].finding
+    assert not [rule for rule in decision.rules if rule.name == "looks at this test set"]
+    commit_lock(project, OUTPUTS)
+    finding = rule(ask(challenger, None, project), "outputs as dvc.lock says").finding
+    assert "dvc.lock does not name data/images/images.npy" in finding
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("place", ["cache", "workspace"])
+def test_a_version_made_from_damaged_outputs_is_refused(
+    registry: Registry, project: Path, kind: str, place: str
+) -> None:
+    images = (project / "data/images/images.npy").read_bytes()
+    write_outputs(project)
+    (project / "data/images/images.npy").write_bytes(images)
+    named = {path: content_md5(project / path) for path in (*KINDS.values(), FOLDER)}
+    commit_lock(project, OUTPUTS | images_in_lock(project) | named)
+    keep(project, "data/images/images.npy")
+    challenger = add_version(registry, project)
+    registry.tag(challenger.version, {f"dvc.{path}": md5 for path, md5 in (named | images_in_lock(project)).items()})
+    challenger = Side(registry, registry.named(challenger.version.number))
+    decision = ask(challenger, None, project)
+    assert decision.passed
+    assert rule(decision, "outputs as dvc.lock says").finding.endswith("not on this machine: data/splits.csv")
+    path = project / KINDS[kind]
+    damage(cached(project, content_md5(path)) if place == "cache" else path)
+    refused = rule(ask(challenger, None, project), "outputs as dvc.lock says")
+    assert refused.outcome == "refused"
+    said = {"cache": "damaged in the cache", "workspace": "changed in the workspace"}[place]
+    assert f"{said}: {KINDS[kind]}, expected" in refused.finding
+
+
+def test_the_rule_on_stored_predictions_names_both_platforms(registry: Registry, project: Path) -> None:
+    found = rule(ask(add_version(registry, project), None, project), "stored predictions reproduced")
+    made = "a processor, Linux x86_64, Python 3.11.0, tensorflow 2.21.0"
+    assert found.figures["made_on"] == made
+    assert f"; made on {made}; checked on " in found.finding
+    assert f"Python {platform.python_version()}" in found.figures["checked_on"]
+
+
 def test_results_in_no_committed_lock_are_refused(registry: Registry, project: Path) -> None:
     challenger = add_version(registry, project)
-    commit_lock(project, OUTPUTS | {"data/splits.csv": "0" * 32})
+    commit_lock(project, OUTPUTS | images_in_lock(project) | {"data/splits.csv": "0" * 32})
     assert ask(challenger, None, project).passed  # an earlier commit has them
     registry.tag(challenger.version, {"dvc.reports/new.csv": "1" * 32})
     changed = Side(registry, registry.named(challenger.version.number))

@@ -1,6 +1,7 @@
 """From made-up results of the graph to a version: once for the same files, with its origin and without a name."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from datspect.release.looks import LOOKS_TAG, SALT_TAG
 from datspect.release.membership import subject_digest
 from datspect.release.registering import OUTPUTS, read_registrable, register, version_tags
 from datspect.release.registry import CHALLENGER, Registry
+from datspect.tracking import mark_superseded
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def run(project: Path) -> dict[str, Any]:
 
 
 def test_a_version_says_where_it_comes_from(registry: Registry, project: Path, run: dict[str, Any]) -> None:
-    run_id = add_run(registry, run)
+    run_id = add_run(registry, project)
     results = read_registrable(project)
     version, is_new = register(registry, results)
     assert is_new
@@ -46,7 +48,7 @@ def test_a_version_says_where_it_comes_from(registry: Registry, project: Path, r
 def test_who_was_in_training_and_test_is_told_by_digests_alone(
     registry: Registry, project: Path, run: dict[str, Any]
 ) -> None:
-    add_run(registry, run)
+    add_run(registry, project)
     version, _ = register(registry, read_registrable(project))
     path = registry.artifact(version, "lineage")
     salt, people = registry.model_tags()[SALT_TAG], training_data("phantom", np.random.default_rng()).splits
@@ -61,7 +63,7 @@ def test_who_was_in_training_and_test_is_told_by_digests_alone(
 def test_the_same_files_are_registered_once_and_only_named_again(
     registry: Registry, project: Path, run: dict[str, Any]
 ) -> None:
-    add_run(registry, run)
+    add_run(registry, project)
     first, _ = register(registry, read_registrable(project))
     salt = registry.model_tags()[SALT_TAG]
     assert register(registry, read_registrable(project)) == (first, False)
@@ -80,7 +82,7 @@ def test_the_same_files_are_registered_once_and_only_named_again(
 def test_what_lists_of_versions_show_tells_nothing_of_the_test_set(
     registry: Registry, project: Path, run: dict[str, Any]
 ) -> None:
-    add_run(registry, run)
+    add_run(registry, project)
     version, _ = register(registry, read_registrable(project))
     description = registry.connection.client.get_model_version("datspect", "1").description
     shown = " ".join([description, *version.tags.values()])
@@ -90,7 +92,7 @@ def test_what_lists_of_versions_show_tells_nothing_of_the_test_set(
 
 
 def test_looks_at_the_test_set_are_on_the_card(registry: Registry, project: Path, run: dict[str, Any]) -> None:
-    add_run(registry, run)
+    add_run(registry, project)
     first, _ = register(registry, read_registrable(project))
     registry.set_model_tag(f"{LOOKS_TAG}{first.tags['datspect.test_set']}", "7")
     write_graph_results(project, weights="other weights")
@@ -106,11 +108,57 @@ def test_without_a_complete_run_nothing_is_registered(
     registry: Registry, project: Path, run: dict[str, Any], status: str | None
 ) -> None:
     if status:
-        add_run(registry, run, status)
+        add_run(registry, project, status)
     with pytest.raises(PromotionError, match="run datspect relog, then register"):
         register(registry, read_registrable(project))
     assert registry.version("1") is None
     assert registry.version(CHALLENGER) is None
+
+
+@pytest.mark.parametrize(
+    ("gone", "named"),
+    [
+        ("reports/predictions.csv", "reports/predictions.csv"),
+        ("reports/run.json", "reports/run.json"),
+        ("reports", "reports/run.json, reports/"),
+        (".", "reports/run.json, reports/"),
+    ],
+)
+def test_a_run_whose_files_were_lost_is_not_registered_until_they_are_sent_again(
+    registry: Registry, project: Path, run: dict[str, Any], gone: str, named: str
+) -> None:
+    run_id = add_run(registry, project)
+    lose(project / "mlruns" / run_id / "artifacts" / gone)
+    with pytest.raises(PromotionError, match=f"MLflow has lost files of run {run_id} of stage final: {named}"):
+        register(registry, read_registrable(project))
+    assert registry.version("1") is None
+    second = add_run(registry, project)
+    mark_superseded(registry.connection, [run_id], second)
+    version, is_new = register(registry, read_registrable(project))
+    assert (is_new, version.run_id) == (True, second)
+    lose(project / "mlruns" / second / "artifacts" / gone)  # of a version that there is already
+    with pytest.raises(PromotionError, match=f"MLflow has lost files of run {second}"):
+        register(registry, read_registrable(project))
+    third = add_run(registry, project)
+    mark_superseded(registry.connection, [run_id, second], third)
+    assert register(registry, read_registrable(project)) == (version, False)
+
+
+def lose(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def test_rows_that_were_withheld_are_not_lost(
+    registry: Registry, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datspect.tracking.run.beyond_this_machine", lambda uri: True)
+    write_graph_results(project, "real")
+    run_id = add_run(registry, project)
+    assert not (project / "mlruns" / run_id / "artifacts/reports/predictions.csv").exists()
+    assert register(registry, read_registrable(project))[1]
+    (project / "mlruns" / run_id / "artifacts/reports/roc.csv").unlink()
+    with pytest.raises(PromotionError, match=r"stage final: reports/roc\.csv; bring them back"):
+        register(registry, read_registrable(project))
 
 
 def test_files_that_are_not_what_the_lock_says_are_named(project: Path, run: dict[str, Any]) -> None:
@@ -123,7 +171,8 @@ def test_files_that_are_not_what_the_lock_says_are_named(project: Path, run: dic
 
 
 def test_real_scans_are_not_called_a_phantom(registry: Registry, project: Path) -> None:
-    add_run(registry, write_graph_results(project, "real"))
+    write_graph_results(project, "real")
+    add_run(registry, project)
     version, _ = register(registry, read_registrable(project))
     assert version.tags["datspect.cohort_kind"] == "real"
     description = registry.connection.client.get_model_version("datspect", version.number).description

@@ -9,6 +9,7 @@ import pytest
 
 from datspect.errors import PromotionError
 from datspect.release.checked import model_folder
+from datspect.release.dvc_lock import content_md5
 from datspect.release.promoting import roll_back
 from datspect.release.registry import CHAMPION, DIGEST_TAG, PREVIOUS, Registry, Version, opened
 from datspect.tracking import mark_superseded
@@ -114,8 +115,46 @@ def test_reports_and_tags_come_from_the_versions_run(registry: Registry, tmp_pat
     version = add(registry, run_id=run_id)
     assert registry.run_file(version, "table.csv").read_text() == "a"
     assert registry.run_tags(version)["datspect.result_id"] == "r"
-    with pytest.raises(PromotionError, match=f"version 1: its run {run_id} has no other.csv"):
-        registry.run_file(version, "other.csv")
+
+
+@pytest.mark.parametrize("name", ["predictions.csv", "dev_predictions.csv", "run.json"])
+@pytest.mark.parametrize("gone", ["file", "reports", "all"])
+@pytest.mark.parametrize("withheld", [False, True])
+def test_a_report_that_was_lost_is_told_from_one_that_was_withheld(
+    registry: Registry, project: Path, tmp_path: Path, name: str, gone: str, withheld: bool
+) -> None:
+    tags = {"datspect.subject_level": "withheld"} if withheld else {}
+    run_id = registry.connection.client.create_run(registry.connection.experiment_id, tags=tags).info.run_id
+    for each in ("other.csv", name):
+        (tmp_path / each).write_text("a")
+        registry.connection.client.log_artifact(run_id, str(tmp_path / each), "reports")
+    version = add(registry, run_id=run_id)
+    assert registry.run_file(version, name).read_text() == "a"
+    artifacts = project / "mlruns" / run_id / "artifacts"
+    lost = {"file": artifacts / "reports" / name, "reports": artifacts / "reports", "all": artifacts}[gone]
+    shutil.rmtree(lost) if lost.is_dir() else lost.unlink()
+    with pytest.raises(PromotionError) as refused:
+        registry.run_file(version, name)
+    said = str(refused.value)
+    assert said.startswith(f"version 1: its run {run_id} has no {name}; it ")
+    is_withheld = withheld and name != "run.json"
+    assert ("was withheld: rows of single real subjects" in said) is is_withheld
+    assert ("is lost, since the run was sent with it" in said) is not is_withheld
+    assert "datspect relog" in said
+
+
+def test_a_report_that_is_not_the_one_that_was_registered_is_refused(registry: Registry, tmp_path: Path) -> None:
+    client = registry.connection.client
+    run_id = client.create_run(registry.connection.experiment_id).info.run_id
+    (tmp_path / "predictions.csv").write_text("a")
+    md5 = content_md5(tmp_path / "predictions.csv")
+    client.log_artifact(run_id, str(tmp_path / "predictions.csv"), "reports")
+    version = add(registry, run_id=run_id, tags={"dvc.reports/final/predictions.csv": md5})
+    assert registry.run_file(version, "predictions.csv").read_text() == "a"
+    (tmp_path / "predictions.csv").write_text("b")
+    client.log_artifact(run_id, str(tmp_path / "predictions.csv"), "reports")
+    with pytest.raises(PromotionError, match=f"is not the file that it was registered with .MD5 {md5}, got"):
+        registry.run_file(version, "predictions.csv")
 
 
 def test_in_a_moved_repository_models_reports_and_aliases_are_found(

@@ -112,9 +112,30 @@ def test_what_cannot_be_traced_is_refused_by_the_missing_link() -> None:
 
 def test_predictions_are_reproduced_within_the_tolerance_alone() -> None:
     stored = np.array([0.1, 0.9])
-    assert rules.reproduced(stored, stored + 0.9e-4).outcome == "passed"
-    assert rules.reproduced(stored, stored + np.array([0, 1.1e-4])).outcome == "refused"
-    assert rules.reproduced(stored, np.array([0.1, np.nan])).outcome == "refused"
+    for again, outcome in (
+        (stored + 0.9e-4, "passed"),
+        (stored + np.array([0, 1.1e-4]), "refused"),
+        (np.array([0.1, np.nan]), "refused"),
+    ):
+        assert rules.reproduced(stored, again, "here", "here").outcome == outcome
+
+
+def test_who_made_and_who_checked_the_predictions_is_said_whatever_comes_of_it() -> None:
+    for again in (np.array([0.1]), np.array([0.2])):
+        rule = rules.reproduced(np.array([0.1]), again, "a GPU, Linux", "a CPU, Linux")
+        assert rule.finding.endswith("made on a GPU, Linux; checked on a CPU, Linux")
+        assert (rule.figures["made_on"], rule.figures["checked_on"]) == ("a GPU, Linux", "a CPU, Linux")
+    same = rules.reproduced(np.array([0.1]), np.array([0.1]), "a CPU", "a CPU")
+    assert same.finding.endswith("; made and checked on a CPU")
+
+
+def test_damage_is_refused_and_what_is_not_here_is_said() -> None:
+    assert rules.made_from(3, [], []).finding == "3 of 3 hashed"
+    absent = rules.made_from(3, [], ["models/final"])
+    assert (absent.outcome, absent.finding) == ("passed", "2 of 3 hashed, not on this machine: models/final")
+    wrong = rules.made_from(9, [f"damaged {k}" for k in range(5)], ["models/final"])
+    assert wrong.outcome == "refused"
+    assert wrong.finding == "damaged 0; damaged 1; damaged 2; and 2 more; make verify says how to mend it"
 
 
 def test_looks_are_counted_in_words() -> None:

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.release.made_up_cache import cached, damage, keep
 from tests.release.made_up_graph import add_run, write_graph_results
 from tests.release.repositories import run as run_in
 
 from datspect.cohort.kind import CohortKind
+from datspect.release.dvc_lock import content_md5
 from datspect.release.registering import OUTPUTS, read_registrable, register
 from datspect.release.registry import Registry, Version
 from datspect.release.tracing import Link, links, traced
@@ -21,7 +23,7 @@ def run(project: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def version(registry: Registry, project: Path, run: dict[str, Any]) -> Version:
-    add_run(registry, run)
+    add_run(registry, project)
     version, _ = register(registry, read_registrable(project))
     return version
 
@@ -114,16 +116,39 @@ def test_outputs_that_left_this_machine_are_not_known_and_the_cache_counts(
     registry: Registry, version: Version, project: Path
 ) -> None:
     splits, metrics = "data/splits.csv", "reports/predictor/metrics.json"
+    keep(project, splits)
     (project / splits).unlink()
-    (project / metrics).write_text("{}")
+    (project / metrics).unlink()
     found = checks(registry, version, project)
-    for path in (splits, metrics):
-        assert found[path] == Link(path, None, "neither in the cache nor on disk")
-    md5 = version.outputs[splits]
-    cached = project / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
-    cached.parent.mkdir(parents=True)
-    cached.touch()
-    assert checks(registry, version, project)[splits] == Link(splits, True, "in DVC's cache")
+    assert found[splits] == Link(splits, True, "in DVC's cache")
+    assert found[metrics] == Link(metrics, None, "neither in the cache nor on disk")
+
+
+@pytest.mark.parametrize(
+    ("output", "file"), [(path, path) for path in OUTPUTS if "models" not in path] + [
+        ("models/predictor", "models/predictor/model.keras"), ("models/final", "models/final/model.keras")
+    ]
+)  # fmt: skip
+@pytest.mark.parametrize("place", ["cache", "workspace"])
+def test_what_is_called_held_is_hashed(
+    registry: Registry, version: Version, project: Path, output: str, file: str, place: str
+) -> None:
+    keep(project, output)
+    assert checks(registry, version, project)[output] == Link(output, True, "in DVC's cache")
+    damage(cached(project, content_md5(project / file)) if place == "cache" else project / file)
+    found = checks(registry, version, project)
+    said = {"cache": "damaged in the cache", "workspace": "changed in the workspace"}[place]
+    assert found[output].holds is False
+    assert found[output].finding.startswith(f"{said}: {file}, expected ")
+    assert found[output].finding.endswith("; see make verify")
+    assert all(check.holds is not False for name, check in found.items() if name != output)
+
+
+def test_files_that_the_run_has_lost_fail(registry: Registry, version: Version, project: Path) -> None:
+    shutil.rmtree(project / "mlruns" / str(version.run_id))
+    found = checks(registry, version, project)["run in MLflow"]
+    assert found.holds is False
+    assert "but MLflow has lost of its files: reports/run.json" in found.finding
 
 
 def test_results_in_no_commit_fail(registry: Registry, version: Version, project: Path) -> None:

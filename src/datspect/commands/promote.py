@@ -30,7 +30,6 @@ def promote(
     """
     # Here, so that `datspect --help` does not wait for MLflow and TensorFlow.
     from datspect.release import promoting, registry
-    from datspect.release.dvc_lock import remark_on
     from datspect.release.manifest import MANIFEST_TAG
 
     if (force or new_lineage) and not reason.strip():
@@ -41,8 +40,6 @@ def promote(
         if current is not None and current.number == wanted.number:
             typer.echo(f"version {wanted.number} is the champion already")
             return
-        if remark := remark_on(root, promoting.read_of_images(root)):
-            typer.echo(remark, err=True)
         challenger = promoting.Side(opened, wanted)
         champion = promoting.Side(opened, current) if current else None
         decision = promoting.decide(opened, challenger, champion, root, params, wish)

@@ -21,11 +21,14 @@ def relog(
     params: Annotated[
         Path, typer.Option(help="Read here the experiment, and whether a server may be shown single real subjects.")
     ] = Path("params.yaml"),
+    again: Annotated[
+        bool, typer.Option("--again", help="Send them though MLflow has all of it; new runs replace the old ones.")
+    ] = False,
 ) -> None:
-    """Send to MLflow the results of cv and final that did not arrive there, or arrived in part.
+    """Send to MLflow the results of cv and final that did not arrive there, arrived in part, or were lost there.
 
-    The command trains nothing, changes no output, and sends nothing that is complete in MLflow and can be opened there.
-    It sends to the experiment that params.yaml names now.
+    The command trains nothing, changes no output, and without --again it sends nothing that is complete in MLflow and
+    can be opened there. It sends to the experiment that params.yaml names now.
     """
     # Here, so that `datspect --help` does not wait for pandas.
     from datspect import tracking
@@ -38,12 +41,14 @@ def relog(
         raise RecordError(f"{reports}: no run.json of {' or '.join(STAGES)}; run `dvc repro`, or `dvc checkout`")
     with tracking.alone():
         for stage in stages:
-            _relog_stage(stage, reports / stage, models / stage, settings)
+            _relog_stage(stage, reports / stage, models / stage, settings, again=again)
         if "final" in stages:
             _relog_report(reports, settings)
 
 
-def _relog_stage(stage: str, reports_folder: Path, models_folder: Path, settings: "TrackingParams") -> None:
+def _relog_stage(
+    stage: str, reports_folder: Path, models_folder: Path, settings: "TrackingParams", *, again: bool
+) -> None:
     from datspect import tracking
     from datspect.io.records import read_json
     from datspect.training import to_mlflow
@@ -51,7 +56,7 @@ def _relog_stage(stage: str, reports_folder: Path, models_folder: Path, settings
     brief = read_json(reports_folder / "run.json")
     with tracking.required_connection(settings.experiment) as connection:
         earlier = tracking.earlier_runs(connection, stage, brief["result_id"])
-        if any(_is_whole(connection, run_id, brief) for run_id in earlier.finished):
+        if not again and any(_is_whole(connection, run_id, brief) for run_id in earlier.finished):
             return
         if earlier.in_progress:
             log.info("%s: run %s is still being filled; nothing sent", stage, earlier.in_progress)
@@ -67,23 +72,15 @@ def _relog_stage(stage: str, reports_folder: Path, models_folder: Path, settings
 
 
 def _is_whole(connection: "Connection", run_id: str, brief: dict[str, Any]) -> bool:
-    """Tell whether all files of a complete run can be opened; say so either way."""
-    from datspect import tracking
-    from datspect.training.to_mlflow import SUBJECT_LEVEL
+    """Tell whether the store has all files of a complete run, as they were sent; say so either way."""
+    from datspect.release.run_files import in_words, lost_files
 
-    missing = tracking.missing_files(
-        connection,
-        run_id,
-        reports=["run.json", *brief.get("files", {})],
-        may_be_withheld=SUBJECT_LEVEL,
-        models=brief.get("models", []),
-    )
-    if missing:
-        shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
-        log.warning("%s: MLflow has run %s, but cannot open of it: %s", brief["stage"], run_id, shown)
+    lost = lost_files(connection, run_id, brief)
+    if lost:
+        log.warning("%s: MLflow has run %s, but cannot open of it: %s", brief["stage"], run_id, in_words(lost))
     else:
         log.info("%s: MLflow has all of it, as run %s; nothing sent", brief["stage"], run_id)
-    return not missing
+    return not lost
 
 
 def _relog_report(reports: Path, settings: "TrackingParams") -> None:

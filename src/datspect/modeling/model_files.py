@@ -1,6 +1,7 @@
 """Write weights and models to files and read them back; nothing in a file is unpickled or run."""
 
 import json
+import re
 import shutil
 import tempfile
 import zipfile
@@ -13,6 +14,9 @@ from datspect.errors import WeightsError
 from datspect.io.atomic import replacing
 from datspect.modeling.compilation import hold_float32
 from datspect.modeling.weight_files import set_weights_from_file
+
+_SHARED = re.compile(rb'(?<="shared_object_id": )\d+')
+"""Where Keras says that layers share an object: by its address in memory, which no other process repeats."""
 
 _LONGEST_REASON = 300
 """Characters of what Keras says; it may repeat a whole configuration."""
@@ -43,7 +47,7 @@ def write_model(path: Path, model: keras.Model) -> None:
 
 
 def _write_undated(path: Path, dated: Path) -> None:
-    """Copy a model without the time of its saving, which Keras writes into it and into the zip around it."""
+    """Copy a model without what Keras writes into it of one saving: its time, and addresses in memory."""
     with zipfile.ZipFile(dated) as source, zipfile.ZipFile(path, "w") as target:
         for name in source.namelist():
             member = zipfile.ZipInfo(name)  # of 1980
@@ -51,8 +55,21 @@ def _write_undated(path: Path, dated: Path) -> None:
             if name == "metadata.json":
                 target.writestr(member, json.dumps(json.loads(source.read(name)) | {"date_saved": "not kept"}))
                 continue
+            if name == "config.json":
+                target.writestr(member, _renumbered(source.read(name)))
+                continue
             with source.open(name) as read, target.open(member, "w", force_zip64=True) as written:
                 shutil.copyfileobj(read, written, 1 << 20)
+
+
+def _renumbered(config: bytes) -> bytes:
+    """Return a model's configuration with shared objects numbered from 1 in their order.
+
+    >>> _renumbered(b'{"shared_object_id": 97}, {"shared_object_id": 45}, {"shared_object_id": 97}')
+    b'{"shared_object_id": 1}, {"shared_object_id": 2}, {"shared_object_id": 1}'
+    """
+    numbers = {address: k for k, address in enumerate(dict.fromkeys(_SHARED.findall(config)), start=1)}
+    return _SHARED.sub(lambda found: str(numbers[found[0]]).encode(), config)
 
 
 def read_model(path: Path) -> keras.Model:

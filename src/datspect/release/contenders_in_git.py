@@ -9,13 +9,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from datspect.release.comparing import Contender
-from datspect.release.dvc_lock import (
-    LOCK_NAME,
-    cached_file,
-    commit_named,
-    experiments_named,
-    outputs_in,
-)
+from datspect.release.dvc_cache import cached_file
+from datspect.release.dvc_lock import LOCK_NAME, commit_named, experiments_named, outputs_in
 from datspect.release.stage_results import JUDGED_SETS, STAGES, ComparisonError, Judged, JudgedSet, read_stage
 from datspect.tracking.labels import flat_params, same_value
 from datspect.tracking.provenance import committed_text

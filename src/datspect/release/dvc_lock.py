@@ -4,8 +4,6 @@ import hashlib
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +12,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from datspect.errors import PromotionError
+from datspect.io.digests import file_digest
 from datspect.tracking.provenance import committed_text, git_answer
 
 LOCK_NAME = "dvc.lock"
-_READ_BYTES = 1 << 20
 
 
 def locked_outputs(root: Path) -> dict[str, str]:
@@ -27,18 +25,32 @@ def locked_outputs(root: Path) -> dict[str, str]:
     ------
     PromotionError : there is no dvc.lock, or it is not a lock file.
     """
-    path = root / LOCK_NAME
+    return _outputs_of(locked_stages(root / LOCK_NAME))
+
+
+def locked_stages(path: Path) -> dict[str, Any]:
+    """Return what a lock file says of every stage, by name.
+
+    Raises
+    ------
+    PromotionError : there is no such file, or it is not a lock file.
+    """
     try:
-        return outputs_in(path.read_text(encoding="utf-8"))
+        stages: dict[str, Any] = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))["stages"]
+        _outputs_of(stages)
     except FileNotFoundError:
         raise PromotionError(f"{path}: not found; run dvc repro first") from None
     except (YAMLError, KeyError, TypeError, AttributeError) as error:
         raise PromotionError(f"{path}: not a lock file of DVC ({type(error).__name__})") from error
+    return stages
 
 
 def outputs_in(lock: str) -> dict[str, str]:
     """Return path to MD5 of every output in the text of a lock file."""
-    stages: dict[str, Any] = YAML(typ="safe", pure=True).load(lock)["stages"]
+    return _outputs_of(YAML(typ="safe", pure=True).load(lock)["stages"])
+
+
+def _outputs_of(stages: dict[str, Any]) -> dict[str, str]:
     return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
 
 
@@ -72,14 +84,10 @@ def content_md5(path: Path) -> str:
         listed = [{"md5": content_md5(file), "relpath": file.relative_to(path).as_posix()} for file in files]
         text = json.dumps(sorted(listed, key=lambda entry: entry["relpath"]), sort_keys=True)
         return f"{hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}.dir"
-    digest = hashlib.md5(usedforsecurity=False)
     try:
-        with path.open("rb") as file:
-            while block := file.read(_READ_BYTES):
-                digest.update(block)
+        return file_digest(path, "md5")
     except FileNotFoundError:
         raise PromotionError(f"{path}: not found; run dvc repro, or dvc checkout") from None
-    return digest.hexdigest()
 
 
 def differing_outputs(root: Path, paths: list[str]) -> list[str]:
@@ -124,21 +132,6 @@ def commit_of(root: Path, outputs: dict[str, str]) -> str | None:
 def has_commit(root: Path, commit: str) -> bool:
     """Return whether the repository knows a commit."""
     return git_answer(root, "cat-file", "-e", f"{commit}^{{commit}}") is not None
-
-
-def is_cached(root: Path, md5: str) -> bool:
-    """Return whether DVC's cache in its default place has an output."""
-    return (root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).exists()
-
-
-def cached_file(root: Path, md5: str) -> Path | None:
-    """Return the path of a file in DVC's cache, in its default place or where DVC has been told; None if absent."""
-    if is_cached(root, md5):
-        return root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
-    command = [sys.executable, "-m", "dvc", "cache", "dir"]
-    told = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)  # noqa: S603  (the user's DVC)
-    path = Path(told.stdout.strip()) / "files/md5" / md5[:2] / md5[2:]
-    return path if told.returncode == 0 and path.is_file() else None
 
 
 def commit_named(root: Path, name: str) -> str | None:

@@ -27,13 +27,15 @@ from datspect.prediction.networks import read_seen
 from datspect.prediction.predictor import Predictor
 from datspect.release import membership, rules
 from datspect.release.checked import changes, has_manifest, in_words, refuse_changed, without_manifest
-from datspect.release.dvc_lock import commit_of
+from datspect.release.dvc_lock import commit_of, locked_outputs
 from datspect.release.looks import SALT_TAG, count_look
 from datspect.release.manifest import MANIFEST_TAG
+from datspect.release.platforms import platform_here, platform_of
 from datspect.release.registering import LINEAGE_ARTIFACT, METRICS_ARTIFACT
 from datspect.release.registry import CHAMPION, PREVIOUS, Registry, Version
 from datspect.release.reproduction import HEADLINE_TAG, reproduced_commit
 from datspect.release.rules import Decision, Rule
+from datspect.release.verifying import holding
 from datspect.running.progress import progress
 
 PROMOTIONS = Path("reports/promotions")
@@ -88,6 +90,13 @@ class Side:
         path = self.registry.run_file(self.version, "predictions.csv")
         return read_table(path, _PREDICTIONS).sort_values("scan_id", ignore_index=True)
 
+    @cached_property
+    def platform(self) -> str:
+        """The platform that it was made on, as far as its run tells."""
+        record = read_json(self.registry.run_file(self.version, "run.json"))
+        run = self.registry.run(str(self.version.run_id))
+        return platform_of(record, run.data.metrics if run else ())
+
     def tag(self, name: str) -> str:
         """Return tag `datspect.NAME` of the version, "" if it has none."""
         return self.version.tags.get(f"datspect.{name}", "")
@@ -97,7 +106,7 @@ def decide(
     registry: Registry, challenger: Side, champion: Side | None, root: Path, params: Params, wish: Wish
 ) -> Decision:
     """Ask every rule, and count one more look at the challenger's test set, whatever is moved afterwards."""
-    whole = [_as_registered(challenger, "files as registered", "FAILED")]
+    whole = [_as_registered(challenger, "files as registered", "FAILED"), _made_from(challenger, root)]
     if champion and not wish.new_lineage:
         whole.append(_as_registered(champion, "the champion's files as registered", "information"))
     if any(rule.outcome == "refused" for rule in whole):
@@ -180,6 +189,18 @@ def _as_registered(side: Side, name: str, unknown: rules.Outcome) -> Rule:
     return Rule(name, "refused" if found else "passed", in_words(found) or f"manifest {digest}")
 
 
+def _made_from(challenger: Side, root: Path) -> Rule:
+    """Ask whether what the version was made from, as far as it is here, is what dvc.lock says; and the test images."""
+    locked = locked_outputs(root)
+    seen = "striatal_box.npy" if challenger.tag("model") == "striatum" else "images.npy"
+    images = [f"data/images/{name}" for name in (seen, "subjects.csv", "cohort.json")]
+    wrong = [f"dvc.lock does not name {path}" for path in images if path not in locked]
+    wanted = {*challenger.version.outputs.items(), *((path, locked[path]) for path in images if path in locked)}
+    found = [(path, holding(root, path, md5, locked)) for path, md5 in sorted(wanted)]
+    wrong += [each.finding for _, each in found if each.whole is False]
+    return rules.made_from(len(found), wrong, [path for path, each in found if each.whole is None])
+
+
 def _traceable(challenger: Side, root: Path) -> list[Rule]:
     version = challenger.version
     changed = [path for path in challenger.tag("git_changed").split("\n") if path]
@@ -187,11 +208,6 @@ def _traceable(challenger: Side, root: Path) -> list[Rule]:
     reproduces = reproduced_commit(root, version.tags)
     said = f"not to the last digit; those of {reproduces} are {version.tags[HEADLINE_TAG]}" if reproduces else None
     return rules.traceable(commit if commit != "none" else None, changed, lock_commit, said)
-
-
-def read_of_images(root: Path) -> list[Path]:
-    """Return the paths of what the rules read of the graph's results below a repository's root."""
-    return [root / "data/images" / name for name in ("images.npy", "subjects.csv", "cohort.json")]
 
 
 def _reproduced(challenger: Side, root: Path) -> Rule:
@@ -208,7 +224,8 @@ def _reproduced(challenger: Side, root: Path) -> Rule:
     rows = np.array([row_of[scan_id] for scan_id in challenger.holdout["scan_id"]])
     seen = read_seen(root / "data/images", challenger.predictor.parts.model, rows)
     again = challenger.predictor.probabilities(seen)
-    return rules.reproduced(challenger.holdout["probability"].to_numpy(), again)
+    stored = challenger.holdout["probability"].to_numpy()
+    return rules.reproduced(stored, again, challenger.platform, platform_here(challenger.predictor.parts.model))
 
 
 def _compared(

@@ -18,6 +18,7 @@ from datspect.release.dvc_lock import commit_of, differing_outputs, locked_outpu
 from datspect.release.looks import count_look, name_of_test_set, subject_salt
 from datspect.release.registry import CHALLENGER, DIGEST_TAG, OUTPUT_TAG, Registry, Version
 from datspect.release.reproduction import reproduction_tags
+from datspect.release.run_files import in_words, lost_files
 from datspect.reporting.card import CardInputs, card_page
 from datspect.reporting.paper_tables import with_interval
 from datspect.tracking import earlier_runs
@@ -112,13 +113,15 @@ def register(registry: Registry, results: Registrable, *, again: bool = False) -
 
     Raises
     ------
-    PromotionError : a new version would have no complete run in this MLflow.
+    PromotionError : a new version would have no complete run in this MLflow, or the run has lost files.
     """
     registry.ensure()
     version = None if again else registry.with_digest(results.digest)
     is_new = version is None
     if version is None:
         version = _create(registry, results)
+    elif run_id := registry.run_with_files(version):
+        _refuse_lost(registry, results, run_id)
     registry.set_alias(CHALLENGER, version)
     return version, is_new
 
@@ -127,6 +130,7 @@ def _create(registry: Registry, results: Registrable) -> Version:
     run_id = earlier_runs(registry.connection, "final", results.run["result_id"]).complete
     if run_id is None:
         raise PromotionError("the run of stage final is not whole in this MLflow; run datspect relog, then register")
+    _refuse_lost(registry, results, run_id)
     salt = subject_salt(registry)
     test_set = name_of_test_set(registry, results.subjects("test"))
     tags = version_tags(results) | {"datspect.test_set": test_set}
@@ -145,6 +149,14 @@ def _create(registry: Registry, results: Registrable) -> Version:
         ]
         return registry.create(
             results.root / PREDICTOR, run_id=run_id, tags=tags, description=_description(results), extras=extras
+        )
+
+
+def _refuse_lost(registry: Registry, results: Registrable, run_id: str) -> None:
+    if lost := lost_files(registry.connection, run_id, results.run):
+        raise PromotionError(
+            f"MLflow has lost files of run {run_id} of stage final: {in_words(lost)}; bring them back, or run datspect "
+            "relog, which sends them again; then register"
         )
 
 

@@ -13,7 +13,9 @@ from filelock import FileLock
 from datspect.errors import PromotionError
 from datspect.params.whole import Params, load_params
 from datspect.prediction.files import FOLDER_NAME
+from datspect.release.dvc_cache import found_md5
 from datspect.release.manifest import MANIFEST_TAG, write_manifest
+from datspect.release.run_files import REPORTS, why_absent
 from datspect.running.addresses import repository_root
 from datspect.tracking import required_connection
 from datspect.tracking.connection import Connection
@@ -185,7 +187,8 @@ class Registry:
 
         Raises
         ------
-        PromotionError : the version has no run here, or the run has no such file.
+        PromotionError : the version has no run here; the run has no such file, withheld or lost; or it has another one
+            than the version was registered with.
         """
         from mlflow.exceptions import MlflowException
 
@@ -194,14 +197,16 @@ class Registry:
                 f"version {version.number} has no run in this MLflow; run datspect relog, then register"
             )
         with self.connection.protected(), without_progress_bars():
+            run = self._run_with_files(version.run_id)
             try:
-                run_id = self._run_with_files(version.run_id)
-                return Path(self.connection.client.download_artifacts(run_id, f"reports/{name}"))
+                path = Path(self.connection.client.download_artifacts(run.info.run_id, f"{REPORTS}/{name}"))
             except (OSError, MlflowException) as error:
+                why = why_absent(name, run.data.tags)
                 raise PromotionError(
-                    f"version {version.number}: its run {version.run_id} has no {name}; rows of single real subjects "
-                    "go to a server beyond this machine with tracking.share_subject_level: true only"
+                    f"version {version.number}: its run {run.info.run_id} has no {name}; {why}"
                 ) from error
+            _refuse_another(path, version, name)
+            return path
         raise AssertionError  # a required connection has raised
 
     def run(self, run_id: str) -> Any:
@@ -216,15 +221,23 @@ class Registry:
 
         with self.connection.protected(), without_progress_bars():
             try:
-                run_id = self._run_with_files(run_id)
-                return Path(self.connection.client.download_artifacts(run_id, f"reports/{name}", str(folder)))
+                run_id = self._run_with_files(run_id).info.run_id
+                return Path(self.connection.client.download_artifacts(run_id, f"{REPORTS}/{name}", str(folder)))
             except (OSError, MlflowException):
                 return None
         raise AssertionError  # a required connection has raised
 
-    def _run_with_files(self, run_id: str) -> str:
+    def _run_with_files(self, run_id: str) -> Any:
         """Return the run that replaced this one, by `datspect relog` after its files were lost; else this one."""
-        return str(self.connection.client.get_run(run_id).data.tags.get(SUPERSEDED, run_id))
+        run = self.connection.client.get_run(run_id)
+        replaced_by = run.data.tags.get(SUPERSEDED)
+        return self.connection.client.get_run(replaced_by) if replaced_by else run
+
+    def run_with_files(self, version: Version) -> str | None:
+        """Return the id of the run that holds a version's reports; None if there is no such run here."""
+        with self.connection.protected(), _passing(*_ABSENT):
+            return str(self._run_with_files(version.run_id).info.run_id) if version.run_id else None
+        return None
 
     def run_tags(self, version: Version) -> dict[str, str]:
         """Return the tags of the run that a version comes from; none if there is no such run here."""
@@ -253,6 +266,15 @@ class Registry:
         """Set a tag of the registered model itself."""
         with self.connection.protected():
             self.connection.client.set_registered_model_tag(NAME, key, value)
+
+
+def _refuse_another(path: Path, version: Version, name: str) -> None:
+    expected = version.outputs.get(f"reports/final/{name}")
+    if expected and (found := found_md5(path)) != expected:
+        raise PromotionError(
+            f"version {version.number}: {name} of its run is not the file that it was registered with (MD5 {expected}, "
+            f"got {found}); check out its commit, then dvc checkout and datspect relog"
+        )
 
 
 def _version(found: Any) -> Version:

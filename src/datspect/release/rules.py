@@ -140,14 +140,28 @@ def traceable(
     return [*rules, _link("results in a committed dvc.lock", lock_commit is not None, finding)]
 
 
-def reproduced(stored: FloatArray, again: FloatArray) -> Rule:
-    """Compare the stored probabilities of the test set with those that the version gives now; both of shape (N,)."""
+def made_from(n: int, wrong: Sequence[str], absent: Sequence[str]) -> Rule:
+    """Ask that no output that a version was made from is damaged or changed where it is kept; `absent` are not kept."""
+    name = "outputs as dvc.lock says"
+    if wrong:
+        listed = "; ".join(wrong[:3]) + (f"; and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+        return _link(name, False, f"{listed}; make verify says how to mend it", {"wrong": list(wrong)})
+    here = f"{n - len(absent)} of {n} hashed"
+    return _link(name, True, f"{here}, not on this machine: {', '.join(absent)}" if absent else here)
+
+
+def reproduced(stored: FloatArray, again: FloatArray, made_on: str, checked_on: str) -> Rule:
+    """Compare the stored probabilities of the test set with those that the version gives now; both of shape (N,).
+
+    `made_on` and `checked_on` say in words on which platforms: processors and releases differ in last digits.
+    """
     largest = float(np.abs(stored - again).max())
+    where = f"made on {made_on}; checked on {checked_on}" if made_on != checked_on else f"made and checked on {made_on}"
     return _link(
         "stored predictions reproduced",
         largest <= REPRODUCTION_TOLERANCE,
-        f"largest difference {largest:.1e} on {len(stored)} subjects, at most {REPRODUCTION_TOLERANCE:g}",
-        {"largest_difference": largest},
+        f"largest difference {largest:.1e} on {len(stored)} subjects, at most {REPRODUCTION_TOLERANCE:g}; {where}",
+        {"largest_difference": largest, "made_on": made_on, "checked_on": checked_on},
     )
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from datspect.cohort.scope import Scope
 from datspect.errors import PromotionError, WeightsError
 from datspect.prediction.files import FOLDER_NAME, predictor_digest
-from datspect.release.checked import changes, has_manifest, in_words, without_manifest
-from datspect.release.dvc_lock import commit_of, content_md5, has_commit, is_cached
+from datspect.release import checked, run_files
+from datspect.release.checked import changes, has_manifest, without_manifest
+from datspect.release.dvc_lock import LOCK_NAME, commit_of, has_commit, locked_outputs
 from datspect.release.manifest import MANIFEST_TAG
 from datspect.release.registry import DIGEST_TAG, Registry, Version
 from datspect.release.reproduction import COMMIT_TAG, HEADLINE_TAG, reproduced_commit
+from datspect.release.verifying import holding
 
 _FACTS = {
     "model digest": DIGEST_TAG,
@@ -79,14 +81,15 @@ def traced(version: Version, root: Path) -> Trace:
 
 
 def links(registry: Registry, trace: Trace, root: Path) -> list[Link]:
-    """Check every link as far as this machine allows."""
+    """Check every link as far as this machine allows; what it holds of the outputs is hashed, file by file."""
+    locked = locked_outputs(root) if (root / LOCK_NAME).is_file() else {}
     return [
         _model(registry, trace),
         _every_file(registry, trace.version),
         _run(registry, trace),
         _commit(trace, root),
         _in_git(trace),
-        *(_output(path, md5, root) for path, md5 in trace.outputs.items()),
+        *(_output(path, md5, root, locked) for path, md5 in trace.outputs.items()),
     ]
 
 
@@ -121,7 +124,7 @@ def _every_file(registry: Registry, version: Version) -> Link:
     if not has_manifest(version):
         return Link(name, None, without_manifest(version))
     found = changes(registry, version)
-    return Link(name, not found, in_words(found) or f"as the manifest {version.tags[MANIFEST_TAG]} says")
+    return Link(name, not found, checked.in_words(found) or f"as the manifest {version.tags[MANIFEST_TAG]} says")
 
 
 def _run(registry: Registry, trace: Trace) -> Link:
@@ -129,7 +132,12 @@ def _run(registry: Registry, trace: Trace) -> Link:
     result_id = registry.run_tags(trace.version).get("datspect.result_id")
     if result_id is None:
         return Link(name, None, "there is no such run in this MLflow")
-    return Link(name, result_id == trace.version.tags.get("datspect.result_id"), f"result {result_id}")
+    if result_id != trace.version.tags.get("datspect.result_id"):
+        return Link(name, False, f"result {result_id}")
+    run_id = registry.run_with_files(trace.version)
+    lost = run_files.lost_files(registry.connection, run_id, {}) if run_id else []
+    but = f", but MLflow has lost of its files: {run_files.in_words(lost)}" if lost else ""
+    return Link(name, not lost, f"result {result_id}{but}")
 
 
 def _commit(trace: Trace, root: Path) -> Link:
@@ -138,13 +146,6 @@ def _commit(trace: Trace, root: Path) -> Link:
     return Link("commit at training", there or None, commit if there else f"{commit} is not in this repository")
 
 
-def _output(path: str, md5: str, root: Path) -> Link:
-    if is_cached(root, md5):
-        return Link(path, True, "in DVC's cache")
-    try:
-        found = content_md5(root / path)
-    except PromotionError:
-        found = ""
-    if found == md5:
-        return Link(path, True, "on disk")
-    return Link(path, None, "neither in the cache nor on disk")
+def _output(path: str, md5: str, root: Path, locked: Mapping[str, str]) -> Link:
+    found = holding(root, path, md5, locked)
+    return Link(path, found.whole, found.finding if found.whole is not False else f"{found.finding}; see make verify")

@@ -1,0 +1,53 @@
+"""Command `verify`: compare every output on disk, and every file in DVC's cache, with dvc.lock."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from datspect.release.verifying import Difference, Output
+
+_FEW, _SHOWN = 200, 10
+
+
+def verify() -> None:
+    """Compare every output, in the workspace and in DVC's cache, with its digest in dvc.lock, file by file.
+
+    DVC takes a cached file for whole without reading it, so `dvc checkout` and `dvc repro` bring damage back. The exit
+    code is 1 if anything differs; the commands that mend it are printed.
+    """
+    # Here, so that `datspect --help` does not wait for pandas.
+    from datspect.release import mending, verifying
+    from datspect.running.addresses import repository_root
+    from datspect.running.progress import progress
+
+    root = repository_root()
+    outputs = verifying.graph_outputs(root)
+    found: dict[Output, Sequence[Difference]] = {}
+    n_files = 2 * sum(one.n_files for one in outputs)
+    bar: tqdm[None] = progress(None, total=n_files, what="verify", unit="file", only_on_terminal=n_files < _FEW)
+    with bar:
+        for output in outputs:
+            found[output] = verifying.differences(root, output, bar.update)
+    for output, ones in found.items():
+        _print(output, ones)
+    n_wrong = sum(bool(ones) for ones in found.values())
+    if n_wrong:
+        typer.echo(f"\nnot what dvc.lock names: {n_wrong} of {len(outputs)} outputs. To mend them:\n")
+        for command in mending.commands(root, found):
+            typer.echo(f"  {command}")
+        typer.echo("\nThen dvc repro, and make verify once more.")
+        raise typer.Exit(1)
+    typer.echo(f"\nall {len(outputs)} outputs are what dvc.lock names, in the workspace and in DVC's cache")
+
+
+def _print(output: "Output", found: Sequence["Difference"]) -> None:
+    if not found:
+        typer.echo(f"whole: {output.path}")
+    for one in found[:_SHOWN]:
+        typer.echo(str(one))
+    if len(found) > _SHOWN:
+        typer.echo(f"  and {len(found) - _SHOWN} more files of {output.path}")
