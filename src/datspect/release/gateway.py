@@ -5,18 +5,29 @@ and the one worker behind is not held by it; what is read at once has a bound; a
 """
 
 import asyncio
+import ctypes
 import json
+import sys
+import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
+from datspect.release.patience import PATIENCE_SECONDS
 from datspect.release.request_body import MAX_BODY_BYTES, MAX_SCANS, BodyReader, RefusedError, check_request
 
-MAX_BYTES_AT_ONCE = 2 * MAX_BODY_BYTES
-"""Bodies of all requests that are being read or answered; further ones are asked to come again."""
+MAX_BYTES_AT_ONCE = MAX_BODY_BYTES + (64 << 20)
+"""Bodies of all requests that are being read or answered; further ones are asked to come again.
+
+One of the largest, which MLflow keeps in memory several times, and small ones beside it.
+"""
+LARGE_BYTES = 16 << 20
+"""A body from which on memory is given back to the system once it is answered."""
 MAX_ERROR = 500
 """Characters of what an error says."""
-PATIENCE_SECONDS = 30.0
-"""So long a client may take for the next piece of its body."""
+SLOWEST_PACE = 16 << 10
+"""Bytes a second at which a body must come, once the first patience is over."""
+
+_SECONDS_UNTIL_FREED = 1.0  # nobody holds an answered body then
 
 ASKED = "/invocations"
 SHOWN = {"/ping", "/health", "/version"}
@@ -72,30 +83,33 @@ class Gateway:
             raise RefusedError(405, f"{path} does not take {method[:10]}")
 
     async def _body(self, scope: Scope, receive: Receive, held: "_Held") -> bytes:
-        headers = _headers(scope)
-        if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            raise RefusedError(415, "send Content-Type: application/json")
-        if headers.get("content-encoding", "identity").lower() != "identity":
-            raise RefusedError(415, "send the body as it is, not packed")
-        stated = headers.get("content-length", "0")
-        if not stated.isascii() or not stated.isdigit() or len(stated) > 18:
-            raise RefusedError(400, "Content-Length is no number")
-        if int(stated) > MAX_BODY_BYTES:
-            raise RefusedError(413, _TOO_LARGE)
-        reader, body = BodyReader(), bytearray()
-        more = True
+        _check_headers(_headers(scope))
+        reader, pieces = BodyReader(), []
+        more, begun = True, time.monotonic()
         while more:
             message = await _next(receive)
             if message["type"] == "http.disconnect":
                 raise RefusedError(400, "the body ended early")
             piece, more = message.get("body", b""), message.get("more_body", False)
             held.take(len(piece))
-            if len(body) + len(piece) > MAX_BODY_BYTES:
-                raise RefusedError(413, _TOO_LARGE)
+            if time.monotonic() - begun > PATIENCE_SECONDS + held.n_bytes / SLOWEST_PACE:
+                raise RefusedError(408, f"the body comes at less than {SLOWEST_PACE >> 10} kB a second")
             reader.feed(piece, last=not more)
-            body += piece
-        check_request(body)
-        return bytes(body)
+            pieces.append(piece)
+        check_request(reader.outline)
+        return b"".join(pieces)
+
+
+def _check_headers(headers: dict[str, str]) -> None:
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise RefusedError(415, "send Content-Type: application/json")
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise RefusedError(415, "send the body as it is, not packed")
+    stated = headers.get("content-length", "0")
+    if not stated.isascii() or not stated.isdigit() or len(stated) > 18:
+        raise RefusedError(400, "Content-Length is no number")
+    if int(stated) > MAX_BODY_BYTES:
+        raise RefusedError(413, _TOO_LARGE)
 
 
 _TOO_LARGE = f"the body has more than {MAX_BODY_BYTES >> 20} MB; send fewer scans at a time, at most {MAX_SCANS}"
@@ -105,16 +119,27 @@ class _Held:
     """What the body of one request takes of the memory that all may take."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self._gateway, self._n_bytes = gateway, 0
+        self._gateway, self.n_bytes = gateway, 0
 
     def take(self, n_bytes: int) -> None:
+        if self.n_bytes + n_bytes > MAX_BODY_BYTES:
+            raise RefusedError(413, _TOO_LARGE)
         if self._gateway._n_bytes + n_bytes > MAX_BYTES_AT_ONCE:
             raise RefusedError(429, "too many scans are being answered; send these again in some seconds")
         self._gateway._n_bytes += n_bytes
-        self._n_bytes += n_bytes
+        self.n_bytes += n_bytes
 
     def release(self) -> None:
-        self._gateway._n_bytes -= self._n_bytes
+        self._gateway._n_bytes -= self.n_bytes
+        if self.n_bytes > LARGE_BYTES:
+            asyncio.get_running_loop().call_later(_SECONDS_UNTIL_FREED, _give_memory_back)
+
+
+def _give_memory_back() -> None:
+    """Let the C library give freed memory back to the system, where it can; it keeps gigabytes otherwise."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 class _Short:
