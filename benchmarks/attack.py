@@ -9,9 +9,10 @@ are run (`attack_parts/campaigns.py`). If something did not hold, the exit code 
         [--campaigns 2000] [--json FILE] [--into docs/security.md]
 
 Needs a predictor and scans, as `make repro` leaves them. `--campaigns` is how many inputs the fuzzing gets; with 0 no
-other campaign is run. Nothing but 127.0.0.1 is asked.
+other campaign is run, and with `--minutes 0` the server is left alone. Nothing but 127.0.0.1 is asked.
 """
 
+import argparse
 import os
 import sys
 import tempfile
@@ -25,11 +26,11 @@ import numpy as np
 
 from attack_parts import bodies, campaign, campaigns, requests
 from attack_parts.campaign import Load
-from attack_parts.good import Replies, known, warm_up
+from attack_parts.good import Replies, ask_steadily, known, warm_up
 from attack_parts.kind import Kind
 from attack_parts.server import Watch, served
 from datspect.reporting.markdown import markdown_table
-from measuring import BenchmarkError, Goal, goals_part, page_parser, publish
+from measuring import BenchmarkError, Goal, goals_part, measured_by, page_parser, publish, put
 
 SLOWEST_SECONDS = 1.0
 """95 % of the good requests are answered sooner."""
@@ -38,16 +39,22 @@ MOST_MORE_MB = 2500
 LEFT_MB = 500
 """More than the idle server takes, some seconds after the attack."""
 
-_SETTLING_SECONDS = 5.0
+_CAMPAIGNS_PART = "attack-campaigns"
+"""The marks of the page for the table of tests; those for the server have the script's name."""
+_SECONDS_BEFORE, _SETTLING_SECONDS = 30.0, 5.0
 _N_SCANS = 4
 
 
 @dataclass(frozen=True, eq=False)
 class Serving:
-    """An attack on the server: what was sent and came back, its memory, and how busy the machine was before."""
+    """An attack on the server: what was sent and came back, its memory, and how busy the machine was before.
+
+    `before` are the replies to good requests alone, in the half minute before the attack.
+    """
 
     load: Load
     tried: list[tuple[Kind, Counter[str]]]
+    before: Replies
     replies: Replies
     watch: Watch
     n_ended: int
@@ -64,17 +71,30 @@ def main() -> None:
     parser.add_argument("--campaigns", type=int, default=2000, help="inputs of the fuzzing; 0 for the server alone")
     arguments = parser.parse_args()
     minutes = 0.5 if arguments.quick else arguments.minutes
+    held = _attack_server(arguments, minutes) if minutes else True
+    if n_inputs := 0 if arguments.quick else arguments.campaigns:
+        held = _run_campaigns(arguments.into, n_inputs) and held
+    if not held:
+        raise BenchmarkError("something did not hold; see the tables")
+
+
+def _attack_server(arguments: argparse.Namespace, minutes: float) -> bool:
+    """Attack the server, publish what was found, and tell whether all of it held."""
     load = Load(60 * minutes, arguments.rate, arguments.hostile)
     serving = attack_server(arguments.predictor.absolute(), arguments.scans, load)
-    parts, result = serving_parts(serving), _record(serving)
     held = all(goal.met for goal in serving_goals(serving)) and all(map(_holds, serving.tried))
-    if n_inputs := 0 if arguments.quick else arguments.campaigns:
-        ended = [campaigns.run_campaign(each, n_inputs) for each in campaigns.CAMPAIGNS]
-        parts += ["Everything else, by tests:", markdown_table(campaigns.rows(ended, n_inputs))]
-        held = held and all(each.held for each in ended)
-    publish(arguments, parts, result | {"held": held})
-    if not held:
-        raise BenchmarkError("something did not hold; see the table")
+    publish(arguments, serving_parts(serving), _record(serving) | {"held": held})
+    return held
+
+
+def _run_campaigns(page: Path | None, n_inputs: int) -> bool:
+    """Run all other campaigns, print and write their table, and tell whether all of them held."""
+    ended = [campaigns.run_campaign(each, n_inputs) for each in campaigns.CAMPAIGNS]
+    text = f"{measured_by()}\n\n{markdown_table(campaigns.rows(ended, n_inputs))}"
+    print(f"\n{text}")
+    if page is not None:
+        put(page, _CAMPAIGNS_PART, text)
+    return all(each.held for each in ended)
 
 
 def attack_server(predictor: Path, volumes: Path, load: Load) -> Serving:
@@ -88,12 +108,13 @@ def attack_server(predictor: Path, volumes: Path, load: Load) -> Serving:
     scratch = tempfile.TemporaryDirectory(prefix="datspect-attack-")
     with scratch as folder, served(predictor, Path(folder)) as (process, port):
         warm_up(port, good)
+        before = ask_steadily(port, good, _SECONDS_BEFORE, load.good_a_second)
         with Watch(process) as watch:
             found = campaign.run(port, attacks, good, scan, load)
             time.sleep(_SETTLING_SECONDS)
         n_ended = watch.n_ended
     tried = [(kind, found.statuses[kind.name]) for kind in attacks]
-    return Serving(load, tried, found.replies, watch, n_ended, busy)
+    return Serving(load, tried, before, found.replies, watch, n_ended, busy)
 
 
 def serving_goals(serving: Serving) -> list[Goal]:
@@ -126,11 +147,13 @@ def serving_parts(serving: Serving) -> list[str]:
     """Return the paragraphs and tables of the page."""
     load, replies, watch = serving.load, serving.replies, serving.watch
     p50, p95, p99 = np.quantile(replies.seconds, [0.5, 0.95, 0.99])
+    p50_before, p95_before = np.quantile(serving.before.seconds, [0.5, 0.95])
     n_hostile = sum(statuses.total() for _, statuses in serving.tried)
     text = (
         f"{replies.statuses.total():,} good requests in {load.seconds / 60:g} min, {load.good_a_second:g} a second "
         f"whether earlier ones were answered or not: p50 {p50:.2f} s, p95 {p95:.2f} s, p99 {p99:.2f} s, "
-        f"the slowest {max(replies.seconds):.2f} s. Beside them {n_hostile:,} answers to hostile requests of "
+        f"the slowest {max(replies.seconds):.2f} s; in the half minute before the attack p50 {p50_before:.2f} s, "
+        f"p95 {p95_before:.2f} s. Beside them {n_hostile:,} answers to hostile requests of "
         f"{len(serving.tried)} kinds, {load.hostile_a_second:g} a second and slow ones all the time. The server took "
         f"{watch.start_mb:,} MB when idle, at most {watch.peak_mb:,} MB, "
         f"{watch.end_mb:,} MB at the end. Load average of the "
@@ -158,6 +181,7 @@ def _record(serving: Serving) -> dict[str, Any]:
         "good": dict(replies.statuses),
         "n_wrong": replies.n_wrong,
         "seconds": replies.seconds,
+        "seconds_before": serving.before.seconds,
         "memory_mb": {"idle": watch.start_mb, "most": watch.peak_mb, "end": watch.end_mb},
         "load_average_before": serving.busy,
     }
