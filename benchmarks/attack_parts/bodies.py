@@ -37,7 +37,7 @@ def _of_json() -> Iterator[Kind]:
     yield Kind("1e999, NaN, Infinity and words as prevalence", _prevalences, REFUSED)
     yield posted("40 MB of small numbers", b'{"dataframe_records": [' + b"1," * (20 * MEGABYTE) + b"1]}")
     yield posted("40 MB of short strings", b'{"dataframe_records": [' + b'"a",' * (10 * MEGABYTE) + b'"a"]}')
-    yield posted("40 MB that are no JSON", b"x" * (40 * MEGABYTE))
+    yield posted("40 MB that are no JSON", b"x" * (40 * MEGABYTE), files.text_body("H4sI" + "A\n" * (20 * MEGABYTE)))
     yield posted("40 MB of escapes", files.text_body('\\"' * (20 * MEGABYTE)))
     yield posted("a scan_id of 5 MB", files.text_body("", f', "scan_id": "{"x" * (5 * MEGABYTE)}"'))
     yield Kind("the same key twice", _twice, REFUSED | ANSWERED)

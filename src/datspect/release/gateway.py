@@ -27,6 +27,7 @@ MAX_ERROR = 500
 SLOWEST_PACE = 16 << 10
 """Bytes a second at which a body must come, once the first patience is over."""
 
+_MOST_DIGITS = 18  # of a length
 _SECONDS_UNTIL_FREED = 1.0  # nobody holds an answered body then
 
 ASKED = "/invocations"
@@ -58,13 +59,15 @@ class Gateway:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        held = _Held(self)
+        held, incoming = _Held(self), _Incoming(receive)
         try:
             self._check_address(scope)
-            body = await self._body(scope, receive, held) if scope["path"] == ASKED else b""
+            body = await self._body(scope, incoming, held) if scope["path"] == ASKED else b""
             await self._app(scope, _given(body, receive), _Short(send))
         except RefusedError as refused:
-            await _refuse(send, refused)
+            waits = refused.status != 408 and _ends(_headers(scope))
+            is_over = waits and await incoming.pass_over()
+            await _refuse(send, refused, closes=not is_over)
         finally:
             held.release()
 
@@ -82,22 +85,49 @@ class Gateway:
         if method not in ({"POST"} if path == ASKED else {"GET", "HEAD"}):
             raise RefusedError(405, f"{path} does not take {method[:10]}")
 
-    async def _body(self, scope: Scope, receive: Receive, held: "_Held") -> bytes:
+    async def _body(self, scope: Scope, incoming: "_Incoming", held: "_Held") -> bytes:
         _check_headers(_headers(scope))
         reader, pieces = BodyReader(), []
-        more, begun = True, time.monotonic()
-        while more:
-            message = await _next(receive)
-            if message["type"] == "http.disconnect":
-                raise RefusedError(400, "the body ended early")
-            piece, more = message.get("body", b""), message.get("more_body", False)
+        while incoming.more:
+            piece = await incoming.next()
             held.take(len(piece))
-            if time.monotonic() - begun > PATIENCE_SECONDS + held.n_bytes / SLOWEST_PACE:
-                raise RefusedError(408, f"the body comes at less than {SLOWEST_PACE >> 10} kB a second")
-            reader.feed(piece, last=not more)
+            reader.feed(piece, last=not incoming.more)
             pieces.append(piece)
         check_request(reader.outline)
         return b"".join(pieces)
+
+
+class _Incoming:
+    """The body of a request as it comes in, from a client that does not keep us waiting."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive, self._begun, self._n_bytes = receive, time.monotonic(), 0
+        self.more = True
+
+    async def next(self) -> bytes:
+        """Return the next piece; `more` tells whether there is another."""
+        try:
+            message = await asyncio.wait_for(self._receive(), PATIENCE_SECONDS)
+        except TimeoutError:
+            raise RefusedError(408, f"no more of the body came for {PATIENCE_SECONDS:.0f} seconds") from None
+        if message["type"] == "http.disconnect":
+            self.more = False
+            raise RefusedError(400, "the body ended early")
+        piece: bytes = message.get("body", b"")
+        self.more = message.get("more_body", False)
+        self._n_bytes += len(piece)
+        if time.monotonic() - self._begun > PATIENCE_SECONDS + self._n_bytes / SLOWEST_PACE:
+            raise RefusedError(408, f"the body comes at less than {SLOWEST_PACE >> 10} kB a second")
+        return piece
+
+    async def pass_over(self) -> bool:
+        """Take what is left of a refused body, for clients hear no answer before; tell whether it has ended."""
+        try:
+            while self.more:
+                await self.next()
+        except RefusedError:
+            return False
+        return True
 
 
 def _check_headers(headers: dict[str, str]) -> None:
@@ -106,7 +136,7 @@ def _check_headers(headers: dict[str, str]) -> None:
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise RefusedError(415, "send the body as it is, not packed")
     stated = headers.get("content-length", "0")
-    if not stated.isascii() or not stated.isdigit() or len(stated) > 18:
+    if not stated.isascii() or not stated.isdigit() or len(stated) > _MOST_DIGITS:
         raise RefusedError(400, "Content-Length is no number")
     if int(stated) > MAX_BODY_BYTES:
         raise RefusedError(413, _TOO_LARGE)
@@ -174,23 +204,23 @@ def _reason(body: bytes) -> str:
     )
 
 
-async def _refuse(send: Send, refused: RefusedError) -> None:
+def _ends(headers: dict[str, str]) -> bool:
+    """Tell whether a request says where its body ends, and that is within bounds."""
+    stated = headers.get("content-length", "0")
+    is_number = stated.isascii() and stated.isdigit() and len(stated) <= _MOST_DIGITS
+    return "transfer-encoding" not in headers and is_number and int(stated) <= MAX_BODY_BYTES
+
+
+async def _refuse(send: Send, refused: RefusedError, *, closes: bool = False) -> None:
     reason = str(refused)
     short = reason if len(reason) <= MAX_ERROR else f"{reason[:MAX_ERROR]}..."
     body = json.dumps({"error_code": "BAD_REQUEST" if refused.status < 500 else "INTERNAL_ERROR", "message": short})
     content = body.encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
-    if refused.status in (408, 413, 429):  # the rest of the body is not read
+    if closes:  # the rest of the body is not read
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": refused.status, "headers": headers})
     await send({"type": "http.response.body", "body": content})
-
-
-async def _next(receive: Receive) -> Message:
-    try:
-        return await asyncio.wait_for(receive(), PATIENCE_SECONDS)
-    except TimeoutError:
-        raise RefusedError(408, f"no more of the body came for {PATIENCE_SECONDS:.0f} seconds") from None
 
 
 def _given(body: bytes, receive: Receive) -> Receive:
