@@ -14,6 +14,7 @@ other campaign is run, and with `--minutes 0` the server is left alone. Nothing 
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -70,6 +71,8 @@ def main() -> None:
     parser.add_argument("--scans", type=Path, default=Path("data/phantom/cohort/volumes"))
     parser.add_argument("--campaigns", type=int, default=2000, help="inputs of the fuzzing; 0 for the server alone")
     arguments = parser.parse_args()
+    # A shell that starts this in the background lets it ignore Ctrl-C, and tests that send it would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     minutes = 0.5 if arguments.quick else arguments.minutes
     held = _attack_server(arguments, minutes) if minutes else True
     if n_inputs := 0 if arguments.quick else arguments.campaigns:
@@ -81,7 +84,7 @@ def main() -> None:
 def _attack_server(arguments: argparse.Namespace, minutes: float) -> bool:
     """Attack the server, publish what was found, and tell whether all of it held."""
     load = Load(60 * minutes, arguments.rate, arguments.hostile)
-    serving = attack_server(arguments.predictor.absolute(), arguments.scans, load)
+    serving = attack_server(arguments.predictor.resolve(), arguments.scans, load)
     held = all(goal.met for goal in serving_goals(serving)) and all(map(_holds, serving.tried))
     publish(arguments, serving_parts(serving), _record(serving) | {"held": held})
     return held
@@ -90,7 +93,7 @@ def _attack_server(arguments: argparse.Namespace, minutes: float) -> bool:
 def _run_campaigns(page: Path | None, n_inputs: int) -> bool:
     """Run all other campaigns, print and write their table, and tell whether all of them held."""
     ended = [campaigns.run_campaign(each, n_inputs) for each in campaigns.CAMPAIGNS]
-    text = f"{measured_by()}\n\n{markdown_table(campaigns.rows(ended, n_inputs))}"
+    text = "\n\n".join([measured_by(), *campaigns.parts(ended, n_inputs)])
     print(f"\n{text}")
     if page is not None:
         put(page, _CAMPAIGNS_PART, text)

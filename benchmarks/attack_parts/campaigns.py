@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from datspect.reporting.markdown import markdown_table
+
 _MINUTES = 30.0
 
 
@@ -88,14 +90,15 @@ def _counts(output: str) -> tuple[int, int]:
     return counts.get("passed", 0), sum(n for word, n in counts.items() if word != "passed")
 
 
-def rows(ended: Sequence[Ended], n_inputs: int) -> list[list[str]]:
-    """Return the table's rows, with its head."""
-    found = [["what was attacked", "how often", "tests", "held"]]
+def parts(ended: Sequence[Ended], n_inputs: int) -> list[str]:
+    """Return the table of the campaigns, and below it where their tests are."""
+    rows = [["what was attacked", "how often", "held"]]
     for each in ended:
         inputs = each.campaign.inputs.format(n=f"{n_inputs:,}")
         often = f"{each.n_passed + each.n_failed} tests" + (f", {inputs}" if inputs else "")
-        found.append([each.campaign.what, often, ", ".join(f"`{test}`" for test in each.campaign.tests), _word(each)])
-    return found
+        rows.append([each.campaign.what, often, _word(each)])
+    places = [f"- {each.campaign.what}: {', '.join(f'`{test}`' for test in each.campaign.tests)}" for each in ended]
+    return [markdown_table(rows), "\n".join(places)]
 
 
 def _word(ended: Ended) -> str:

@@ -32,6 +32,25 @@ def test_every_campaign_has_its_tests() -> None:
     assert not [test for each in campaigns.CAMPAIGNS for test in each.tests if not (ROOT / test).exists()]
 
 
+@pytest.mark.parametrize(
+    ("last", "counts"),
+    [
+        ("3 passed in 2s", (3, 0)),
+        ("1 failed, 2 passed, 1 error in 9s", (2, 2)),
+        ("2 errors in 1s", (0, 2)),
+        ("", (0, 0)),
+    ],
+)
+def test_a_campaign_holds_if_all_tests_passed_and_there_were_some(last: str, counts: tuple[int, int]) -> None:
+    assert campaigns._counts(f"..F\n{last}\n") == counts
+    ended = campaigns.Ended(campaigns.CAMPAIGNS[0], *counts)
+    assert ended.held == (last == "3 passed in 2s")
+    table, places = campaigns.parts([ended], 2000)
+    assert "2,000 inputs" in table
+    assert ("NO" in table) != ended.held
+    assert "`tests/fuzz`" in places
+
+
 def test_a_bomb_is_small_and_unpacks_to_what_it_says(tmp_path: Path) -> None:
     header = bytes(range(88)) * 4
     for bomb in (files.bomb(header, 3), files.many_members(header, 3, 1)):
