@@ -11,6 +11,8 @@ DASHBOARD_PORT ?= 8080
 SERVE_PORT ?= 5001
 MODEL ?= datspect@champion
 FUZZ_INPUTS ?= 10000
+ATTACK_INPUTS ?= 2000
+MINUTES ?= 3
 TEST_WORKERS ?= 2
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # The project's own virtual environment and nothing around it.
@@ -22,6 +24,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev repro tables verify ui serve tracking-server cluster tune dashboard test test-fast fuzz bench bench-tuning bench-finetune gpu-bundle bench-predict bench-import bench-striatum sensitivity lint types imports check format lock readme deps
+.PHONY: help setup setup-dev repro tables ui serve tracking-server cluster tune dashboard test test-fast fuzz attack bench bench-tuning bench-finetune gpu-bundle bench-predict bench-import bench-striatum sensitivity lint types imports check format lock readme deps
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -88,6 +91,9 @@ test-fast: setup-dev ## run the tests that take seconds
 
 fuzz: setup-dev ## throw damaged files at the readers (FUZZ_INPUTS=10000, some minutes)
 	DATSPECT_FUZZ_EXAMPLES=$(FUZZ_INPUTS) pytest -s --timeout=0 tests/fuzz
+
+attack: setup-dev ## attack the server, the readers and all else on this machine, after make repro (MINUTES=3; half an hour)
+	python benchmarks/attack.py --minutes $(MINUTES) --campaigns $(ATTACK_INPUTS)
 
 bench: setup-dev ## measure speed into docs/measurements.md, after make repro (about 45 minutes, quiet machine)
 	python benchmarks/run_all.py

@@ -379,6 +379,61 @@ def test_a_study_killed_in_a_trial_tries_it_again_and_counts_it_once(
 
 
 @pytest.mark.slow
+def test_the_papers_trial_killed_four_times_is_done_in_the_end_and_the_summary_tells(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("datspect.tuning.storage.HEARTBEAT_SECONDS", 1)
+    monkeypatch.setattr("datspect.tuning.storage.GRACE_SECONDS", 4)
+    write_project(project, pruner="none", trials=2)
+    _make_trials_long(project, epochs=1500)
+    for n_killed in range(4):
+        killed = start(project)
+        wait_for(lambda n=n_killed: len(trials_so_far(project)) > n and in_training(project), killed)
+        killed.send_signal(signal.SIGKILL)
+        killed.communicate()
+        time.sleep(6)  # until the trial counts as dead, so that the next start does not begin another one
+    _make_trials_long(project, epochs=1500)
+    tune()
+    found = trials(project)
+    assert [trial.state.name for trial in found[:4]] == ["FAIL"] * 4
+    assert len(counting(found)) == 2
+    summary = json.loads((project / "reports/tune/tune/study.json").read_text("utf-8"))
+    assert summary["values_of_params_yaml"]["values"] == found[0].params
+    assert summary["given_up"] == []
+    assert (summary["disturbed"]["n_ended_early"], summary["disturbed"]["first"]) == (4, 0)
+    assert "the sampling differs from that of an undisturbed study" in capsys.readouterr().out
+
+
+def trials_so_far(folder: Path) -> list[optuna.trial.FrozenTrial]:
+    try:
+        return trials(folder)
+    except (KeyError, RuntimeError, optuna.exceptions.StorageInternalError):  # no study yet
+        return []
+
+
+def test_what_was_given_up_is_said_with_its_reason(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as an error in every trial with the values of params.yaml."""
+
+    def failing(*arguments: Any) -> Iterator[Outcome]:
+        if arguments[0].classifier.dropout == 0.5:
+            raise MemoryError
+        return outcomes(*arguments)
+
+    monkeypatch.setattr("datspect.tuning.search.outcomes", failing)
+    monkeypatch.setattr("datspect.tuning.search._SECONDS_OF_A_CLAIM", 0.0)
+    for _ in range(5):
+        with pytest.raises(MemoryError):
+            whole_study.search(chosen(project, pruner="none", trials=2))
+    text = whole_study.search(chosen(project, pruner="none", trials=2))
+    assert "2 complete, 5 failed" in text
+    assert "given up: trial 0 (the values of params.yaml: dropout 0.5, " in text
+    assert "error MemoryError 5 times. Start the command again to try it once more" in text
+    (given,) = json.loads((project / "reports/tune/tune/study.json").read_text("utf-8"))["given_up"]
+    assert given["of_params_yaml"]
+    assert given["attempts"] == [0, 1, 2, 3, 5]
+
+
+@pytest.mark.slow
 def test_ctrl_c_in_a_trial_ends_at_once_and_leaves_the_trial_to_the_next_start(project: Path) -> None:
     write_project(project, pruner="none", trials=3)
     _make_trials_long(project)
@@ -388,7 +443,7 @@ def test_ctrl_c_in_a_trial_ends_at_once_and_leaves_the_trial_to_the_next_start(p
     output, _ = stopped.communicate(timeout=60)
     assert stopped.returncode != 0
     assert "Traceback" not in output
-    assert [trial.state.name for trial in trials(project)] == ["COMPLETE", "FAIL", "WAITING"]
+    assert [trial.state.name for trial in trials(project)] == ["COMPLETE", "FAIL"]
     (parent,) = parents(project, "tune")
     assert parent.info.status == "KILLED"
     _goes_on_to_the_end(project, lost=1)

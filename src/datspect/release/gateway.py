@@ -5,18 +5,30 @@ and the one worker behind is not held by it; what is read at once has a bound; a
 """
 
 import asyncio
+import ctypes
 import json
+import sys
+import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
+from datspect.release.patience import PATIENCE_SECONDS
 from datspect.release.request_body import MAX_BODY_BYTES, MAX_SCANS, BodyReader, RefusedError, check_request
 
-MAX_BYTES_AT_ONCE = 2 * MAX_BODY_BYTES
-"""Bodies of all requests that are being read or answered; further ones are asked to come again."""
+MAX_BYTES_AT_ONCE = MAX_BODY_BYTES + (64 << 20)
+"""Bodies of all requests that are being read or answered; further ones are asked to come again.
+
+One of the largest, which MLflow keeps in memory several times, and small ones beside it.
+"""
+LARGE_BYTES = 16 << 20
+"""A body from which on memory is given back to the system once it is answered."""
 MAX_ERROR = 500
 """Characters of what an error says."""
-PATIENCE_SECONDS = 30.0
-"""So long a client may take for the next piece of its body."""
+SLOWEST_PACE = 16 << 10
+"""Bytes a second at which a body must come, once the first patience is over."""
+
+_MOST_DIGITS = 18  # of a length
+_SECONDS_UNTIL_FREED = 1.0  # nobody holds an answered body then
 
 ASKED = "/invocations"
 SHOWN = {"/ping", "/health", "/version"}
@@ -47,13 +59,15 @@ class Gateway:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        held = _Held(self)
+        held, incoming = _Held(self), _Incoming(receive)
         try:
             self._check_address(scope)
-            body = await self._body(scope, receive, held) if scope["path"] == ASKED else b""
+            body = await self._body(scope, incoming, held) if scope["path"] == ASKED else b""
             await self._app(scope, _given(body, receive), _Short(send))
         except RefusedError as refused:
-            await _refuse(send, refused)
+            waits = refused.status != 408 and _ends(_headers(scope))
+            is_over = waits and await incoming.pass_over()
+            await _refuse(send, refused, closes=not is_over)
         finally:
             held.release()
 
@@ -71,31 +85,61 @@ class Gateway:
         if method not in ({"POST"} if path == ASKED else {"GET", "HEAD"}):
             raise RefusedError(405, f"{path} does not take {method[:10]}")
 
-    async def _body(self, scope: Scope, receive: Receive, held: "_Held") -> bytes:
-        headers = _headers(scope)
-        if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            raise RefusedError(415, "send Content-Type: application/json")
-        if headers.get("content-encoding", "identity").lower() != "identity":
-            raise RefusedError(415, "send the body as it is, not packed")
-        stated = headers.get("content-length", "0")
-        if not stated.isascii() or not stated.isdigit() or len(stated) > 18:
-            raise RefusedError(400, "Content-Length is no number")
-        if int(stated) > MAX_BODY_BYTES:
-            raise RefusedError(413, _TOO_LARGE)
-        reader, body = BodyReader(), bytearray()
-        more = True
-        while more:
-            message = await _next(receive)
-            if message["type"] == "http.disconnect":
-                raise RefusedError(400, "the body ended early")
-            piece, more = message.get("body", b""), message.get("more_body", False)
+    async def _body(self, scope: Scope, incoming: "_Incoming", held: "_Held") -> bytes:
+        _check_headers(_headers(scope))
+        reader, pieces = BodyReader(), []
+        while incoming.more:
+            piece = await incoming.next()
             held.take(len(piece))
-            if len(body) + len(piece) > MAX_BODY_BYTES:
-                raise RefusedError(413, _TOO_LARGE)
-            reader.feed(piece, last=not more)
-            body += piece
-        check_request(body)
-        return bytes(body)
+            reader.feed(piece, last=not incoming.more)
+            pieces.append(piece)
+        check_request(reader.outline)
+        return b"".join(pieces)
+
+
+class _Incoming:
+    """The body of a request as it comes in, from a client that does not keep us waiting."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive, self._begun, self._n_bytes = receive, time.monotonic(), 0
+        self.more = True
+
+    async def next(self) -> bytes:
+        """Return the next piece; `more` tells whether there is another."""
+        try:
+            message = await asyncio.wait_for(self._receive(), PATIENCE_SECONDS)
+        except TimeoutError:
+            raise RefusedError(408, f"no more of the body came for {PATIENCE_SECONDS:.0f} seconds") from None
+        if message["type"] == "http.disconnect":
+            self.more = False
+            raise RefusedError(400, "the body ended early")
+        piece: bytes = message.get("body", b"")
+        self.more = message.get("more_body", False)
+        self._n_bytes += len(piece)
+        if time.monotonic() - self._begun > PATIENCE_SECONDS + self._n_bytes / SLOWEST_PACE:
+            raise RefusedError(408, f"the body comes at less than {SLOWEST_PACE >> 10} kB a second")
+        return piece
+
+    async def pass_over(self) -> bool:
+        """Take what is left of a refused body, for clients hear no answer before; tell whether it has ended."""
+        try:
+            while self.more:
+                await self.next()
+        except RefusedError:
+            return False
+        return True
+
+
+def _check_headers(headers: dict[str, str]) -> None:
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise RefusedError(415, "send Content-Type: application/json")
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise RefusedError(415, "send the body as it is, not packed")
+    stated = headers.get("content-length", "0")
+    if not stated.isascii() or not stated.isdigit() or len(stated) > _MOST_DIGITS:
+        raise RefusedError(400, "Content-Length is no number")
+    if int(stated) > MAX_BODY_BYTES:
+        raise RefusedError(413, _TOO_LARGE)
 
 
 _TOO_LARGE = f"the body has more than {MAX_BODY_BYTES >> 20} MB; send fewer scans at a time, at most {MAX_SCANS}"
@@ -105,16 +149,27 @@ class _Held:
     """What the body of one request takes of the memory that all may take."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self._gateway, self._n_bytes = gateway, 0
+        self._gateway, self.n_bytes = gateway, 0
 
     def take(self, n_bytes: int) -> None:
+        if self.n_bytes + n_bytes > MAX_BODY_BYTES:
+            raise RefusedError(413, _TOO_LARGE)
         if self._gateway._n_bytes + n_bytes > MAX_BYTES_AT_ONCE:
             raise RefusedError(429, "too many scans are being answered; send these again in some seconds")
         self._gateway._n_bytes += n_bytes
-        self._n_bytes += n_bytes
+        self.n_bytes += n_bytes
 
     def release(self) -> None:
-        self._gateway._n_bytes -= self._n_bytes
+        self._gateway._n_bytes -= self.n_bytes
+        if self.n_bytes > LARGE_BYTES:
+            asyncio.get_running_loop().call_later(_SECONDS_UNTIL_FREED, _give_memory_back)
+
+
+def _give_memory_back() -> None:
+    """Let the C library give freed memory back to the system, where it can; it keeps gigabytes otherwise."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 class _Short:
@@ -149,23 +204,23 @@ def _reason(body: bytes) -> str:
     )
 
 
-async def _refuse(send: Send, refused: RefusedError) -> None:
+def _ends(headers: dict[str, str]) -> bool:
+    """Tell whether a request says where its body ends, and that is within bounds."""
+    stated = headers.get("content-length", "0")
+    is_number = stated.isascii() and stated.isdigit() and len(stated) <= _MOST_DIGITS
+    return "transfer-encoding" not in headers and is_number and int(stated) <= MAX_BODY_BYTES
+
+
+async def _refuse(send: Send, refused: RefusedError, *, closes: bool = False) -> None:
     reason = str(refused)
     short = reason if len(reason) <= MAX_ERROR else f"{reason[:MAX_ERROR]}..."
     body = json.dumps({"error_code": "BAD_REQUEST" if refused.status < 500 else "INTERNAL_ERROR", "message": short})
     content = body.encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
-    if refused.status in (408, 413, 429):  # the rest of the body is not read
+    if closes:  # the rest of the body is not read
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": refused.status, "headers": headers})
     await send({"type": "http.response.body", "body": content})
-
-
-async def _next(receive: Receive) -> Message:
-    try:
-        return await asyncio.wait_for(receive(), PATIENCE_SECONDS)
-    except TimeoutError:
-        raise RefusedError(408, f"no more of the body came for {PATIENCE_SECONDS:.0f} seconds") from None
 
 
 def _given(body: bytes, receive: Receive) -> Receive:

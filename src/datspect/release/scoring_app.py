@@ -8,6 +8,7 @@ import os
 import sys
 
 from datspect.release.gateway import LOOPBACK, Gateway
+from datspect.release.patience import Impatient
 
 MODEL_PATH = "__pyfunc_model_path__"
 """The variable in which MLflow's server looks for the folder of its model."""
@@ -18,10 +19,16 @@ def main(folder: str, port: str, *names: str) -> None:
     for module in [name for name in sys.modules if name.partition(".")[0] == "datspect"]:
         del sys.modules[module]
     os.environ[MODEL_PATH] = folder
+    import pandas as pd
     import uvicorn
     from mlflow.pyfunc.scoring_server.app import app
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-    uvicorn.run(Gateway(app, LOOPBACK | set(names)), host="127.0.0.1", port=int(port), server_header=False)
+    # Arrow would copy hundreds of megabytes of base64, and no other request would be answered meanwhile.
+    pd.set_option("mode.string_storage", "python")
+    protocol = type("ImpatientProtocol", (Impatient, AutoHTTPProtocol), {})
+    guarded = Gateway(app, LOOPBACK | set(names))
+    uvicorn.run(guarded, host="127.0.0.1", port=int(port), server_header=False, http=protocol)
 
 
 if __name__ == "__main__":

@@ -19,11 +19,9 @@ from datspect.io.scan_reading import read_nifti_bytes
 from datspect.params.striatum import Model
 from datspect.prediction.files import FOLDER_NAME, PARTS_NAME
 from datspect.prediction.predictor import Answer, Predictor, PreparedScan
-from datspect.release.request_body import MAX_SCANS
+from datspect.release.request_body import MAX_FILE_BYTES, MAX_SCANS
 from datspect.tracking import pip_requirements
 
-MAX_FILE_BYTES = 32 << 20
-"""How large one sent file may be; a scan has 1.8 MB unpacked."""
 MEASURES = ("sbr_caudate_left", "sbr_caudate_right", "sbr_putamen_left", "sbr_putamen_right", "feature_distance")
 """Measures of a scan that are sent with the answer."""
 

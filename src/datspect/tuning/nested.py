@@ -17,8 +17,7 @@ from datspect.training.splitting import subject_folds
 from datspect.tuning.development import Development
 from datspect.tuning.scoring import TITLES, Objective, measures
 from datspect.tuning.space import Configuration
-from datspect.tuning.summary import values_text
-from datspect.tuning.trials import Trial
+from datspect.tuning.trials import Trial, values_text
 
 N_OUTER, N_INNER = 3, 5
 

@@ -2,6 +2,7 @@
 
 import logging
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,15 +15,18 @@ from optuna.storages import fail_stale_trials
 from datspect.io.tables import write_table
 from datspect.tuning import study as study_attributes
 from datspect.tuning.development import Development
+from datspect.tuning.lost import MOST_AT_ONCE, Lost, again, lost
 from datspect.tuning.scoring import TITLES, Outcome, fold_scores, measures, outcomes, score
 from datspect.tuning.space import SearchSpace
 from datspect.tuning.study import Study, finished
-from datspect.tuning.trials import Trial, history_path
+from datspect.tuning.trials import Trial, history_path, values_text
 
 log = logging.getLogger("datspect.tune")
 
 _SECONDS_BETWEEN_LOOKS = 2.0
+_SECONDS_OF_A_CLAIM = 1.0  # in which every process that claims the same has written so
 _TRIALS_OF_THE_PACE = 10
+_GIVEN_UP = "given_up"  # attribute of a study: numbers of trials that an earlier start has given up
 
 
 @dataclass(frozen=True)
@@ -79,15 +83,17 @@ class Search:
 def run_trials(search: Search, n_trials: int, minutes: float | None, ended: Callable[[Trial], None]) -> None:
     """Work on the study until `n_trials` are complete or pruned; begin no trial once `minutes` are over.
 
-    `ended` gets each trial that this process ended. A trial whose process died begins again with the same values. While
-    other processes run the last trials, this one waits and takes over if such a process dies.
+    `ended` gets each trial that this process ended. While other processes run the last trials, this one waits and takes
+    over if such a process dies. Values of a trial that ended before it was done are tried again (`LostTrials`), also
+    beyond `n_trials`.
     """
     started, since, said_waiting = time.monotonic(), datetime.now(), False
-    while (n_done := finished(trials := _without_stale(search.study))) < n_trials:
+    losses = LostTrials(search.study, n_trials)
+    while (n_done := finished(trials := losses.queued())) < n_trials or again(trials):
         if minutes is not None and time.monotonic() - started > 60 * minutes:
             log.info("%s: %g min are over, %d of %d trials done", search.study.name, minutes, n_done, n_trials)
             return
-        if n_done + sum(trial.state == "running" for trial in trials) >= n_trials:
+        if not again(trials) and n_done + _n_running(trials) >= n_trials:
             if not said_waiting:
                 log.info("%s: the last of %d trials run in other processes; waiting", search.study.name, n_trials)
             said_waiting = True
@@ -98,27 +104,84 @@ def run_trials(search: Search, n_trials: int, minutes: float | None, ended: Call
         _say(search.study, trial, n_trials, since)
 
 
+class LostTrials:
+    """Finds the trials of a study that ended before they were done, and queues their values again.
+
+    Some times this happens at once. A trial that was lost oftener may be what kills its process: it begins as the last,
+    when the others are done. If it is lost then too it is given up, with a warning, until the next start.
+    """
+
+    def __init__(self, study: Study, n_trials: int) -> None:
+        self._study = study
+        self._n_trials = n_trials
+        self._given_up_before: set[int] = set(study.optuna.user_attrs.get(_GIVEN_UP, []))
+        self._said: set[int] = set()
+
+    def queued(self) -> list[Trial]:
+        """Queue what is due, and return the trials of the study as they are then."""
+        trials = _without_stale(self._study)
+        found = lost(trials)
+        last = [each for each in found if not each.at_once and self._may_begin(each)]
+        is_end = finished(trials) + _n_running(trials) + len(last) >= self._n_trials
+        due = [each for each in found if each.at_once] + (last if is_end else [])
+        for each in found:
+            self._say(each, is_due=each in due)
+        for each in due:
+            _queue(self._study, each)
+        return self._study.trials() if due else trials
+
+    def _may_begin(self, each: Lost) -> bool:
+        """Tell whether a trial that was lost too often for another one at once may begin as the last."""
+        return each.number in self._given_up_before or len(each.attempts) == MOST_AT_ONCE + 1
+
+    def _say(self, each: Lost, *, is_due: bool) -> None:
+        if is_due:
+            log.info("%s: the values of trial %d begin again; %s", self._study.name, each.first, each.why)
+        elif each.number not in self._said:
+            self._said.add(each.number)
+            until = "until all others are done" if self._may_begin(each) else "until the next start"
+            log.warning(
+                "%s: trial %d (%s) is given up %s; %s", self._study.name, each.first, values_text(each.values), until,
+                each.why,
+            )  # fmt: skip
+            if not self._may_begin(each):
+                self._study.optuna.set_user_attr(_GIVEN_UP, sorted({*self._given_up_before, *self._said}))
+
+
+def _queue(study: Study, each: Lost) -> None:
+    """Queue lost values, once, although other processes may find them lost at the same moment."""
+    claim, mine = f"again:{each.number}", uuid.uuid4().hex
+    study.optuna.set_user_attr(claim, mine)
+    time.sleep(_SECONDS_OF_A_CLAIM)
+    is_mine = study.optuna.user_attrs.get(claim) == mine
+    if is_mine and any(other.number == each.number for other in lost(study.trials())):
+        study.optuna.enqueue_trial(each.values)
+
+
 def _without_stale(study: Study) -> list[Trial]:
     fail_stale_trials(study.optuna)
     return study.trials()
 
 
+def _n_running(trials: Sequence[Trial]) -> int:
+    return sum(trial.state == "running" for trial in trials)
+
+
 def _one_trial(search: Search) -> Trial:
-    """Run a trial within `optimize`, which sends its heartbeat; the next start repeats one that Ctrl-C ended."""
+    """Run a trial within `optimize`, which sends its heartbeat; one that an exception ends keeps its name."""
     numbers: list[int] = []
-    study = search.study.optuna
 
     def objective(trial: optuna.Trial) -> float:
         numbers.append(trial.number)
-        return search.objective(trial)
+        try:
+            return search.objective(trial)
+        except optuna.TrialPruned:
+            raise
+        except BaseException as error:
+            trial.set_user_attr(study_attributes.ENDED_BY, type(error).__name__)
+            raise
 
-    try:
-        study.optimize(objective, n_trials=1)
-    except KeyboardInterrupt:
-        interrupted = search.study.trials()[numbers[0]] if numbers else None
-        if interrupted is not None and interrupted.state == "failed":
-            study.enqueue_trial(interrupted.values)
-        raise
+    search.study.optuna.optimize(objective, n_trials=1)
     return search.study.trials()[numbers[0]]
 
 

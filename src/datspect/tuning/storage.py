@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 from filelock import FileLock
 from optuna.exceptions import StorageInternalError
-from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.storages import RDBStorage
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from datspect.errors import TuningError
@@ -20,9 +20,8 @@ ADDRESS_VARIABLE = "DATSPECT_STUDIES"
 
 HEARTBEAT_SECONDS = 10
 GRACE_SECONDS = 60
-"""A trial without a heartbeat for this long counts as dead and begins again."""
+"""A trial without a heartbeat for this long counts as dead; `tuning.lost` says when it begins again."""
 
-_MOST_RETRIES = 3  # a trial that kills its process every time must end at some point
 _ATTEMPTS = 5
 
 
@@ -79,7 +78,6 @@ def _connected(address: str, engine_options: dict[str, Any]) -> RDBStorage:
                 engine_kwargs=engine_options,
                 heartbeat_interval=HEARTBEAT_SECONDS,
                 grace_period=GRACE_SECONDS,
-                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=_MOST_RETRIES),
             )
         except RuntimeError as error:
             if "optuna storage upgrade" in str(error):

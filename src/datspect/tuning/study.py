@@ -17,7 +17,10 @@ from datspect.tuning.scoring import Objective, lower_is_better
 from datspect.tuning.trials import State, Trial
 
 BEGUN, MEASURES, FOLD_SCORES, N_EPOCHS, N_FOLDS = "begun", "measures", "fold_scores", "n_epochs", "n_folds"
-"""Attributes of a trial. `BEGUN` marks one that a search runs."""
+ENDED_BY = "ended_by"
+"""Attributes of a trial. `BEGUN` marks one that a search runs; `ENDED_BY` names the exception that ended it."""
+
+_QUEUED_WITH = "fixed_params"  # Optuna's attribute of a trial that was queued
 
 _IDENTITY, _ID, _READY = "identity", "id", "ready"
 _SECONDS_FOR_A_CREATOR = 30.0
@@ -181,6 +184,9 @@ def _record(trial: FrozenTrial) -> Trial:
         n_folds=attributes.get(N_FOLDS),
         started=trial.datetime_start,
         ended=trial.datetime_complete,
+        asked=dict(trial.system_attrs.get(_QUEUED_WITH, {})),
+        begun=BEGUN in attributes,
+        ended_by=attributes.get(ENDED_BY),
     )
 
 

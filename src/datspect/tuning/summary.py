@@ -5,10 +5,11 @@ from typing import Any
 
 import pandas as pd
 
+from datspect.tuning.lost import disturbed, given_up
 from datspect.tuning.scoring import TITLES, Objective
 from datspect.tuning.space import SearchSpace
 from datspect.tuning.study import Study, added
-from datspect.tuning.trials import Trial
+from datspect.tuning.trials import Trial, values_text
 
 OPTIMISTIC = (
     "optimistic: the trial was chosen for this very score. Honest figures: `datspect tune --nested`, and Table 2 after "
@@ -28,6 +29,8 @@ def study_summary(study: Study, space: SearchSpace, cohort_kind: str) -> dict[st
         "space": space.description(),
         "n_trials": {state: states.count(state) for state in sorted(set(states))},
         "n_added": added(study.trials()),
+        "given_up": [each | {"of_params_yaml": each["values"] == space.base_values()} for each in given_up(trials)],
+        "disturbed": disturbed(trials),
         "seconds": sum(trial.seconds or 0.0 for trial in trials),
         "epochs_trained": sum(trial.n_epochs for trial in trials),
         "best": _as_record(best) if best else None,
@@ -83,6 +86,7 @@ def summary_text(summary: Mapping[str, Any], cohort: str) -> str:
     counts = ", ".join(f"{n} {state}" for state, n in summary["n_trials"].items()) or "no trial"
     lines = [f"Study {summary['study']} ({cohort}): {counts}; {summary['seconds'] / 60:.1f} min of training"]
     lines += [f"  {note}"] if (note := added_note(summary["n_added"])) else []
+    lines += [f"  {note}" for note in loss_notes(summary)]
     if best is None:
         return "\n".join([*lines, "No trial is complete yet."])
     lines.append(f"  best: trial {best['trial']}, {title} {_with_bounds(best, summary['objective'])}")
@@ -107,14 +111,18 @@ def added_note(n_added: int) -> str:
     return f"{trials} left aside: added with `optuna ask` and `tell` or in the dashboard, so without our measures"
 
 
-def values_text(values: Mapping[str, Any]) -> str:
-    """Return the values of a trial on one line.
+def loss_notes(summary: Mapping[str, Any]) -> list[str]:
+    """Return a line on each trial that was given up, and one on what lost trials do to a study; none without any."""
+    notes = [_given_up_note(each) for each in summary["given_up"]]
+    return notes + ([summary["disturbed"]["note"]] if summary["disturbed"] else [])
 
-    >>> values_text({"width": 96, "initial": 0.0043216})
-    'width 96, initial 0.004322'
-    """
-    texts = {name: f"{value:.4g}" if isinstance(value, float) else str(value) for name, value in values.items()}
-    return ", ".join(f"{name} {text}" for name, text in texts.items())
+
+def _given_up_note(lost: Mapping[str, Any]) -> str:
+    whose = "the values of params.yaml: " if lost["of_params_yaml"] else ""
+    return (
+        f"given up: trial {lost['attempts'][0]} ({whose}{values_text(lost['values'])}); {lost['why']}. Start the "
+        "command again to try it once more"
+    )
 
 
 def _with_bounds(trial: Mapping[str, Any], objective: Objective) -> str:

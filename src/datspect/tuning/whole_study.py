@@ -41,13 +41,13 @@ from datspect.tuning.storage import dashboard_commands, open_storage, storage_ad
 from datspect.tuning.study import Identity, Study, added, finished, open_study
 from datspect.tuning.summary import (
     added_note,
+    loss_notes,
     study_summary,
     summary_metrics,
     summary_text,
     trials_table,
-    values_text,
 )
-from datspect.tuning.trials import Trial
+from datspect.tuning.trials import Trial, values_text
 
 log = logging.getLogger("datspect.tune")
 
@@ -174,8 +174,10 @@ def _inner_winner(inner: Chosen, data: Development, n_trials: int) -> tuple[str,
     TuningError : the time was over before all trials were done.
     """
     with _opened(inner) as study:
-        _searched(inner, study, data, n_trials)
+        summary = _searched(inner, study, data, n_trials)
         winner, n_done = study.best(), finished(study.trials())
+    for note in loss_notes(summary):
+        log.warning("%s: %s", inner.name, note)
     if winner is None or n_done < n_trials:
         raise TuningError(
             f"{inner.name}: {n_done} of {n_trials} trials done, then the time of tune.minutes was over; start the "
