@@ -141,8 +141,8 @@ def _upright(volume: Volume, how: How, seen: Uprightness, wrong_way: WrongWay) -
 def _wrong_way(flips: Flips) -> str:
     what = {"y": "back to front", "z": "upside down", "yz": "upside down and back to front"}[flips]
     return (
-        f"the head lies {what}, against what the header says; --fix-orientation turns it (left and right may then be "
-        "exchanged: look at the scan)"
+        f"the head lies {what}, against what the header says; predict and import turn it with --fix-orientation (left "
+        "and right may then be exchanged: look at the scan)"
     )
 
 
