@@ -8,7 +8,7 @@ from pathlib import Path
 
 from datspect.cohort.screening import check_volume
 from datspect.errors import ImportingError, IneligibleError, ScanError
-from datspect.importing.folder import REFUSED, TRANSFORMS
+from datspect.importing.folder import DOUBTFUL, REFUSED, TRANSFORMS
 from datspect.importing.journal import ImportedScan, PassedOver, volume_path
 from datspect.importing.plan import Candidate, PlannedSubject
 from datspect.io.digests import file_digest
@@ -18,8 +18,9 @@ from datspect.io.scan_reading import ReadScan, read_scan
 from datspect.io.sources import Source
 from datspect.io.transforms import write_transform
 from datspect.io.volumes import write_volume
-from datspect.normalisation.picture import refusal_figure
+from datspect.normalisation.picture import refusal_figure, registration_figure
 from datspect.normalisation.placing import NotPlacedError, Placed, Space, placed
+from datspect.normalisation.verdict import SURE
 
 _VERSION = 2
 """Raise it when the same file and options give another volume: finished scans are then read anew."""
@@ -118,7 +119,7 @@ def _import_scan(
 
 
 def _placed(scan: ReadScan, scan_id: str, folder: Path, options: ImportOptions) -> Placed:
-    """Place a scan; keep the transform of one that was registered, and the picture of one that was refused."""
+    """Place a scan; keep the transform of one that was registered, and pictures of the doubtful and the refused."""
     try:
         found = placed(
             scan,
@@ -133,6 +134,9 @@ def _placed(scan: ReadScan, scan_id: str, folder: Path, options: ImportOptions) 
     if found.to_scan is not None:
         with _said_when_full():
             write_transform(folder / TRANSFORMS / f"{scan_id}.tfm", found.to_scan)
+            if found.quality is not None and found.quality.margin < SURE:
+                picture = registration_figure(found.volume, found.quality, found.z_offset_voxels, scan_id)
+                write_figure(folder / DOUBTFUL / f"{scan_id}.png", picture)
     return found
 
 

@@ -13,17 +13,16 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from datspect.cohort.kind import CohortKind
-from datspect.cohort.table import COLUMNS, Cohort, write_cohort
+from datspect.cohort.table import COLUMNS, REGISTRATION_NAME, Cohort, write_cohort
 from datspect.errors import ImportingError
 from datspect.importing.account import (
     ACCOUNT_NAME,
     EXCLUDED_NAME,
     ORIENTATION_NAME,
-    REGISTRATION_NAME,
     Account,
     write_account,
 )
-from datspect.importing.folder import REFUSED, TRANSFORMS, VOLUMES, remove, reserved
+from datspect.importing.folder import DOUBTFUL, REFUSED, TRANSFORMS, VOLUMES, remove, reserved
 from datspect.importing.journal import Entry, ImportedScan, Journal, Tried, is_whole, open_journal, volume_path
 from datspect.importing.plan import Exclusion, Plan, PlannedSubject
 from datspect.importing.pseudonyms import Pseudonyms
@@ -183,6 +182,7 @@ def _concluded(
     registered = {scan.scan_id for scan in imported if scan.registration is not None}
     remove(path for path in (folder / TRANSFORMS).iterdir() if path.stem not in registered)
     refused = {failure.scan_id for failure in failures}
+    remove(path for path in (folder / DOUBTFUL).iterdir() if path.stem not in registered)
     remove(path for path in (folder / REFUSED).iterdir() if path.stem not in refused)
     write_account(folder, account)
     if imported:

@@ -50,6 +50,7 @@ class Placed:
     fixed : flips that were undone
     to_scan : shape (4, 4), mm of the MNI grid to mm of the scan as its header has them; None unless registered
     quality : of the registration; None unless registered
+    z_offset_voxels : so far above MNI lies what was registered
     """
 
     volume: Volume
@@ -58,6 +59,7 @@ class Placed:
     fixed: Flips
     to_scan: Affine | None = None
     quality: RegistrationQuality | None = None
+    z_offset_voxels: float = USUAL_Z_OFFSET_VOXELS
 
 
 class NotPlacedError(IneligibleError):
@@ -156,7 +158,15 @@ def _registered(scan: Volume, registration: Registration, z_offset_voxels: float
         raise NotPlacedError(quality, volume, z_offset_voxels)
     if registration.flips and wrong_way != "fix":
         raise ScanError(_wrong_way(registration.flips))
-    return Placed(volume, "registered", check_uprightness(volume), registration.flips, registration.to_scan, quality)
+    return Placed(
+        volume=volume,
+        how="registered",
+        seen=check_uprightness(volume),
+        fixed=registration.flips,
+        to_scan=registration.to_scan,
+        quality=quality,
+        z_offset_voxels=z_offset_voxels,
+    )
 
 
 @cache
