@@ -37,6 +37,8 @@ PLAUSIBLE = 0.8
 its failed registrations, has 0.82 and more."""
 NEAR_MM = 6.0
 """Registrations of the same head to MNI by different programs differ by less."""
+HIGHER_MM = 12.0
+"""Cohorts in MNI space differ so much in height, and not more."""
 USUAL_Z_OFFSET_VOXELS = 4.0
 
 
@@ -87,10 +89,11 @@ def placed(
             return _upright(*claimed, wrong_way)
     seen = field_of_view(scan.volume)
     registration = register(seen, head_template(offset))
+    registered = _registered(seen, registration, offset, wrong_way)
     if space == "auto" and _stays(registration):
-        volume = reorient(resampled_to_mni(scan.volume))
+        volume = reorient(resampled_to_mni(scan.volume, is_whole=False))
         return _upright(volume, "resampled", check_uprightness(volume), wrong_way)
-    return _registered(seen, registration, offset, wrong_way)
+    return registered
 
 
 @cache
@@ -126,8 +129,9 @@ def _stays(registration: Registration) -> bool:
         return False
     points = np.array(np.meshgrid((-60.0, 60.0), (-90.0, 60.0), (-30.0, 60.0))).reshape(3, -1).T
     moved = apply_affine(registration.to_scan, points) - points
-    moved[:, 2] -= moved[:, 2].mean()
-    return bool(np.linalg.norm(moved, axis=1).max() <= NEAR_MM)
+    higher_mm = moved[:, 2].mean()
+    moved[:, 2] -= higher_mm
+    return bool(abs(higher_mm) <= HIGHER_MM and np.linalg.norm(moved, axis=1).max() <= NEAR_MM)
 
 
 def _upright(volume: Volume, how: How, seen: Uprightness, wrong_way: WrongWay) -> Placed:
