@@ -90,6 +90,7 @@ def _import_scan(
 ) -> ImportedScan:
     if candidate.source is None:
         raise ScanError("no file of it was found; add it to the download, since a later scan is no replacement")
+    _picture_path(folder, candidate.scan_id).unlink(missing_ok=True)  # of an import before
     scan = _read(candidate.source, options.frames)
     for note in scan.notes:
         log.info("%s: %s", candidate.scan_id, note)
@@ -128,12 +129,16 @@ def _placed(scan: ReadScan, scan_id: str, folder: Path, options: ImportOptions) 
         )
     except NotPlacedError as error:
         with _said_when_full():
-            write_figure(folder / REFUSED / f"{scan_id}.png", refusal_figure(error, scan_id))
+            write_figure(_picture_path(folder, scan_id), refusal_figure(error, scan_id))
         raise
     if found.to_scan is not None:
         with _said_when_full():
             write_transform(folder / TRANSFORMS / f"{scan_id}.tfm", found.to_scan)
     return found
+
+
+def _picture_path(folder: Path, scan_id: str) -> Path:
+    return folder / REFUSED / f"{scan_id}.png"
 
 
 def _registration(found: Placed) -> dict[str, float] | None:

@@ -182,7 +182,9 @@ def _concluded(
     remove(path for path in (folder / VOLUMES).iterdir() if path not in listed)
     registered = {scan.scan_id for scan in imported if scan.registration is not None}
     remove(path for path in (folder / TRANSFORMS).iterdir() if path.stem not in registered)
+    outcomes: list[ImportedScan | Failure] = [*imported, *failures]
     refused = {failure.scan_id for failure in failures}
+    refused |= {earlier.scan_id for outcome in outcomes for earlier in outcome.passed_over}
     remove(path for path in (folder / REFUSED).iterdir() if path.stem not in refused)
     write_account(folder, account)
     if imported:
