@@ -17,7 +17,7 @@ SCAN = ImportedScan(
     scan_id="S-0",
     sha256="0" * 64,
     placed_by="header",
-    resampled=False,
+    how="as it is",
     scale=1.0,
     correlations=dict(zip(FLIPS, (0.9, 0.7, 0.8, 0.6), strict=True)),
     best="",

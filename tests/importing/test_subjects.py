@@ -198,23 +198,14 @@ def in_mni_space_with_smaller_voxels(volume: Volume, code: int) -> bytes:
     return image.to_bytes()
 
 
-def test_another_grid_in_mni_space_is_refused_with_the_way_out_and_resampled_when_asked(
+def test_another_grid_in_mni_space_is_resampled_and_said(
     downloaded: Downloaded, cohort: Path, names: Pseudonyms, make_volume: MakeVolume
 ) -> None:
     downloaded.subject(in_mni_space_with_smaller_voxels(make_volume(), code=4))
-    refused = import_subjects(downloaded.plan(), cohort, OPTIONS, names)
-    assert "the same command with --resample" in refused.exclusions[0].reason
-    account = import_subjects(downloaded.plan(), cohort, replace(OPTIONS, resample=True), names)
-    assert [scan.resampled for scan in account.imported] == [True]
+    account = import_subjects(downloaded.plan(), cohort, replace(OPTIONS, space="mni"), names)
+    assert [scan.how for scan in account.imported] == ["resampled"]
+    assert "in MNI space on another grid, resampled" in (cohort / "account.txt").read_text()
     assert read_volume(cohort / account.scans["path"][0]).data.shape == MNI_SHAPE
-
-
-def test_another_grid_outside_mni_space_is_refused_even_when_resampling_is_asked_for(
-    downloaded: Downloaded, cohort: Path, names: Pseudonyms, make_volume: MakeVolume
-) -> None:
-    downloaded.subject(in_mni_space_with_smaller_voxels(make_volume(), code=1))
-    account = import_subjects(downloaded.plan(), cohort, replace(OPTIONS, resample=True), names)
-    assert "normalise it to the MNI template first" in account.exclusions[0].reason
 
 
 def test_a_second_run_reads_nothing_and_changes_no_byte(

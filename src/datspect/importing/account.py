@@ -23,7 +23,7 @@ _WIDTH = 50
 _HOW = {
     "as it is": "on the MNI grid",
     "resampled": "in MNI space on another grid, resampled",
-    "registered": f"in a space of their own, registered ({REGISTRATION_NAME})",
+    "registered": f"in another space, registered ({REGISTRATION_NAME})",
 }
 _DOUBTFUL = f"  of these near a limit: look at them ({DOUBTFUL}/)"
 _REASONS_SHOWN = 20

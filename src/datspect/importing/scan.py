@@ -8,6 +8,7 @@ from pathlib import Path
 
 from datspect.cohort.screening import check_volume
 from datspect.errors import ImportingError, IneligibleError, ScanError
+from datspect.imaging.registration import Template
 from datspect.importing.folder import DOUBTFUL, REFUSED, TRANSFORMS
 from datspect.importing.journal import ImportedScan, PassedOver, volume_path
 from datspect.importing.plan import Candidate, PlannedSubject
@@ -35,11 +36,13 @@ log = logging.getLogger("datspect.importing")
 class ImportOptions:
     """How to import.
 
-    `space`: where scans lie, see `normalisation.placing`. `z_offset_voxels`: the value that the graph has now, None if
+    `space`: where scans lie, see `normalisation.placing`. `template`: what those in another space are registered to, None
+    for the mean phantom. `z_offset_voxels`: the value that the graph has now, None if
     unknown. `n_workers`: processes that read scans, None for one a core.
     """
 
     space: Space = "auto"
+    template: Template | None = None
     fix_orientation: bool = False
     frames: Frames = "refuse"
     strict: bool = False
@@ -49,8 +52,9 @@ class ImportOptions:
     @property
     def made_with(self) -> str:
         """The version and options that a volume depends on besides its file."""
+        template = "mean phantom" if self.template is None else self.template.digest
         return (
-            f"{_VERSION} space={self.space} fix_orientation={self.fix_orientation} frames={self.frames} "
+            f"{_VERSION} space={self.space} template={template} fix_orientation={self.fix_orientation} frames={self.frames} "
             f"z_offset_voxels={self.z_offset_voxels}"
         )
 
@@ -91,6 +95,7 @@ def _import_scan(
 ) -> ImportedScan:
     if candidate.source is None:
         raise ScanError("no file of it was found; add it to the download, since a later scan is no replacement")
+    _picture_path(folder, candidate.scan_id).unlink(missing_ok=True)  # of an import before
     scan = _read(candidate.source, options.frames)
     for note in scan.notes:
         log.info("%s: %s", candidate.scan_id, note)
@@ -126,10 +131,11 @@ def _placed(scan: ReadScan, scan_id: str, folder: Path, options: ImportOptions) 
             space=options.space,
             wrong_way="fix" if options.fix_orientation else "leave",
             z_offset_voxels=options.z_offset_voxels,
+            template=options.template,
         )
     except NotPlacedError as error:
         with _said_when_full():
-            write_figure(folder / REFUSED / f"{scan_id}.png", refusal_figure(error, scan_id))
+            write_figure(_picture_path(folder, scan_id), refusal_figure(error, scan_id))
         raise
     if found.to_scan is not None:
         with _said_when_full():
@@ -138,6 +144,10 @@ def _placed(scan: ReadScan, scan_id: str, folder: Path, options: ImportOptions) 
                 picture = registration_figure(found.volume, found.quality, found.z_offset_voxels, scan_id)
                 write_figure(folder / DOUBTFUL / f"{scan_id}.png", picture)
     return found
+
+
+def _picture_path(folder: Path, scan_id: str) -> Path:
+    return folder / REFUSED / f"{scan_id}.png"
 
 
 def _registration(found: Placed) -> dict[str, float] | None:

@@ -11,6 +11,7 @@ from datspect.imaging.orientation import mni_ras_affine, reorient
 from datspect.imaging.registration import Template
 from datspect.imaging.volume import MNI_SHAPE, Volume
 from datspect.io.volumes import read_volume
+from datspect.normalisation.placing import USUAL_Z_OFFSET_VOXELS
 
 LEAST_CONTROLS = 10
 """Fewer do not average their noise and their own shapes away."""
@@ -18,10 +19,10 @@ MOST_CONTROLS = 100
 """More do not change a mean."""
 
 
-def template_of_controls(folder: Path, z_offset_voxels: float) -> Template:
+def template_of_controls(folder: Path, z_offset_voxels: float | None = None) -> Template:
     """Return the mean of the first `MOST_CONTROLS` controls of a cohort folder, each over the level of its head.
 
-    New scans come to lie where those of the cohort do, whose voxels are `z_offset_voxels` above MNI.
+    New scans come to lie where those of the cohort do, whose voxels are `z_offset_voxels` above MNI; None: the usual.
 
     Raises
     ------
@@ -40,4 +41,5 @@ def template_of_controls(folder: Path, z_offset_voxels: float) -> Template:
         data = np.asarray(reorient(read_volume(folder / path)).data, dtype=np.float32)
         total += data / np.float32(head_level(data[::2, ::2, ::2].ravel()))
     mean = total / np.float32(len(paths))
-    return Template(Volume(mean, mni_ras_affine()), z_offset_voxels * float(mni_ras_affine()[2, 2]))
+    offset = USUAL_Z_OFFSET_VOXELS if z_offset_voxels is None else z_offset_voxels
+    return Template(Volume(mean, mni_ras_affine()), offset * float(mni_ras_affine()[2, 2]))

@@ -37,6 +37,8 @@ PLAUSIBLE = 0.8
 its failed registrations, has 0.82 and more."""
 NEAR_MM = 6.0
 """Registrations of the same head to MNI by different programs differ by less."""
+HIGHER_MM = 12.0
+"""Cohorts in MNI space differ so much in height, and not more."""
 USUAL_Z_OFFSET_VOXELS = 4.0
 
 
@@ -71,11 +73,17 @@ class NotPlacedError(IneligibleError):
 
 
 def placed(
-    scan: ReadScan, *, space: Space = "auto", wrong_way: WrongWay = "refuse", z_offset_voxels: float | None = None
+    scan: ReadScan,
+    *,
+    space: Space = "auto",
+    wrong_way: WrongWay = "refuse",
+    z_offset_voxels: float | None = None,
+    template: Template | None = None,
 ) -> Placed:
     """Bring a scan onto the MNI grid; registered heads are put `z_offset_voxels` above MNI, as the graph expects them.
 
-    `wrong_way`: what becomes of heads that lie upside down or back to front. What is registered is never left so.
+    `template`: what scans are registered to, None for the mean phantom. `wrong_way`: what becomes of heads that lie
+    upside down or back to front. What is registered is never left so.
 
     Raises
     ------
@@ -88,11 +96,13 @@ def placed(
         if claimed is not None:
             return _upright(*claimed, wrong_way)
     seen = field_of_view(scan.volume)
-    registration = register(seen, head_template(offset))
+    template = head_template(offset) if template is None else template
+    registration = register(seen, template)
+    registered = _registered(seen, registration, template, offset, wrong_way)
     if space == "auto" and _stays(registration):
-        volume = reorient(resampled_to_mni(scan.volume))
+        volume = reorient(resampled_to_mni(scan.volume, is_whole=False))
         return _upright(volume, "resampled", check_uprightness(volume), wrong_way)
-    return _registered(seen, registration, offset, wrong_way)
+    return registered
 
 
 @cache
@@ -128,8 +138,9 @@ def _stays(registration: Registration) -> bool:
         return False
     points = np.array(np.meshgrid((-60.0, 60.0), (-90.0, 60.0), (-30.0, 60.0))).reshape(3, -1).T
     moved = apply_affine(registration.to_scan, points) - points
-    moved[:, 2] -= moved[:, 2].mean()
-    return bool(np.linalg.norm(moved, axis=1).max() <= NEAR_MM)
+    higher_mm = moved[:, 2].mean()
+    moved[:, 2] -= higher_mm
+    return bool(abs(higher_mm) <= HIGHER_MM and np.linalg.norm(moved, axis=1).max() <= NEAR_MM)
 
 
 def _upright(volume: Volume, how: How, seen: Uprightness, wrong_way: WrongWay) -> Placed:
@@ -148,11 +159,12 @@ def _wrong_way(flips: Flips) -> str:
     )
 
 
-def _registered(scan: Volume, registration: Registration, z_offset_voxels: float, wrong_way: WrongWay) -> Placed:
+def _registered(
+    scan: Volume, registration: Registration, template: Template, z_offset_voxels: float, wrong_way: WrongWay
+) -> Placed:
     in_mni = Volume(scan.data, np.linalg.inv(registration.to_scan) @ scan.affine)
     volume = reorient(resampled_to_mni(in_mni, is_whole=False))
     striata = striata_of(volume, z_offset_voxels)
-    template = head_template(z_offset_voxels)
     quality = quality_of(registration, scan, template, striata, _needed_mm(z_offset_voxels))
     if quality.reasons:
         raise NotPlacedError(quality, volume, z_offset_voxels)
