@@ -36,8 +36,8 @@ log = logging.getLogger("datspect.importing")
 class ImportOptions:
     """How to import.
 
-    `space`: where scans lie, see `normalisation.placing`. `template`: what those in another space are registered to, None
-    for the mean phantom. `z_offset_voxels`: the value that the graph has now, None if
+    `space`: where scans lie, see `normalisation.placing`. `template`: what those in another space are registered to,
+    None for the mean phantom. `z_offset_voxels`: the value that the graph has now, None if
     unknown. `n_workers`: processes that read scans, None for one a core.
     """
 
@@ -54,8 +54,8 @@ class ImportOptions:
         """The version and options that a volume depends on besides its file."""
         template = "mean phantom" if self.template is None else self.template.digest
         return (
-            f"{_VERSION} space={self.space} template={template} fix_orientation={self.fix_orientation} frames={self.frames} "
-            f"z_offset_voxels={self.z_offset_voxels}"
+            f"{_VERSION} space={self.space} template={template} fix_orientation={self.fix_orientation} "
+            f"frames={self.frames} z_offset_voxels={self.z_offset_voxels}"
         )
 
 
