@@ -17,6 +17,12 @@ LEAST_CONTRAST = 1.5
 LEAST_STRIATAL_LIKENESS = 0.66
 MOST_STRIATAL_OFFSET_MM = 8.0
 
+MEASURES = (
+    *("likeness", "in_view", "needed_in_view", "smallest_size", "largest_size", "shear"),
+    *("striatal_contrast", "striatal_likeness", "striatal_offset_mm"),
+)
+"""Measures of a registration, in the order of tables."""
+
 
 @dataclass(frozen=True)
 class RegistrationQuality:
@@ -41,7 +47,7 @@ class RegistrationQuality:
 
     @property
     def measures(self) -> dict[str, float]:
-        """What tables say of it."""
+        """What tables say of it; the keys are `MEASURES`."""
         return {
             "likeness": self.likeness,
             "in_view": self.in_view,
