@@ -130,7 +130,7 @@ def test_an_answer_in_json_says_what_the_ratios_say_and_how_likely_it_is_wrong(
         (b"\x1f\x8b\x08" + bytes(40), "scan number 2"),
         (nifti_bytes(np.full(MNI_SHAPE, np.nan, np.float32)), "NaN and nothing else"),
         (nifti_bytes(np.full(MNI_SHAPE, 7, np.int16)), "the same value"),
-        (nifti_bytes(np.arange(8**3, dtype=np.int16).reshape(8, 8, 8)), "the field of view has 14 x 16 x 16 mm"),
+        (nifti_bytes(np.arange(8**3, dtype=np.int16).reshape(8, 8, 8)), "the field of view has 16 x 16 x 16 mm"),
         (nifti_of(NOISE), "does not look like a DaT scan of a head"),
         (nifti_of(Volume(NATIVE.data[:, :, ::-1].copy(), NATIVE.affine)), "the head lies upside down"),
         (nifti_of(Volume(NATIVE.data[:, :, ::-1].copy(), NATIVE.affine), 4), "the head lies upside down"),
