@@ -125,7 +125,7 @@ def test_what_shows_no_head_and_several_frames_are_refused_with_what_to_do(
     nib.save(nib.Nifti1Image(np.stack([noise, noise], -1), np.diag([2.0, 2, 2, 1])), tmp_path / "two.nii")
     assert run(tmp_path / "native.dcm", tmp_path / "two.nii", model=model) == 1
     printed = capsys.readouterr().out
-    assert "ERROR: the field of view has 120 x 80 x 40 mm" in printed or "does not look like a DaT scan" in printed
+    assert "ERROR: the field of view has 48 x 112 x 93 mm; one of a head has" in printed
     assert "ERROR: expected a 3-D volume, got 2 of them; if all are of one scan, --frames mean takes" in printed
 
 

@@ -8,7 +8,7 @@ from nibabel.affines import apply_affine
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
-from datspect.errors import ScanError
+from datspect.errors import IneligibleError, ScanError
 from datspect.imaging.head_image import COARSE_MM, FINE_MM, VIEW_RANGE_MM, field_of_view, head_images, head_level
 from datspect.imaging.volume import Volume
 
@@ -122,6 +122,6 @@ def test_a_field_of_view_that_holds_no_head_is_refused_before_anything_is_comput
     data = np.zeros(shape, np.int16)
     data[:, :, kept] = np.random.default_rng(0).integers(400, 600, data[:, :, kept].shape)
     with pytest.raises(
-        ScanError, match=f"one of a head has {VIEW_RANGE_MM[0]:.0f} to {VIEW_RANGE_MM[1]:.0f} mm a side"
+        IneligibleError, match=f"one of a head has {VIEW_RANGE_MM[0]:.0f} to {VIEW_RANGE_MM[1]:.0f} mm a side"
     ):
         field_of_view(Volume(data, cubes(shape, size_mm)))

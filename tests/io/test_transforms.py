@@ -31,9 +31,9 @@ def test_the_same_transform_is_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_itk_brings_a_scan_to_mni_as_this_project_does(tmp_path: Path) -> None:
-    """As `antsApplyTransforms -r MNI -i SCAN -t FILE` would; the scan is oblique and marked off-centre."""
-    affine = (
-        TO_SCAN @ pose((0, 0, 25)) @ np.array([[-3.0, 0, 0, 80], [0, 3.0, 0, -110], [0, 0, 4.0, -60], [0, 0, 0, 1]])
+    """As `antsApplyTransforms -r MNI -i SCAN -t FILE` would; the scan is oblique and marked off its middle."""
+    affine = pose((14, -9, 42), (40, -25, 60)) @ np.array(
+        [[-3.0, 0, 0, 80], [0, 3.0, 0, -110], [0, 0, 4.0, -60], [0, 0, 0, 1]]
     )
     data = np.zeros((56, 60, 40), np.float32)
     data[20, 41, 27] = 1000

@@ -17,9 +17,11 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.pyfunc.scoring_server import predictions_to_json
+from tests.normalisation.moved_heads import imaged, pose
+from tests.normalisation.moved_heads import nifti_bytes as nifti_of
 from tests.prediction.made_up_predictor import write_predictor, write_striatal_predictor
 
-from datspect.imaging.volume import MNI_SHAPE, mni_affine
+from datspect.imaging.volume import MNI_SHAPE, Volume, mni_affine
 from datspect.io.scan_reading import read_nifti_bytes
 from datspect.prediction.predictor import Predictor
 from datspect.release import serving
@@ -52,6 +54,10 @@ print(json.dumps([json.loads(b"".join(sent))["predictions"][0], heavy, int(statu
 """
 
 MODELS: tuple[Literal["paper", "striatum"], ...] = ("paper", "striatum")
+
+
+NATIVE = imaged(pose((10, -7, 12), (45, -20, 35)))
+NOISE = Volume(np.random.default_rng(1).integers(0, 99, (64, 64, 48)).astype(np.int16), NATIVE.affine)
 
 
 def nifti_bytes(data: np.ndarray) -> bytes:
@@ -124,7 +130,10 @@ def test_an_answer_in_json_says_what_the_ratios_say_and_how_likely_it_is_wrong(
         (b"\x1f\x8b\x08" + bytes(40), "scan number 2"),
         (nifti_bytes(np.full(MNI_SHAPE, np.nan, np.float32)), "NaN and nothing else"),
         (nifti_bytes(np.full(MNI_SHAPE, 7, np.int16)), "the same value"),
-        (nifti_bytes(np.arange(8**3, dtype=np.int16).reshape(8, 8, 8)), "on another grid|MNI space"),
+        (nifti_bytes(np.arange(8**3, dtype=np.int16).reshape(8, 8, 8)), "the field of view has 16 x 16 x 16 mm"),
+        (nifti_of(NOISE), "does not look like a DaT scan of a head"),
+        (nifti_of(Volume(NATIVE.data[:, :, ::-1].copy(), NATIVE.affine)), "the head lies upside down"),
+        (nifti_of(Volume(NATIVE.data[:, :, ::-1].copy(), NATIVE.affine), 4), "the head lies upside down"),
     ],
 )
 def test_what_is_no_scan_is_refused_with_its_number_and_reason(
@@ -135,6 +144,12 @@ def test_what_is_no_scan_is_refused_with_its_number_and_reason(
         ask(model, [good, content])
     assert refused.value.get_http_status_code() == 400
     assert "scan number 2" in str(refused.value)
+
+
+def test_a_native_scan_is_answered_and_said_to_be_registered(model: ScanModel, tiny_cohort: Path) -> None:
+    answers = ask(model, [nifti_of(NATIVE), (tiny_cohort / "volumes/S00.nii").read_bytes(), nifti_of(NATIVE, 4)])
+    assert answers["placed"].tolist() == ["registered", "as it is", "registered"]
+    assert answers["probability"][0] == answers["probability"][2]
 
 
 def test_sizes_are_bounded_before_anything_is_read(model: ScanModel, monkeypatch: pytest.MonkeyPatch) -> None:

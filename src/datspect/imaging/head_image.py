@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import affine_transform, gaussian_filter
 
 from datspect.arrays import BoolArray
-from datspect.errors import ScanError
+from datspect.errors import IneligibleError, ScanError
 from datspect.imaging.volume import FWHM_PER_SD, Affine, Volume
 
 FINE_MM, COARSE_MM = 4.0, 8.0
@@ -70,7 +70,8 @@ def field_of_view(volume: Volume) -> Volume:
 
     Raises
     ------
-    ScanError : nothing in the volume stands out, or what was seen is shorter or longer than `VIEW_RANGE_MM`.
+    IneligibleError : what was seen is shorter or longer than `VIEW_RANGE_MM`.
+    ScanError : nothing in the volume stands out.
     """
     data = np.asarray(volume.data)
     least = _HEAD_SHARE * head_level(np.asarray(data[::2, ::2, ::2], dtype=np.float32).ravel())
@@ -88,7 +89,7 @@ def field_of_view(volume: Volume) -> Volume:
 def _check_lengths(kept: list[slice], sizes_mm: NDArray[np.float64]) -> None:
     lengths_mm = [max(0, side.stop - side.start) * size for side, size in zip(kept, sizes_mm, strict=True)]
     if min(lengths_mm) < VIEW_RANGE_MM[0] or max(lengths_mm) > VIEW_RANGE_MM[1]:
-        raise ScanError(
+        raise IneligibleError(
             "the field of view has {:.0f} x {:.0f} x {:.0f} mm; one of a head has {:.0f} to {:.0f} mm a side: leave it "
             "out, or mend the voxel size in the header".format(*lengths_mm, *VIEW_RANGE_MM)
         )

@@ -15,7 +15,7 @@ from datspect.importing.journal import ImportedScan
 from datspect.importing.plan import Exclusion
 from datspect.io.atomic import write_text
 from datspect.io.tables import write_table
-from datspect.normalisation.verdict import SURE
+from datspect.normalisation.verdict import MEASURES, SURE
 
 ACCOUNT_NAME, EXCLUDED_NAME, ORIENTATION_NAME = "account.txt", "excluded.tsv", "orientation.tsv"
 OFFSET_TOLERANCE_VOXELS = 0.5
@@ -88,7 +88,7 @@ def registration_table(imported: Iterable[ImportedScan]) -> pd.DataFrame:
         for scan in sorted(imported, key=lambda scan: scan.scan_id)
         if scan.registration is not None
     ]
-    return pd.DataFrame(rows, columns=None if rows else ["scan_id"])
+    return pd.DataFrame(rows, columns=["scan_id", *MEASURES])
 
 
 def _seen(account: Account) -> list[str]:

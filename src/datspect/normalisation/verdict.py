@@ -19,6 +19,12 @@ MOST_STRIATAL_OFFSET_MM = 8.0
 SURE = 0.25
 """A scan that keeps less of a margin is worth a look."""
 
+MEASURES = (
+    *("likeness", "in_view", "needed_in_view", "smallest_size", "largest_size", "shear"),
+    *("striatal_contrast", "striatal_likeness", "striatal_offset_mm", "margin"),
+)
+"""Measures of a registration, in the order of tables."""
+
 
 @dataclass(frozen=True)
 class RegistrationQuality:
@@ -55,7 +61,7 @@ class RegistrationQuality:
 
     @property
     def measures(self) -> dict[str, float]:
-        """What tables say of it."""
+        """What tables say of it; the keys are `MEASURES`."""
         return {
             "likeness": self.likeness,
             "in_view": self.in_view,
