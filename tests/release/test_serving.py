@@ -162,18 +162,17 @@ def test_sizes_are_bounded_before_anything_is_read(model: ScanModel, monkeypatch
 
 
 @pytest.mark.slow
-def test_it_loads_where_the_source_tree_is_not_and_holds_no_pickle(
-    predictor: Path, tiny_cohort: Path, tmp_path: Path
-) -> None:
+def test_it_loads_where_the_source_tree_is_not_and_holds_no_pickle(predictor: Path, tmp_path: Path) -> None:
     write_served_model(tmp_path / "model", predictor, mlflow_model=Model())
+    (tmp_path / "native.nii").write_bytes(nifti_of(NATIVE))
     assert not [path for path in (tmp_path / "model").rglob("*") if path.suffix in (".pkl", ".pickle", ".cloudpickle")]
     code = (
         "import sys, json, mlflow, pandas as pd\n"
         f"model = mlflow.pyfunc.load_model({str(tmp_path / 'model')!r})\n"
         "import datspect\n"
-        f"scan = open({str(tiny_cohort / 'volumes/S00.nii')!r}, 'rb').read()\n"
+        "scan = open('native.nii', 'rb').read()\n"
         "answer = model.predict(pd.DataFrame({'nifti': [scan]}))\n"
-        "print(json.dumps([datspect.__file__, float(answer['probability'][0])]))\n"
+        "print(json.dumps([datspect.__file__, float(answer['probability'][0]), answer['placed'][0]]))\n"
     )
     # The source tree is on no path: only the package that the model carries can be found.
     hidden = "import sys; sys.path[:] = [p for p in sys.path if '/src' not in p and '__editable__' not in p]\n"
@@ -181,9 +180,10 @@ def test_it_loads_where_the_source_tree_is_not_and_holds_no_pickle(
     answer = subprocess.run(
         [sys.executable, "-c", hidden + code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    file, probability = json.loads(answer.stdout.strip().splitlines()[-1])
+    file, probability, how = json.loads(answer.stdout.strip().splitlines()[-1])
     assert Path(file).is_relative_to(tmp_path / "model")
     assert 0 <= probability <= 1
+    assert how == "registered"
 
 
 def test_requirements_are_pinned_and_the_striatums_are_without_keras() -> None:
@@ -194,7 +194,7 @@ def test_requirements_are_pinned_and_the_striatums_are_without_keras() -> None:
 
 
 @pytest.mark.slow
-def test_a_version_of_the_striatum_is_served_without_keras_in_less_than_400_mb(
+def test_a_version_of_the_striatum_is_served_without_keras_in_less_than_500_mb(
     tiny_cohort: Path, tmp_path: Path
 ) -> None:
     write_striatal_predictor(tmp_path / "predictor")
@@ -217,4 +217,4 @@ def test_a_version_of_the_striatum_is_served_without_keras_in_less_than_400_mb(
     assert served["model_probability"] == pytest.approx(direct.model_probability, abs=1e-6)
     assert served["probability"] == pytest.approx(direct.probability, abs=1e-6)
     assert heavy == []
-    assert kb < 400 * 1024
+    assert kb < 500 * 1024  # a quarter of it is SimpleITK, which native scans need
