@@ -26,7 +26,7 @@ _STRIATUM = 1.9
 """The mean phantom's striata have this many times the uptake of its occipital region, and more."""
 _MIDDLE_MM = np.array([0.0, 0.0, 12.0])
 """Between the striata, mm of the MNI grid."""
-_INCHES, _PER_ROW = 1.6, 3
+_INCHES, _PER_ROW = 1.45, 3
 
 
 def names() -> list[str]:
