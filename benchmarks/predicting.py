@@ -102,8 +102,8 @@ def many_seconds(folder: Path) -> float:
     predictor = read_predictor(str(PREDICTOR))
     sources, _ = find_sources([folder])
     with contextlib.redirect_stdout(io.StringIO()):
-        list(predicted(predictor, sources[:64], resample=False, figure=None))
-        return seconds(lambda: list(predicted(predictor, sources, resample=False, figure=None)))
+        list(predicted(predictor, sources[:64], figure=None))
+        return seconds(lambda: list(predicted(predictor, sources, figure=None)))
 
 
 def features_rate(wanted: Any) -> float:

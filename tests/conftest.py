@@ -26,6 +26,7 @@ from datspect.io.digests import file_digest
 from datspect.io.records import read_json, write_json
 from datspect.io.volumes import write_volume
 from datspect.params.network import BackboneParams
+from datspect.phantom.template import mean_phantom
 
 if TYPE_CHECKING:
     import keras
@@ -92,7 +93,7 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture
 def make_volume(rng: np.random.Generator) -> MakeVolume:
-    """A cheap volume on the stored MNI grid (LAS): a warm brain with four hot balls for the striatum."""
+    """A volume on the stored MNI grid (LAS): a warm brain in an ordinary head, four hot balls for the striatum."""
 
     def make(*, caudate: float = 3.0, putamen: float = 2.0, shift_mm: float = 8.0) -> Volume:
         affine = mni_affine()
@@ -101,7 +102,8 @@ def make_volume(rng: np.random.Generator) -> MakeVolume:
             for axis, size in enumerate(MNI_SHAPE)
         )
         z = z - shift_mm
-        data = np.where((x / 68) ** 2 + ((y + 18) / 88) ** 2 + ((z - 5) / 70) ** 2 < 1, 1000.0, 20.0)
+        around = 1000 * np.clip(mean_phantom(shift_mm / 2).data[::-1], 0.02, 1.0)
+        data = np.where((x / 68) ** 2 + ((y + 18) / 88) ** 2 + ((z - 5) / 70) ** 2 < 1, 1000.0, around)
         for name, ratio in (("caudate", caudate), ("putamen", putamen)):
             x0, y0, z0 = STRIATUM_MM[name]
             ball = (np.abs(x) - x0) ** 2 + (y - y0) ** 2 + (z - z0) ** 2 < 8.0**2

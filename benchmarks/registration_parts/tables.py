@@ -81,8 +81,8 @@ def parts(found: Found) -> list[str]:
         f"{share(sum(bool(each.reasons) for each in found.hopeless), len(found.hopeless))} of the hopeless ones:",
         markdown_table(_refusal_rows(found.refusals), n_text_columns=1),
         "**Answers** against those for the same reconstruction in MNI space, which no camera's grid was between; "
-        "binding ratios as a share of theirs. Placed by the truth: what is stored, brought to MNI by the "
-        "true transform, as a perfect registration would:",
+        "binding ratios as a share of theirs. Placed by the truth: what is stored, brought to MNI by the true "
+        "transform, as a perfect registration would:",
         markdown_table(_answer_rows(found)),
         _cost_line(found),
     ]

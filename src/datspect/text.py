@@ -3,6 +3,7 @@
 import hashlib
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 
 _NOT_SHOWN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -71,10 +72,11 @@ def file_names(names: Sequence[str]) -> list[str]:
     """
     plain = [_file_name(name) for name in names]
     folded = [name.casefold() for name in plain]
+    shared = Counter(folded)
     taken = set(folded)
     unique = []
     for number, (name, stem) in enumerate(zip(names, plain, strict=True)):
-        if folded.count(folded[number]) > 1:
+        if shared[folded[number]] > 1:
             digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
             copies = [f"{stem}-{digest}", *(f"{stem}-{digest}-{copy}" for copy in range(2, len(names) + 2))]
             stem = next(each for each in copies if each.casefold() not in taken)

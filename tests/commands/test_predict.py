@@ -40,9 +40,7 @@ def striatal_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(*scans: Path, model: Path, form: command.Format = "table", **options: object) -> int:
     try:
-        command.predict(
-            list(scans), str(model), form, **{"figure": None, "resample": False, "prevalence": None, **options}
-        )  # type: ignore[arg-type]
+        command.predict(list(scans), str(model), form, **{"figure": None, "prevalence": None, **options})  # type: ignore[arg-type]
     except typer.Exit as end:
         return int(end.exit_code)
     return 0
@@ -117,7 +115,7 @@ def test_one_scan_in_every_number_of_files_gets_one_answer(
     )
 
 
-def test_scans_in_native_space_and_several_frames_are_refused_with_what_to_do(
+def test_what_shows_no_head_and_several_frames_are_refused_with_what_to_do(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import nibabel as nib
@@ -127,7 +125,7 @@ def test_scans_in_native_space_and_several_frames_are_refused_with_what_to_do(
     nib.save(nib.Nifti1Image(np.stack([noise, noise], -1), np.diag([2.0, 2, 2, 1])), tmp_path / "two.nii")
     assert run(tmp_path / "native.dcm", tmp_path / "two.nii", model=model) == 1
     printed = capsys.readouterr().out
-    assert "ERROR: by its header it does not lie in MNI space; normalise it" in printed
+    assert "ERROR: the field of view has 48 x 112 x 93 mm; one of a head has" in printed
     assert "ERROR: expected a 3-D volume, got 2 of them; if all are of one scan, --frames mean takes" in printed
 
 

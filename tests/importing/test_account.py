@@ -8,7 +8,7 @@ import pytest
 
 from datspect.cohort.table import COLUMNS
 from datspect.imaging.head_search import FLIPS
-from datspect.importing.account import Account, account_text, orientation_table, write_account
+from datspect.importing.account import Account, account_text, orientation_table, registration_table, write_account
 from datspect.importing.journal import ImportedScan
 from datspect.importing.plan import Exclusion
 
@@ -17,7 +17,7 @@ SCAN = ImportedScan(
     scan_id="S-0",
     sha256="0" * 64,
     placed_by="header",
-    resampled=False,
+    how="as it is",
     scale=1.0,
     correlations=dict(zip(FLIPS, (0.9, 0.7, 0.8, 0.6), strict=True)),
     best="",
@@ -127,4 +127,16 @@ def test_the_account_is_written_whole_beside_the_cohort(tmp_path: Path) -> None:
     excluded = pd.read_csv(tmp_path / "excluded.tsv", sep="\t")
     assert excluded.to_dict("records") == [{"what": "F-1", "reason": "spoilt,\tcut"}]
     assert len(pd.read_csv(tmp_path / "orientation.tsv", sep="\t")) == 5
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["account.txt", "excluded.tsv", "orientation.tsv"]
+    written = ["account.txt", "excluded.tsv", "orientation.tsv", "registration.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == written
+
+
+def test_the_account_counts_registered_scans_and_those_to_look_at() -> None:
+    measures = {"likeness": 0.99, "margin": 0.8}
+    registered = [replace(SCAN, scan_id=f"S-{n}", how="registered", registration=measures) for n in range(3)]
+    doubtful = replace(registered[0], scan_id="S-9", registration=measures | {"margin": 0.1})
+    text = account_text(account([*registered, doubtful]))
+    assert "in another space, registered (registration.csv)" in text
+    assert "of these near a limit: look at them (doubtful/)" in text
+    table = registration_table((*registered, doubtful)).set_index("scan_id")
+    assert table["margin"].to_dict() == {"S-0": 0.8, "S-1": 0.8, "S-2": 0.8, "S-9": 0.1}

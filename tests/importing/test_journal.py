@@ -29,7 +29,7 @@ def entry(number: int, **changes: object) -> Entry:
         scan_id=f"S-{number}",
         sha256="0" * 64,
         placed_by="header",
-        resampled=False,
+        how="as it is",
         scale=1.0,
         correlations={"": 0.9, "z": 0.5},
         best="",

@@ -11,28 +11,35 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from filelock import FileLock
+from tests.normalisation.moved_heads import OFFSET_VOXELS, distances_mm, imaged, nifti_bytes, pose
 
 from datspect.cohort.screening import mni_regions, screen_scan
 from datspect.cohort.table import read_cohort
 from datspect.errors import ImportingError
 from datspect.imaging.volume import MNI_SHAPE, Volume, mni_affine
 from datspect.importing import scan
-from datspect.importing.folder import LOCK_NAME
+from datspect.importing.account import REGISTRATION_NAME
+from datspect.importing.folder import LOCK_NAME, REFUSED, TRANSFORMS
 from datspect.importing.journal import JOURNAL_NAME
 from datspect.importing.plan import Candidate, Exclusion, Plan, PlannedSubject
 from datspect.importing.pseudonyms import Pseudonyms
 from datspect.importing.scan import ImportOptions
 from datspect.importing.subjects import import_subjects
 from datspect.io.sources import Source
+from datspect.io.transforms import read_transform
 from datspect.io.volumes import read_volume, write_volume
 from datspect.params.whole import load_params
+from datspect.phantom.template import mean_phantom
 
 KEY = bytes(range(32))
 ROOT = Path(__file__).parents[2]
 MakeVolume = Callable[..., Volume]
 OPTIONS = ImportOptions(n_workers=2)
+CALLED_MNI = replace(OPTIONS, space="mni")
+"""Noise is taken as a scan, since it is called one."""
 
 
 @pytest.fixture
@@ -150,7 +157,7 @@ def test_the_first_reconstruction_is_taken_and_what_came_before_it_is_named(
     raw = subject.candidates[0]
     assert raw.source is not None
     assert out.what == f"{raw.scan_id} {names.file(raw.source.name)}"
-    assert "normalise" in out.reason
+    assert "it does not look like a DaT scan of a head" in out.reason
 
 
 @pytest.mark.parametrize("bad", [b"", b"not a scan", None], ids=["empty", "no scan", "missing"])
@@ -198,23 +205,14 @@ def in_mni_space_with_smaller_voxels(volume: Volume, code: int) -> bytes:
     return image.to_bytes()
 
 
-def test_another_grid_in_mni_space_is_refused_with_the_way_out_and_resampled_when_asked(
+def test_another_grid_in_mni_space_is_resampled_and_said(
     downloaded: Downloaded, cohort: Path, names: Pseudonyms, make_volume: MakeVolume
 ) -> None:
     downloaded.subject(in_mni_space_with_smaller_voxels(make_volume(), code=4))
-    refused = import_subjects(downloaded.plan(), cohort, OPTIONS, names)
-    assert "the same command with --resample" in refused.exclusions[0].reason
-    account = import_subjects(downloaded.plan(), cohort, replace(OPTIONS, resample=True), names)
-    assert [scan.resampled for scan in account.imported] == [True]
+    account = import_subjects(downloaded.plan(), cohort, OPTIONS, names)
+    assert [scan.how for scan in account.imported] == ["resampled"]
+    assert "in MNI space on another grid, resampled" in (cohort / "account.txt").read_text()
     assert read_volume(cohort / account.scans["path"][0]).data.shape == MNI_SHAPE
-
-
-def test_another_grid_outside_mni_space_is_refused_even_when_resampling_is_asked_for(
-    downloaded: Downloaded, cohort: Path, names: Pseudonyms, make_volume: MakeVolume
-) -> None:
-    downloaded.subject(in_mni_space_with_smaller_voxels(make_volume(), code=1))
-    account = import_subjects(downloaded.plan(), cohort, replace(OPTIONS, resample=True), names)
-    assert "normalise it to the MNI template first" in account.exclusions[0].reason
 
 
 def test_a_second_run_reads_nothing_and_changes_no_byte(
@@ -509,7 +507,7 @@ def slow(path, volume):
     time.sleep({seconds})
     original(path, volume)
 scan.write_volume = slow
-import_subjects(downloaded.plan(), Path({cohort!r}), OPTIONS, names)
+import_subjects(downloaded.plan(), Path({cohort!r}), CALLED_MNI, names)
 """
 
 
@@ -548,9 +546,9 @@ def test_an_import_that_is_stopped_anywhere_goes_on_and_ends_with_the_same_bytes
     downloaded.folder.rename(tmp_path / "put away")
     (tmp_path / "childs").rename(downloaded.folder)
     reads.clear()
-    import_subjects(downloaded.plan(), cohort, OPTIONS, names)
+    import_subjects(downloaded.plan(), cohort, CALLED_MNI, names)
     assert len(reads.names()) <= 6 - n_finished
-    import_subjects(downloaded.plan(), whole, OPTIONS, names)
+    import_subjects(downloaded.plan(), whole, CALLED_MNI, names)
     assert contents(cohort) == contents(whole)
 
 
@@ -601,3 +599,93 @@ def test_scans_listed_twice_are_refused(
     with pytest.raises(ImportingError, match=first.candidates[0].scan_id):
         import_subjects(downloaded.plan(), cohort, OPTIONS, names)
     assert not cohort.exists()
+
+
+def without_striata() -> Volume:
+    head = mean_phantom(OFFSET_VOXELS)
+    return Volume(np.minimum(np.asarray(head.data), 1.05), head.affine)
+
+
+TURNED = pose((10, -7, 12), (45, -20, 35), (1.04, 0.98, 1.0))
+
+
+def test_a_native_scan_is_registered_with_its_transform_and_measures_and_a_hopeless_one_drawn(
+    downloaded: Downloaded, cohort: Path, names: Pseudonyms, make_volume: MakeVolume, reads: Reads
+) -> None:
+    on_grid = downloaded.subject(make_volume())
+    native = downloaded.subject(nifti_bytes(imaged(TURNED)))
+    hopeless = downloaded.subject(nifti_bytes(imaged(TURNED, head=without_striata())))
+    options = replace(OPTIONS, z_offset_voxels=OFFSET_VOXELS)
+    account = import_subjects(downloaded.plan(), cohort, options, names)
+
+    scan_id = native.candidates[0].scan_id
+    assert {scan.scan_id: scan.how for scan in account.imported} == {
+        scan_id: "registered",
+        on_grid.candidates[0].scan_id: "as it is",
+    }
+    [transform] = (cohort / TRANSFORMS).iterdir()
+    assert transform.name == f"{scan_id}.tfm"
+    assert distances_mm(read_transform(transform), TURNED).max() < 2
+    measures = pd.read_csv(cohort / REGISTRATION_NAME, sep="\t").set_index("scan_id")
+    assert list(measures.index) == [scan_id]
+    assert measures.loc[scan_id, "likeness"] > 0.97
+    [picture] = (cohort / REFUSED).iterdir()
+    assert picture.name == f"{hopeless.candidates[0].scan_id}.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    [out] = account.exclusions
+    assert "no striata stand out where they should be" in out.reason
+    text = (cohort / "account.txt").read_text()
+    for line, n in (("on the MNI grid", 1), ("on another grid, resampled", 0), ("in another space, registered", 1)):
+        [counted] = [each for each in text.splitlines() if line in each]
+        assert (counted.split()[-1], len(counted)) == (str(n), 58), "numbers stand below each other"
+
+    before = contents(cohort)
+    reads.clear()
+    import_subjects(downloaded.plan(), cohort, options, names)
+    assert len(reads.names()) == 1, "who was refused is tried anew"
+    assert contents(cohort) == before
+
+
+def test_transforms_and_pictures_that_belong_to_nobody_are_removed(
+    downloaded: Downloaded, cohort: Path, names: Pseudonyms, make_volume: MakeVolume
+) -> None:
+    native, hopeless = nifti_bytes(imaged(TURNED)), nifti_bytes(imaged(TURNED, head=without_striata()))
+    mended = downloaded.subject(hopeless)
+    passed_over = downloaded.subject(hopeless, make_volume())
+    put_right = downloaded.subject(native)
+    import_subjects(downloaded.plan(), cohort, OPTIONS, names)
+    pictures = {f"{who.candidates[0].scan_id}.png" for who in (mended, passed_over)}
+    assert {path.name for path in (cohort / REFUSED).iterdir()} == pictures
+    assert len(list((cohort / TRANSFORMS).iterdir())) == 1
+
+    for number, who in ((0, mended), (2, put_right)):
+        [candidate] = who.candidates
+        assert candidate.source is not None
+        source = downloaded.source(candidate.source.name, make_volume())
+        downloaded.subjects[number] = replace(who, candidates=(replace(candidate, source=source),))
+    (cohort / TRANSFORMS / "S-NOBODY.tfm").write_text("stray")
+    account = import_subjects(downloaded.plan(), cohort, OPTIONS, names)
+    assert [scan.how for scan in account.imported] == ["as it is"] * 3
+    assert [path.name for path in (cohort / REFUSED).iterdir()] == [f"{passed_over.candidates[0].scan_id}.png"]
+    assert list((cohort / TRANSFORMS).iterdir()) == []
+
+
+def test_heads_upside_down_are_left_in_mni_space_and_refused_outside_unless_they_may_be_turned(
+    downloaded: Downloaded, cohort: Path, tmp_path: Path, names: Pseudonyms, make_volume: MakeVolume
+) -> None:
+    native = imaged(TURNED)
+    in_mni = downloaded.subject(Volume(make_volume().data[:, :, ::-1].copy(), mni_affine()))
+    elsewhere = downloaded.subject(nifti_bytes(Volume(native.data[:, :, ::-1].copy(), native.affine)))
+    left = import_subjects(downloaded.plan(), cohort, OPTIONS, names)
+    assert [(scan.scan_id, scan.best, scan.fixed) for scan in left.imported] == [
+        (in_mni.candidates[0].scan_id, "z", "")
+    ]
+    assert "the head lies upside down" in left.exclusions[0].reason
+    assert "LEFT AS THEY ARE" in (cohort / "account.txt").read_text()
+    fixed = import_subjects(downloaded.plan(), tmp_path / "fixed", replace(OPTIONS, fix_orientation=True), names)
+    found = {scan.scan_id: (scan.how, scan.fixed) for scan in fixed.imported}
+    assert found == {
+        in_mni.candidates[0].scan_id: ("as it is", "z"),
+        elsewhere.candidates[0].scan_id: ("registered", "z"),
+    }
+    assert (tmp_path / "fixed" / "account.txt").read_text().count("corrected") == 1

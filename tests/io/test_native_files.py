@@ -10,7 +10,9 @@ from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, 
 from pydicom import dcmread
 from scipy.spatial.transform import Rotation
 
-from datspect.errors import IneligibleError, ScanError
+from datspect.errors import ScanError
+from datspect.imaging.orientation import reorient
+from datspect.imaging.placement import placed
 from datspect.imaging.volume import MNI_SHAPE, Volume, mni_affine
 from datspect.io.dicom import read_dicom
 from datspect.io.native_files import FormCodes, Identity, write_dicom, write_dicom_slices, write_nifti
@@ -127,5 +129,7 @@ def test_the_reader_of_downloads_knows_the_object(tmp_path: Path) -> None:
     scan = read_dicom(io.BytesIO((tmp_path / "mni.dcm").read_bytes()))
     np.testing.assert_array_equal(scan.frames.transpose(2, 1, 0), on_template.data)
     write_dicom(tmp_path / "native.dcm", volume_of(), IDENTITY)
-    with pytest.raises(IneligibleError, match="MNI"):
-        read_dicom(io.BytesIO((tmp_path / "native.dcm").read_bytes()))
+    native = read_dicom(io.BytesIO((tmp_path / "native.dcm").read_bytes()))
+    found, expected = reorient(placed(native.frames, native.geometry)), reorient(volume_of())
+    np.testing.assert_array_equal(found.data, expected.data)
+    np.testing.assert_allclose(found.affine, expected.affine, atol=1e-3)

@@ -28,7 +28,7 @@ WEIGHT = 2.0
 ANSWER = Answer(
     probability=0.62, prevalence=0.68, likelihood_ratio=0.77, model_probability=0.6, prediction="pd",
     ratio_probability=0.31, error_risk=0.4, inconclusive=True,
-    unlike=("peak_slice", "features"), flags=(),
+    unlike=("peak_slice", "features"), flags=(), how="as it is",
     measures={f"sbr_{part}_{side}": 1.0 for part in ("caudate", "putamen") for side in ("left", "right")},
 )  # fmt: skip
 

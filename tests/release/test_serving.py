@@ -17,9 +17,11 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.pyfunc.scoring_server import predictions_to_json
+from tests.normalisation.moved_heads import imaged, pose
+from tests.normalisation.moved_heads import nifti_bytes as nifti_of
 from tests.prediction.made_up_predictor import write_predictor, write_striatal_predictor
 
-from datspect.imaging.volume import MNI_SHAPE, mni_affine
+from datspect.imaging.volume import MNI_SHAPE, Volume, mni_affine
 from datspect.io.scan_reading import read_nifti_bytes
 from datspect.prediction.predictor import Predictor
 from datspect.release import serving
@@ -52,6 +54,10 @@ print(json.dumps([json.loads(b"".join(sent))["predictions"][0], heavy, int(statu
 """
 
 MODELS: tuple[Literal["paper", "striatum"], ...] = ("paper", "striatum")
+
+
+NATIVE = imaged(pose((10, -7, 12), (45, -20, 35)))
+NOISE = Volume(np.random.default_rng(1).integers(0, 99, (64, 64, 48)).astype(np.int16), NATIVE.affine)
 
 
 def nifti_bytes(data: np.ndarray) -> bytes:
@@ -124,7 +130,10 @@ def test_an_answer_in_json_says_what_the_ratios_say_and_how_likely_it_is_wrong(
         (b"\x1f\x8b\x08" + bytes(40), "scan number 2"),
         (nifti_bytes(np.full(MNI_SHAPE, np.nan, np.float32)), "NaN and nothing else"),
         (nifti_bytes(np.full(MNI_SHAPE, 7, np.int16)), "the same value"),
-        (nifti_bytes(np.arange(8**3, dtype=np.int16).reshape(8, 8, 8)), "on another grid|MNI space"),
+        (nifti_bytes(np.arange(8**3, dtype=np.int16).reshape(8, 8, 8)), "the field of view has 16 x 16 x 16 mm"),
+        (nifti_of(NOISE), "does not look like a DaT scan of a head"),
+        (nifti_of(Volume(NATIVE.data[:, :, ::-1].copy(), NATIVE.affine)), "the head lies upside down"),
+        (nifti_of(Volume(NATIVE.data[:, :, ::-1].copy(), NATIVE.affine), 4), "the head lies upside down"),
     ],
 )
 def test_what_is_no_scan_is_refused_with_its_number_and_reason(
@@ -137,6 +146,12 @@ def test_what_is_no_scan_is_refused_with_its_number_and_reason(
     assert "scan number 2" in str(refused.value)
 
 
+def test_a_native_scan_is_answered_and_said_to_be_registered(model: ScanModel, tiny_cohort: Path) -> None:
+    answers = ask(model, [nifti_of(NATIVE), (tiny_cohort / "volumes/S00.nii").read_bytes(), nifti_of(NATIVE, 4)])
+    assert answers["placed"].tolist() == ["registered", "as it is", "registered"]
+    assert answers["probability"][0] == answers["probability"][2]
+
+
 def test_sizes_are_bounded_before_anything_is_read(model: ScanModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "MAX_FILE_BYTES", 100)
     monkeypatch.setattr(serving, "read_nifti_bytes", lambda content: pytest.fail("it was read"))
@@ -147,18 +162,17 @@ def test_sizes_are_bounded_before_anything_is_read(model: ScanModel, monkeypatch
 
 
 @pytest.mark.slow
-def test_it_loads_where_the_source_tree_is_not_and_holds_no_pickle(
-    predictor: Path, tiny_cohort: Path, tmp_path: Path
-) -> None:
+def test_it_loads_where_the_source_tree_is_not_and_holds_no_pickle(predictor: Path, tmp_path: Path) -> None:
     write_served_model(tmp_path / "model", predictor, mlflow_model=Model())
+    (tmp_path / "native.nii").write_bytes(nifti_of(NATIVE))
     assert not [path for path in (tmp_path / "model").rglob("*") if path.suffix in (".pkl", ".pickle", ".cloudpickle")]
     code = (
         "import sys, json, mlflow, pandas as pd\n"
         f"model = mlflow.pyfunc.load_model({str(tmp_path / 'model')!r})\n"
         "import datspect\n"
-        f"scan = open({str(tiny_cohort / 'volumes/S00.nii')!r}, 'rb').read()\n"
+        "scan = open('native.nii', 'rb').read()\n"
         "answer = model.predict(pd.DataFrame({'nifti': [scan]}))\n"
-        "print(json.dumps([datspect.__file__, float(answer['probability'][0])]))\n"
+        "print(json.dumps([datspect.__file__, float(answer['probability'][0]), answer['placed'][0]]))\n"
     )
     # The source tree is on no path: only the package that the model carries can be found.
     hidden = "import sys; sys.path[:] = [p for p in sys.path if '/src' not in p and '__editable__' not in p]\n"
@@ -166,9 +180,10 @@ def test_it_loads_where_the_source_tree_is_not_and_holds_no_pickle(
     answer = subprocess.run(
         [sys.executable, "-c", hidden + code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    file, probability = json.loads(answer.stdout.strip().splitlines()[-1])
+    file, probability, how = json.loads(answer.stdout.strip().splitlines()[-1])
     assert Path(file).is_relative_to(tmp_path / "model")
     assert 0 <= probability <= 1
+    assert how == "registered"
 
 
 def test_requirements_are_pinned_and_the_striatums_are_without_keras() -> None:
@@ -179,7 +194,7 @@ def test_requirements_are_pinned_and_the_striatums_are_without_keras() -> None:
 
 
 @pytest.mark.slow
-def test_a_version_of_the_striatum_is_served_without_keras_in_less_than_400_mb(
+def test_a_version_of_the_striatum_is_served_without_keras_in_less_than_500_mb(
     tiny_cohort: Path, tmp_path: Path
 ) -> None:
     write_striatal_predictor(tmp_path / "predictor")
@@ -202,4 +217,4 @@ def test_a_version_of_the_striatum_is_served_without_keras_in_less_than_400_mb(
     assert served["model_probability"] == pytest.approx(direct.model_probability, abs=1e-6)
     assert served["probability"] == pytest.approx(direct.probability, abs=1e-6)
     assert heavy == []
-    assert kb < 400 * 1024
+    assert kb < 500 * 1024  # a quarter of it is SimpleITK, which native scans need

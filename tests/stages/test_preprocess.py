@@ -2,17 +2,18 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from datspect.cohort.kind import CohortKind
-from datspect.cohort.table import Cohort, read_cohort, write_cohort, write_truth
+from datspect.cohort.table import REGISTRATION_NAME, Cohort, read_cohort, write_cohort, write_truth
 from datspect.errors import CohortError
 from datspect.imaging.striatal_box import BOX_SHAPE
 from datspect.imaging.volume import Volume
 from datspect.io.arrays import read_array
 from datspect.io.digests import file_digest
 from datspect.io.records import read_json
-from datspect.io.tables import read_table
+from datspect.io.tables import read_table, write_table
 from datspect.io.volumes import read_volume, write_volume
 from datspect.stages import preprocess
 
@@ -266,3 +267,11 @@ def test_neither_this_stage_nor_split_imports_keras_or_mlflow():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "set()\n"
+
+
+def test_how_well_scans_were_registered_stands_beside_their_quality(tiny_cohort, tmp_path, write_params):
+    write_table(tiny_cohort / REGISTRATION_NAME, pd.DataFrame({"scan_id": ["S03", "S01"], "margin": [0.1, 0.9]}))
+    preprocess.main(tiny_cohort, tmp_path / "images", write_params())
+    quality = read_table(tmp_path / "images/quality.csv").set_index("scan_id")
+    assert quality["registration_margin"].dropna().to_dict() == {"S01": 0.9, "S03": 0.1}
+    assert len(quality) == 6

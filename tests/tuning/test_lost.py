@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datspect.tuning.lost import MOST_AT_ONCE, again, disturbed, given_up, lost
@@ -44,6 +44,11 @@ def test_a_trial_killed_while_it_drew_is_that_which_has_what_it_had() -> None:
     assert (found.values, len(found.attempts)) == (PAPER, 2)
 
 
+def test_a_later_trial_with_some_of_the_values_takes_none_away() -> None:
+    (found,) = lost([trial(0, "complete", {"dropout": 0.5}), trial(1), trial(2, values={"dropout": 0.5})])
+    assert (found.values, found.number, len(found.attempts)) == (PAPER, 1, 2)
+
+
 def test_what_drew_nothing_and_what_somebody_added_lost_nothing() -> None:
     assert lost([trial(0, values={}), trial(1, begun=False)]) == []
     assert disturbed([trial(0, values={}), trial(1, begun=False)]) is None
@@ -76,6 +81,7 @@ STATES = st.sampled_from(["complete", "pruned", "failed", "running", "waiting"])
 VALUES = st.dictionaries(st.sampled_from(["a", "b"]), st.integers(0, 1), min_size=1)
 
 
+@settings(max_examples=1000, deadline=None)
 @given(st.lists(st.tuples(STATES, VALUES), max_size=12))
 def test_every_value_is_finished_to_be_tried_or_lost_and_lost_once(drawn: list[tuple[State, dict[str, int]]]) -> None:
     trials = [trial(number, state, values) for number, (state, values) in enumerate(drawn)]

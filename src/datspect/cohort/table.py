@@ -1,7 +1,8 @@
 """Read and write the cohort folder, the one format that the graph knows.
 
 `participants.tsv` has a row a scan, `cohort.json` names the kind of the cohort, and the volumes lie beside them. A
-phantom may have `truth.csv` too: what was simulated, which no scan shows.
+phantom may have `truth.csv` too: what was simulated, which no scan shows. An import may leave `registration.csv`: how
+well scans were placed that came in a space of their own.
 """
 
 import hashlib
@@ -30,6 +31,8 @@ OTHER_LABELS = (
 COLUMNS = ("scan_id", "subject_id", "label", "sex", "age", "site", "visit", "path", "sha256")
 TRUTH_NAME, TRUE = "truth.csv", "true_"
 """The file of a phantom's truth, and what the names of its columns begin with."""
+REGISTRATION_NAME, REGISTRATION = "registration.csv", "registration_"
+"""The table of registered scans, and what the names of its columns begin with among other measures of quality."""
 _TEXT_COLUMNS = {column: str for column in COLUMNS if column != "age"}
 
 
@@ -98,6 +101,18 @@ def write_truth(folder: Path, truth: pd.DataFrame) -> None:
     """Write scan_id and the columns `TRUE`... of a phantom's truth into its cohort folder."""
     columns = ["scan_id", *(column for column in truth.columns if column.startswith(TRUE))]
     write_table(folder / TRUTH_NAME, truth[columns])
+
+
+def with_registration(quality: pd.DataFrame, cohort: Cohort) -> pd.DataFrame:
+    """Return the quality of scans, and beside it how well they were registered, if any of the cohort was.
+
+    Raises
+    ------
+    CohortError : the table of registered scans is not a table, or has no column scan_id.
+    """
+    path = cohort.folder / REGISTRATION_NAME
+    registered = read_table(path, ["scan_id"]).set_index("scan_id") if path.is_file() else pd.DataFrame()
+    return quality.join(registered.add_prefix(REGISTRATION), on="scan_id") if len(registered) else quality
 
 
 def scans_digest(scans: pd.DataFrame) -> str:

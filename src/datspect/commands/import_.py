@@ -42,6 +42,10 @@ class Import:
         Literal["auto", "mni", "native"],
         typer.Option(help="Where scans lie: believe their voxels, call it MNI space, or register every one to it."),
     ] = "auto"
+    template: Annotated[
+        Path | None,
+        typer.Option("--template", help="Register to the mean control of this cohort folder. [default: mean phantom]"),
+    ] = None
     frames: Annotated[
         Literal["refuse", "mean"],
         typer.Option(help="Several volumes in one NIfTI file: refuse them, or take their mean."),
@@ -80,14 +84,17 @@ class Import:
     def options(self) -> "ImportOptions":
         """Return the options of a single scan's import."""
         from datspect.importing.scan import ImportOptions
+        from datspect.normalisation.own_template import template_of_controls
         from datspect.params.whole import load_params
 
+        offset = load_params(self.params).preprocess.z_offset_voxels if self.params.exists() else None
         return ImportOptions(
             fix_orientation=self.fix_orientation,
             space=self.space,
+            template=None if self.template is None else template_of_controls(self.template, offset),
             frames=self.frames,
             strict=self.strict,
-            z_offset_voxels=load_params(self.params).preprocess.z_offset_voxels if self.params.exists() else None,
+            z_offset_voxels=offset,
         )
 
     def found(self) -> "tuple[list[Source], list[UnusableSource]]":

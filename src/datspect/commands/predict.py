@@ -15,6 +15,7 @@ from datspect.errors import DatspectError, ScanError
 from datspect.text import file_names
 
 if TYPE_CHECKING:
+    from datspect.imaging.registration import Template
     from datspect.io.sources import Source
     from datspect.normalisation.placing import NotPlacedError
     from datspect.prediction.files import PredictorParts
@@ -57,6 +58,7 @@ class Reading:
     space: Space = "auto"
     fix_orientation: bool = False
     frames: Frames = "refuse"
+    template: "Template | None" = None
 
 
 def predict(
@@ -72,6 +74,10 @@ def predict(
     fix_orientation: Annotated[
         bool, typer.Option("--fix-orientation", help="Turn heads that lie upside down or back to front.")
     ] = False,
+    template: Annotated[
+        Path | None,
+        typer.Option("--template", help="Register to the mean control of this cohort folder. [default: mean phantom]"),
+    ] = None,
     follow_links: Annotated[
         bool, typer.Option("--follow-links", help="Follow links that lead out of what you named, and links to folders.")
     ] = False,
@@ -88,6 +94,7 @@ def predict(
     from datspect.io.several_files import with_several_files
     from datspect.io.sources import find_sources
     from datspect.io.writable import check_writable_folder
+    from datspect.normalisation.own_template import template_of_controls
 
     if figure is not None:
         check_writable_folder(figure, "--figure")
@@ -103,8 +110,9 @@ def predict(
     predictor = read_predictor(model)
     if prevalence is not None:
         prevalence_shift(predictor.parts.prevalence, prevalence)  # an impossible one stops before anything is read
+    own = None if template is None else template_of_controls(template, predictor.parts.preprocess.z_offset_voxels)
     outcomes = [Outcome(each.name, None, each.reason) for each in unusable]
-    how = Reading(space, fix_orientation, frames)
+    how = Reading(space, fix_orientation, frames, own)
     outcomes += predicted(predictor, joined, how, figure=figure, prevalence=prevalence)
     print(_text(outcomes, form))
     if form == "table":
@@ -224,7 +232,9 @@ def _prepare(
     number, source = item
     try:
         read = read_scan(source, frames=reading.frames)
-        scan = predictor.prepare(read, space=reading.space, fix_orientation=reading.fix_orientation)
+        scan = predictor.prepare(
+            read, space=reading.space, fix_orientation=reading.fix_orientation, template=reading.template
+        )
     except ScanError as error:
         refusal = error if keep_volume and isinstance(error, NotPlacedError) else None
         return number, Prepared(source.name, error=str(error), refusal=refusal)

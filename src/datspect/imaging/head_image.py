@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import affine_transform, gaussian_filter
 
 from datspect.arrays import BoolArray
-from datspect.errors import ScanError
+from datspect.errors import IneligibleError, ScanError
 from datspect.imaging.volume import FWHM_PER_SD, Affine, Volume
 
 FINE_MM, COARSE_MM = 4.0, 8.0
@@ -19,6 +19,8 @@ _TOP_PERCENTILE = 99.9
 _TRACE = 0.05
 _HEAD_SHARE = 0.35
 _LEVEL_STEPS = 6
+VIEW_RANGE_MM = (50.0, 1000.0)
+"""No side of a camera's field of view that shows a head is shorter or longer."""
 _CUT_SHARE = 0.01
 """A slice of which so much is head was cut through it."""
 
@@ -68,6 +70,7 @@ def field_of_view(volume: Volume) -> Volume:
 
     Raises
     ------
+    IneligibleError : what was seen is shorter or longer than `VIEW_RANGE_MM`.
     ScanError : nothing in the volume stands out.
     """
     data = np.asarray(volume.data)
@@ -77,9 +80,19 @@ def field_of_view(volume: Volume) -> Volume:
         planes = np.moveaxis(data, axis, 0).reshape(data.shape[axis], -1)
         empty, head = planes.min(axis=1) == planes.max(axis=1), (planes > least).mean(axis=1) > _CUT_SHARE
         kept.append(slice(_cut_end(empty, head), len(planes) - _cut_end(empty[::-1], head[::-1])))
+    _check_lengths(kept, voxel_sizes(volume.affine))
     affine = volume.affine.copy()
     affine[:3, 3] = apply_affine(volume.affine, [side.start for side in kept])
     return Volume(data[tuple(kept)], affine)
+
+
+def _check_lengths(kept: list[slice], sizes_mm: NDArray[np.float64]) -> None:
+    lengths_mm = [max(0, side.stop - side.start) * size for side, size in zip(kept, sizes_mm, strict=True)]
+    if min(lengths_mm) < VIEW_RANGE_MM[0] or max(lengths_mm) > VIEW_RANGE_MM[1]:
+        raise IneligibleError(
+            "the field of view has {:.0f} x {:.0f} x {:.0f} mm; one of a head has {:.0f} to {:.0f} mm a side: leave it "
+            "out, or mend the voxel size in the header".format(*lengths_mm, *VIEW_RANGE_MM)
+        )
 
 
 def _cut_end(empty: BoolArray, head: BoolArray) -> int:

@@ -8,21 +8,24 @@ from statistics import median
 
 import pandas as pd
 
+from datspect.cohort.table import REGISTRATION_NAME
 from datspect.imaging.head_search import FLIPS
+from datspect.importing.folder import DOUBTFUL
 from datspect.importing.journal import ImportedScan
 from datspect.importing.plan import Exclusion
 from datspect.io.atomic import write_text
 from datspect.io.tables import write_table
+from datspect.normalisation.verdict import MEASURES, SURE
 
 ACCOUNT_NAME, EXCLUDED_NAME, ORIENTATION_NAME = "account.txt", "excluded.tsv", "orientation.tsv"
-REGISTRATION_NAME = "registration.tsv"
 OFFSET_TOLERANCE_VOXELS = 0.5
 _WIDTH = 50
 _HOW = {
     "as it is": "on the MNI grid",
     "resampled": "in MNI space on another grid, resampled",
-    "registered": f"in a space of their own, registered ({REGISTRATION_NAME})",
+    "registered": f"in another space, registered ({REGISTRATION_NAME})",
 }
+_DOUBTFUL = f"  of these near a limit: look at them ({DOUBTFUL}/)"
 _REASONS_SHOWN = 20
 
 
@@ -50,12 +53,12 @@ def account_text(account: Account) -> str:
 
 
 def write_account(folder: Path, account: Account) -> None:
-    """Write `account.txt`, `excluded.tsv` (what, reason), `orientation.tsv` and `registration.tsv` (a row a scan)."""
+    """Write `account.txt`, `excluded.tsv` (what, reason), `orientation.tsv` and `registration.csv` (a row a scan)."""
     write_text(folder / ACCOUNT_NAME, account_text(account))
     excluded = pd.DataFrame([(out.what, out.reason) for out in account.exclusions], columns=["what", "reason"])
     write_table(folder / EXCLUDED_NAME, excluded, sep="\t")
     write_table(folder / ORIENTATION_NAME, orientation_table(account.imported), sep="\t")
-    write_table(folder / REGISTRATION_NAME, registration_table(account.imported), sep="\t")
+    write_table(folder / REGISTRATION_NAME, registration_table(account.imported))
 
 
 def orientation_table(imported: Iterable[ImportedScan]) -> pd.DataFrame:
@@ -85,7 +88,7 @@ def registration_table(imported: Iterable[ImportedScan]) -> pd.DataFrame:
         for scan in sorted(imported, key=lambda scan: scan.scan_id)
         if scan.registration is not None
     ]
-    return pd.DataFrame(rows, columns=None if rows else ["scan_id"])
+    return pd.DataFrame(rows, columns=["scan_id", *MEASURES])
 
 
 def _seen(account: Account) -> list[str]:
@@ -129,6 +132,8 @@ def _orientation(account: Account) -> list[str]:
     lines = ["How the scans lie:"]
     lines += [_counted(f"  placed by {'its' if by == 'header' else 'the'} {by}", n) for by, n in sorted(placed.items())]
     lines += [_counted(f"  {what}", sum(scan.how == how for scan in account.imported)) for how, what in _HOW.items()]
+    n_doubtful = sum(scan.registration is not None and scan.registration["margin"] < SURE for scan in account.imported)
+    lines += [_counted(_DOUBTFUL, n_doubtful)] if n_doubtful else []
     lines += [_counted(f"  {note}", n) for note, n in sorted(_noted(account.imported).items())]
     return [
         *lines,

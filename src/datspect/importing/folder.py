@@ -15,8 +15,8 @@ from datspect.io.records import read_json
 from datspect.io.writable import check_writable_folder
 
 LOCK_NAME = ".import.lock"
-VOLUMES, TRANSFORMS, REFUSED = "volumes", "transforms", "refused"
-"""Folders of what is imported, of how registered scans lie, and of pictures of those that could not be placed."""
+VOLUMES, TRANSFORMS, DOUBTFUL, REFUSED = FOLDERS = ("volumes", "transforms", "doubtful", "refused")
+"""What is imported; how registered scans lie; pictures of those placed with some doubt, and of those not placed."""
 _UNFINISHED = ".*-unfinished-*"  # as io.atomic names them
 
 
@@ -51,12 +51,12 @@ def check_target(folder: Path) -> None:
 
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    for name in (VOLUMES, TRANSFORMS, REFUSED):
+    for name in FOLDERS:
         _make(folder / name)
     _close_to_others(folder)
     with _locked(folder):
         _hide_from_git(folder)
-        remove(path for name in ("", VOLUMES, TRANSFORMS, REFUSED) for path in (folder / name).glob(_UNFINISHED))
+        remove(path for name in ("", *FOLDERS) for path in (folder / name).glob(_UNFINISHED))
         yield
 
 
@@ -92,7 +92,7 @@ def _refuse_foreign(folder: Path) -> None:
         raise ImportingError(f"{folder}: is a file; choose a folder")
     if _cohort_kind(folder) == CohortKind.PHANTOM:
         raise ImportingError(f"{folder}: holds a phantom cohort; choose another folder")
-    begun = {".gitignore", LOCK_NAME, VOLUMES, TRANSFORMS, REFUSED}  # all that an import killed at once may have left
+    begun = {".gitignore", LOCK_NAME, *FOLDERS}  # all that an import killed at once may have left
     is_begun = all(path.name in begun or path.match(_UNFINISHED) for path in folder.iterdir())
     if not is_begun or any((folder / VOLUMES).glob("[!.]*")):
         raise ImportingError(f"{folder}: holds files that no import has written; choose an empty or a new folder")

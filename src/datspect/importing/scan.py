@@ -8,7 +8,8 @@ from pathlib import Path
 
 from datspect.cohort.screening import check_volume
 from datspect.errors import ImportingError, IneligibleError, ScanError
-from datspect.importing.folder import REFUSED, TRANSFORMS
+from datspect.imaging.registration import Template
+from datspect.importing.folder import DOUBTFUL, REFUSED, TRANSFORMS
 from datspect.importing.journal import ImportedScan, PassedOver, volume_path
 from datspect.importing.plan import Candidate, PlannedSubject
 from datspect.io.digests import file_digest
@@ -18,8 +19,9 @@ from datspect.io.scan_reading import ReadScan, read_scan
 from datspect.io.sources import Source
 from datspect.io.transforms import write_transform
 from datspect.io.volumes import write_volume
-from datspect.normalisation.picture import refusal_figure
+from datspect.normalisation.picture import refusal_figure, registration_figure
 from datspect.normalisation.placing import NotPlacedError, Placed, Space, placed
+from datspect.normalisation.verdict import SURE
 
 _VERSION = 2
 """Raise it when the same file and options give another volume: finished scans are then read anew."""
@@ -34,11 +36,13 @@ log = logging.getLogger("datspect.importing")
 class ImportOptions:
     """How to import.
 
-    `space`: where scans lie, see `normalisation.placing`. `z_offset_voxels`: the value that the graph has now, None if
+    `space`: where scans lie, see `normalisation.placing`. `template`: what those in another space are registered to,
+    None for the mean phantom. `z_offset_voxels`: the value that the graph has now, None if
     unknown. `n_workers`: processes that read scans, None for one a core.
     """
 
     space: Space = "auto"
+    template: Template | None = None
     fix_orientation: bool = False
     frames: Frames = "refuse"
     strict: bool = False
@@ -48,9 +52,10 @@ class ImportOptions:
     @property
     def made_with(self) -> str:
         """The version and options that a volume depends on besides its file."""
+        template = "mean phantom" if self.template is None else self.template.digest
         return (
-            f"{_VERSION} space={self.space} fix_orientation={self.fix_orientation} frames={self.frames} "
-            f"z_offset_voxels={self.z_offset_voxels}"
+            f"{_VERSION} space={self.space} template={template} fix_orientation={self.fix_orientation} "
+            f"frames={self.frames} z_offset_voxels={self.z_offset_voxels}"
         )
 
 
@@ -90,6 +95,7 @@ def _import_scan(
 ) -> ImportedScan:
     if candidate.source is None:
         raise ScanError("no file of it was found; add it to the download, since a later scan is no replacement")
+    _picture_path(folder, candidate.scan_id).unlink(missing_ok=True)  # of an import before
     scan = _read(candidate.source, options.frames)
     for note in scan.notes:
         log.info("%s: %s", candidate.scan_id, note)
@@ -118,22 +124,30 @@ def _import_scan(
 
 
 def _placed(scan: ReadScan, scan_id: str, folder: Path, options: ImportOptions) -> Placed:
-    """Place a scan; keep the transform of one that was registered, and the picture of one that was refused."""
+    """Place a scan; keep the transform of one that was registered, and pictures of the doubtful and the refused."""
     try:
         found = placed(
             scan,
             space=options.space,
             wrong_way="fix" if options.fix_orientation else "leave",
             z_offset_voxels=options.z_offset_voxels,
+            template=options.template,
         )
     except NotPlacedError as error:
         with _said_when_full():
-            write_figure(folder / REFUSED / f"{scan_id}.png", refusal_figure(error, scan_id))
+            write_figure(_picture_path(folder, scan_id), refusal_figure(error, scan_id))
         raise
     if found.to_scan is not None:
         with _said_when_full():
             write_transform(folder / TRANSFORMS / f"{scan_id}.tfm", found.to_scan)
+            if found.quality is not None and found.quality.margin < SURE:
+                picture = registration_figure(found.volume, found.quality, found.z_offset_voxels, scan_id)
+                write_figure(folder / DOUBTFUL / f"{scan_id}.png", picture)
     return found
+
+
+def _picture_path(folder: Path, scan_id: str) -> Path:
+    return folder / REFUSED / f"{scan_id}.png"
 
 
 def _registration(found: Placed) -> dict[str, float] | None:

@@ -13,17 +13,16 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from datspect.cohort.kind import CohortKind
-from datspect.cohort.table import COLUMNS, Cohort, write_cohort
+from datspect.cohort.table import COLUMNS, REGISTRATION_NAME, Cohort, write_cohort
 from datspect.errors import ImportingError
 from datspect.importing.account import (
     ACCOUNT_NAME,
     EXCLUDED_NAME,
     ORIENTATION_NAME,
-    REGISTRATION_NAME,
     Account,
     write_account,
 )
-from datspect.importing.folder import REFUSED, TRANSFORMS, VOLUMES, remove, reserved
+from datspect.importing.folder import DOUBTFUL, REFUSED, TRANSFORMS, VOLUMES, remove, reserved
 from datspect.importing.journal import Entry, ImportedScan, Journal, Tried, is_whole, open_journal, volume_path
 from datspect.importing.plan import Exclusion, Plan, PlannedSubject
 from datspect.importing.pseudonyms import Pseudonyms
@@ -178,16 +177,22 @@ def _concluded(
     )
     account = Account(plan.counts, scans, imported, tuple(exclusions), options.z_offset_voxels)
     journal.keep_only(journal.entries)
-    listed = {folder / path for path in scans["path"]}
-    remove(path for path in (folder / VOLUMES).iterdir() if path not in listed)
-    registered = {scan.scan_id for scan in imported if scan.registration is not None}
-    remove(path for path in (folder / TRANSFORMS).iterdir() if path.stem not in registered)
-    refused = {failure.scan_id for failure in failures}
-    remove(path for path in (folder / REFUSED).iterdir() if path.stem not in refused)
+    _remove_what_is_nobodys(folder, imported, failures)
     write_account(folder, account)
     if imported:
         write_cohort(Cohort(folder, CohortKind.REAL, scans))
     return account
+
+
+def _remove_what_is_nobodys(folder: Path, imported: Iterable[ImportedScan], failures: Iterable[Failure]) -> None:
+    """Remove volumes, transforms and pictures of scans that are no longer imported, registered or refused."""
+    outcomes: list[ImportedScan | Failure] = [*imported, *failures]
+    refused = {outcome.scan_id for outcome in outcomes if isinstance(outcome, Failure)}
+    refused |= {earlier.scan_id for outcome in outcomes for earlier in outcome.passed_over}
+    registered = {scan.scan_id for scan in imported if scan.registration is not None}
+    kept = {VOLUMES: {scan.scan_id for scan in imported}, TRANSFORMS: registered, DOUBTFUL: registered}
+    for name, scan_ids in (kept | {REFUSED: refused}).items():
+        remove(path for path in (folder / name).iterdir() if path.stem not in scan_ids)
 
 
 def _scans_table(plan: Plan, journal: Journal) -> pd.DataFrame:

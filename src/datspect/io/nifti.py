@@ -212,7 +212,8 @@ def volume_shape(header: AnalyzeHeader, frames: Frames) -> tuple[Shape, int]:
         raise ScanError(f"expected numbers, got {math.prod(full[4:])} at each voxel (a vector); convert the scan anew")
     if n_frames > 1 and frames == "refuse":
         raise ScanError(
-            f"expected a 3-D volume, got {n_frames} of them; if all are of one scan, --frames mean takes their mean"
+            f"expected a 3-D volume, got {n_frames} of them; if all are of one scan, --frames mean takes their mean "
+            "(options of predict and import)"
         )
     if n_frames > 1 and math.prod(full) > MOST_VOXELS_OF_FRAMES:
         raise ScanError(f"{n_frames} frames are too large to take the mean of; choose some of them first")

@@ -6,6 +6,7 @@ from nibabel.affines import apply_affine
 
 from datspect.figures.head_views import HeadView, draw_head_views
 from datspect.imaging.orientation import mni_ras_affine
+from datspect.imaging.volume import Volume
 from datspect.normalisation.placing import NotPlacedError, head_template
 from datspect.normalisation.verdict import RegistrationQuality
 
@@ -17,8 +18,12 @@ _STRIATUM = 1.9
 
 def refusal_figure(refused: NotPlacedError, title: str) -> Figure:
     """Draw a scan that was registered and refused, and why."""
-    volume, quality = refused.volume, refused.quality
-    template = head_template(refused.z_offset_voxels)
+    return registration_figure(refused.volume, refused.quality, refused.z_offset_voxels, f"{title}: refused")
+
+
+def registration_figure(volume: Volume, quality: RegistrationQuality, z_offset_voxels: float, title: str) -> Figure:
+    """Draw a volume on the MNI grid, RAS+, that registration has put `z_offset_voxels` above MNI."""
+    template = head_template(z_offset_voxels)
     striatum = np.asarray(template.volume.data) > _STRIATUM
     data = np.clip(np.asarray(volume.data, dtype=np.float32), 0, None)
     to_voxel = np.linalg.inv(mni_ras_affine())
@@ -29,7 +34,7 @@ def refusal_figure(refused: NotPlacedError, title: str) -> Figure:
         number = round(float(apply_affine(to_voxel, point_mm)[axis]))
         cut = [np.take(each, number, axis=axis).T[::-1] for each in (data, template.head, striatum)]
         views.append(HeadView(f"{name}, {point_mm[axis]:.0f} mm", *cut))
-    legend = f"{title}: refused (blue: the template's head, orange: its striata)"
+    legend = f"{title} (blue: the template's head, orange: its striata)"
     return draw_head_views(views, legend, [*quality.reasons, _values(quality)])
 
 

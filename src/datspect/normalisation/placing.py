@@ -37,6 +37,8 @@ PLAUSIBLE = 0.8
 its failed registrations, has 0.82 and more."""
 NEAR_MM = 6.0
 """Registrations of the same head to MNI by different programs differ by less."""
+HIGHER_MM = 12.0
+"""Cohorts in MNI space differ so much in height, and not more."""
 USUAL_Z_OFFSET_VOXELS = 4.0
 
 
@@ -50,6 +52,7 @@ class Placed:
     fixed : flips that were undone
     to_scan : shape (4, 4), mm of the MNI grid to mm of the scan as its header has them; None unless registered
     quality : of the registration; None unless registered
+    z_offset_voxels : so far above MNI lies what was registered
     """
 
     volume: Volume
@@ -58,6 +61,7 @@ class Placed:
     fixed: Flips
     to_scan: Affine | None = None
     quality: RegistrationQuality | None = None
+    z_offset_voxels: float = USUAL_Z_OFFSET_VOXELS
 
 
 class NotPlacedError(IneligibleError):
@@ -69,11 +73,17 @@ class NotPlacedError(IneligibleError):
 
 
 def placed(
-    scan: ReadScan, *, space: Space = "auto", wrong_way: WrongWay = "refuse", z_offset_voxels: float | None = None
+    scan: ReadScan,
+    *,
+    space: Space = "auto",
+    wrong_way: WrongWay = "refuse",
+    z_offset_voxels: float | None = None,
+    template: Template | None = None,
 ) -> Placed:
     """Bring a scan onto the MNI grid; registered heads are put `z_offset_voxels` above MNI, as the graph expects them.
 
-    `wrong_way`: what becomes of heads that lie upside down or back to front. What is registered is never left so.
+    `template`: what scans are registered to, None for the mean phantom. `wrong_way`: what becomes of heads that lie
+    upside down or back to front. What is registered is never left so.
 
     Raises
     ------
@@ -86,11 +96,13 @@ def placed(
         if claimed is not None:
             return _upright(*claimed, wrong_way)
     seen = field_of_view(scan.volume)
-    registration = register(seen, head_template(offset))
+    template = head_template(offset) if template is None else template
+    registration = register(seen, template)
+    registered = _registered(seen, registration, template, offset, wrong_way)
     if space == "auto" and _stays(registration):
-        volume = reorient(resampled_to_mni(scan.volume))
+        volume = reorient(resampled_to_mni(scan.volume, is_whole=False))
         return _upright(volume, "resampled", check_uprightness(volume), wrong_way)
-    return _registered(seen, registration, offset, wrong_way)
+    return registered
 
 
 @cache
@@ -126,8 +138,9 @@ def _stays(registration: Registration) -> bool:
         return False
     points = np.array(np.meshgrid((-60.0, 60.0), (-90.0, 60.0), (-30.0, 60.0))).reshape(3, -1).T
     moved = apply_affine(registration.to_scan, points) - points
-    moved[:, 2] -= moved[:, 2].mean()
-    return bool(np.linalg.norm(moved, axis=1).max() <= NEAR_MM)
+    higher_mm = moved[:, 2].mean()
+    moved[:, 2] -= higher_mm
+    return bool(abs(higher_mm) <= HIGHER_MM and np.linalg.norm(moved, axis=1).max() <= NEAR_MM)
 
 
 def _upright(volume: Volume, how: How, seen: Uprightness, wrong_way: WrongWay) -> Placed:
@@ -141,22 +154,31 @@ def _upright(volume: Volume, how: How, seen: Uprightness, wrong_way: WrongWay) -
 def _wrong_way(flips: Flips) -> str:
     what = {"y": "back to front", "z": "upside down", "yz": "upside down and back to front"}[flips]
     return (
-        f"the head lies {what}, against what the header says; --fix-orientation turns it (left and right may then be "
-        "exchanged: look at the scan)"
+        f"the head lies {what}, against what the header says; predict and import turn it with --fix-orientation (left "
+        "and right may then be exchanged: look at the scan)"
     )
 
 
-def _registered(scan: Volume, registration: Registration, z_offset_voxels: float, wrong_way: WrongWay) -> Placed:
+def _registered(
+    scan: Volume, registration: Registration, template: Template, z_offset_voxels: float, wrong_way: WrongWay
+) -> Placed:
     in_mni = Volume(scan.data, np.linalg.inv(registration.to_scan) @ scan.affine)
     volume = reorient(resampled_to_mni(in_mni, is_whole=False))
     striata = striata_of(volume, z_offset_voxels)
-    template = head_template(z_offset_voxels)
     quality = quality_of(registration, scan, template, striata, _needed_mm(z_offset_voxels))
     if quality.reasons:
         raise NotPlacedError(quality, volume, z_offset_voxels)
     if registration.flips and wrong_way != "fix":
         raise ScanError(_wrong_way(registration.flips))
-    return Placed(volume, "registered", check_uprightness(volume), registration.flips, registration.to_scan, quality)
+    return Placed(
+        volume=volume,
+        how="registered",
+        seen=check_uprightness(volume),
+        fixed=registration.flips,
+        to_scan=registration.to_scan,
+        quality=quality,
+        z_offset_voxels=z_offset_voxels,
+    )
 
 
 @cache

@@ -16,6 +16,14 @@ LEAST_NEEDED_IN_VIEW = 0.995
 LEAST_CONTRAST = 1.5
 LEAST_STRIATAL_LIKENESS = 0.66
 MOST_STRIATAL_OFFSET_MM = 8.0
+SURE = 0.25
+"""A scan that keeps less of a margin is worth a look."""
+
+MEASURES = (
+    *("likeness", "in_view", "needed_in_view", "smallest_size", "largest_size", "shear"),
+    *("striatal_contrast", "striatal_likeness", "striatal_offset_mm", "margin"),
+)
+"""Measures of a registration, in the order of tables."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +48,20 @@ class RegistrationQuality:
     striata: Striata
 
     @property
+    def margin(self) -> float:
+        """How far the scan keeps from all limits: 1 as an ordinary one does, 0 at one of them, below 0 refused."""
+        ordinary = (
+            (self.likeness, LEAST_LIKENESS, 0.99),
+            (self.in_view, LEAST_IN_VIEW, 1.0),
+            (self.striata.contrast, LEAST_CONTRAST, 2.9),
+            (self.striata.likeness, LEAST_STRIATAL_LIKENESS, 0.94),
+            (-self.striata.offset_mm, -MOST_STRIATAL_OFFSET_MM, 0.0),
+        )
+        return min((value - limit) / (usual - limit) for value, limit, usual in ordinary)
+
+    @property
     def measures(self) -> dict[str, float]:
-        """What tables say of it."""
+        """What tables say of it; the keys are `MEASURES`."""
         return {
             "likeness": self.likeness,
             "in_view": self.in_view,
@@ -52,6 +72,7 @@ class RegistrationQuality:
             "striatal_contrast": self.striata.contrast,
             "striatal_likeness": self.striata.likeness,
             "striatal_offset_mm": self.striata.offset_mm,
+            "margin": self.margin,
         }
 
     @property

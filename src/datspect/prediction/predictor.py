@@ -16,6 +16,7 @@ from datspect.cohort.table import LABELS
 from datspect.evaluation.baselines import SBR, ordered_sides
 from datspect.evaluation.calibration import log_odds
 from datspect.imaging.regions import Regions
+from datspect.imaging.registration import Template
 from datspect.imaging.volume import Volume
 from datspect.io.scan_reading import ReadScan
 from datspect.normalisation.placing import How, Space, head_template, placed
@@ -120,10 +121,18 @@ class Predictor:
         """The regions in which binding is measured."""
         return mni_regions(self.parts.preprocess)
 
-    def prepare(self, scan: ReadScan, *, space: Space = "auto", fix_orientation: bool = False) -> PreparedScan:
+    def prepare(
+        self,
+        scan: ReadScan,
+        *,
+        space: Space = "auto",
+        fix_orientation: bool = False,
+        template: Template | None = None,
+    ) -> PreparedScan:
         """Bring a scan onto the grid, check and measure it, and cut the network's image.
 
         A head that lies upside down or back to front is turned if `fix_orientation` is set, and refused otherwise.
+        `template`: what scans in another space are registered to, None for the mean phantom.
 
         Raises
         ------
@@ -134,6 +143,7 @@ class Predictor:
             space=space,
             wrong_way="fix" if fix_orientation else "refuse",
             z_offset_voxels=self.parts.preprocess.z_offset_voxels,
+            template=template,
         )
         volume = found.volume
         check_volume(volume)

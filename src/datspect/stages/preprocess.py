@@ -15,7 +15,15 @@ from threadpoolctl import threadpool_limits
 
 from datspect.cohort.repetition import bad_scans
 from datspect.cohort.screening import ScreenedScan, mni_regions, screen_scan
-from datspect.cohort.table import LABELS, OTHER_LABELS, Cohort, read_cohort, read_truth, scans_digest
+from datspect.cohort.table import (
+    LABELS,
+    OTHER_LABELS,
+    Cohort,
+    read_cohort,
+    read_truth,
+    scans_digest,
+    with_registration,
+)
 from datspect.errors import CohortError
 from datspect.figures.contact_sheet import contact_sheet
 from datspect.figures.spread import ORDER, spread_by_label
@@ -158,7 +166,7 @@ def _write(
     write_array(folder / "striatum.npy", np.stack([scan.striatum for scan in usable if scan.striatum is not None]))
     images = np.stack([scan.image for scan in usable if scan.image is not None])
     scans = cohort.scans[~cohort.scans["scan_id"].isin(excluded)].sort_values("scan_id", ignore_index=True)
-    quality = pd.DataFrame([{"scan_id": scan.scan_id, **scan.quality} for scan in usable])
+    quality = with_registration(pd.DataFrame([{"scan_id": scan.scan_id, **scan.quality} for scan in usable]), cohort)
     write_array(folder / "images.npy", images)
     write_table(folder / "subjects.csv", scans[SUBJECT_COLUMNS])
     write_table(folder / "quality.csv", quality)

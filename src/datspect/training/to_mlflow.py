@@ -47,7 +47,7 @@ _NOT_LOGGED = ("parameters_from", "holdout")
 """Neither the number of a trial, which measures nothing, nor the test set: who compares runs would look at it each time
 (it is in the files of the run)."""
 _ASIDE = ("fold", "n_train", "n_validation")  # columns of table1.csv that are not measures
-_TO_MEND = "run `dvc checkout`, or `dvc repro` if that does not help"
+_TO_MEND = "run `dvc checkout`, or `make verify`, which says how to mend them, if that does not help"
 
 
 class RecordError(DatspectError):

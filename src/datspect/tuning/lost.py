@@ -19,14 +19,18 @@ _ENDINGS = {"KeyboardInterrupt": "was stopped by Ctrl-C", "Stopped": "was asked 
 
 @dataclass(frozen=True)
 class Lost:
-    """Values that no other trial has or will have; `attempts` are the trials that had them, by number."""
+    """Values that no other trial has or will have.
 
+    `latest` is the last trial that had all of them, `attempts` those that had all or some, by number.
+    """
+
+    latest: Trial
     attempts: tuple[Trial, ...]
 
     @property
     def number(self) -> int:
-        """The number of the latest attempt."""
-        return self.attempts[-1].number
+        """The number of the latest trial."""
+        return self.latest.number
 
     @property
     def first(self) -> int:
@@ -36,7 +40,7 @@ class Lost:
     @property
     def values(self) -> dict[str, Any]:
         """What was tried, as far as it was drawn."""
-        return self.attempts[-1].tried
+        return self.latest.tried
 
     @property
     def at_once(self) -> bool:
@@ -47,7 +51,8 @@ class Lost:
     def why(self) -> str:
         """How its attempts ended.
 
-        >>> Lost((Trial(0, "failed", {}), Trial(1, "failed", {}, ended_by="OSError"))).why
+        >>> killed, ended = Trial(0, "failed", {}), Trial(1, "failed", {}, ended_by="OSError")
+        >>> Lost(ended, (killed, ended)).why
         'its process was killed (by the machine, by somebody or for want of memory) once; error OSError once'
         """
         counts = Counter(_ending(trial) for trial in self.attempts)
@@ -67,7 +72,7 @@ def lost(trials: Sequence[Trial]) -> list[Lost]:
         if not any(_holds(other, trial) for other in alive)
         and not any(_holds(other, trial) for other in failed if other.number > trial.number)
     ]
-    return [Lost(tuple(other for other in failed if _holds(trial, other))) for trial in latest]
+    return [Lost(trial, tuple(other for other in failed if _holds(trial, other))) for trial in latest]
 
 
 def again(trials: Sequence[Trial]) -> list[Trial]:
