@@ -23,7 +23,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export TF_CPP_MIN_LOG_LEVEL ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev repro tables verify ui serve tracking-server cluster tune dashboard test test-fast fuzz attack bench bench-tuning bench-finetune gpu-bundle bench-predict bench-import bench-striatum sensitivity lint types imports check format lock readme deps
+.PHONY: help setup setup-dev repro tables verify ui serve tracking-server cluster tune dashboard test test-fast fuzz attack bench bench-tuning bench-finetune gpu-bundle bench-predict bench-import bench-striatum bench-registration sensitivity lint types imports check format lock readme deps
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -117,6 +117,9 @@ bench-import: setup-dev ## measure import and preprocess, after make repro (abou
 
 bench-striatum: setup-dev ## measure the model of the whole striatum into docs/striatum.md, after make repro (about an hour, quiet machine)
 	python benchmarks/striatum.py seeds ablations learning unlike cost pictures --into docs/striatum.md
+
+bench-registration: setup-dev ## measure how native phantoms are placed into docs/hospital.md, after make repro (about half an hour, the first time longer)
+	python benchmarks/registration.py --into docs/hospital.md
 
 sensitivity: setup-dev ## try the paper's open choices and five seeds by DVC experiments (about 75 minutes)
 	python benchmarks/sensitivity.py --into docs/measurements.md

@@ -20,13 +20,13 @@ from datspect.text import in_figure
 from registration_parts.scans import kind_of, read_hopeless, read_ordinary
 from registration_parts.tables import Found
 
-SHOWN = tuple(f"2026-{label}-{index:04d}" for index in range(4) for label in ("control", "pd"))
+SHOWN = tuple(f"2026-{label}-{index:04d}" for index in range(3) for label in ("control", "pd"))
 REFUSED = "2027-striata_above_field-0000"
 _STRIATUM = 1.9
 """The mean phantom's striata have this many times the uptake of its occipital region, and more."""
 _MIDDLE_MM = np.array([0.0, 0.0, 12.0])
 """Between the striata, mm of the MNI grid."""
-_INCHES, _PER_ROW = 1.9, 4
+_INCHES, _PER_ROW = 1.45, 3
 
 
 def names() -> list[str]:
