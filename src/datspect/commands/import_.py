@@ -1,4 +1,4 @@
-"""Commands `import ppmi` and `import nifti`: make real scans a cohort folder that the graph reads."""
+"""Commands `import ppmi`, `import nifti` and `import dicom`: make real scans a cohort folder that the graph reads."""
 
 import logging
 import shlex
@@ -223,40 +223,71 @@ def ppmi(
     return plan_ppmi(with_several_files(sources), unusable, collection, wanted_groups, wanted.pseudonyms, today)
 
 
-@_command
-def nifti(
-    wanted: Import,
-    participants: Annotated[Path, typer.Option(help="CSV or TSV with one row per participant, or per scan.")],
-    subject_column: Annotated[str, typer.Option(help="Column of the participant's id.")] = "participant_id",
+@dataclass(frozen=True)
+class Table:
+    """What an import by a table of participants takes on the command line besides."""
+
+    participants: Annotated[Path, typer.Option(help="CSV or TSV with one row per participant, or per scan.")]
+    subject_column: Annotated[str, typer.Option(help="Column of the participant's id.")] = "participant_id"
     label_column: Annotated[
         str | None, typer.Option(help="Column of the label. [default: group, diagnosis or label]")
-    ] = None,
+    ] = None
     file_column: Annotated[
         str | None, typer.Option(help="Column of the path below the folder. [default: the file is found by the id]")
-    ] = None,
-    age_column: Annotated[str | None, typer.Option(help="Column of the age in years. [default: age]")] = None,
+    ] = None
+    age_column: Annotated[str | None, typer.Option(help="Column of the age in years. [default: age]")] = None
     sex_column: Annotated[
         str | None, typer.Option(help="Column of the sex: M, F, male or female. [default: sex or gender]")
-    ] = None,
-    site_column: Annotated[str | None, typer.Option(help="Column of the site. [default: site]")] = None,
+    ] = None
+    site_column: Annotated[str | None, typer.Option(help="Column of the site. [default: site]")] = None
     visit_column: Annotated[
         str | None, typer.Option(help="Column of the visit. [default: visit, session_id or session]")
-    ] = None,
-    labels: Annotated[str, typer.Option(help='What labels mean: "Parkinson=pd,Healthy=control".')] = "",
-    pattern: Annotated[str, typer.Option(help="Take only files whose path is like this; * is anything.")] = "*",
-) -> "Plan":
-    """Import a folder of NIfTI files, BIDS-like or flat, with a table of participants."""
-    from datspect.importing.labels import parse_labels
-    from datspect.importing.nifti_folder import Columns, plan_nifti
-    from datspect.io.delimited import read_delimited
-    from datspect.io.several_files import with_pairs
+    ] = None
+    labels: Annotated[str, typer.Option(help='What labels mean: "Parkinson=pd,Healthy=control".')] = ""
+    pattern: Annotated[str, typer.Option(help="Take only files whose path is like this; * is anything.")] = "*"
 
-    asked = {"subject": subject_column, "label": label_column, "file": file_column, "age": age_column}
-    asked |= {"sex": sex_column, "site": site_column, "visit": visit_column}
-    columns = Columns(**{what: (name,) for what, name in asked.items() if name is not None})
-    table = read_delimited(participants, "the table of participants")
-    sources, unusable = wanted.found()
-    return plan_nifti((with_pairs(sources), unusable), table, wanted.pseudonyms, columns, parse_labels(labels), pattern)
+    def plan(self, wanted: Import, *, of_dicom: bool) -> "Plan":
+        """Plan the import of the scans that the table names."""
+        from datspect.importing.labels import parse_labels
+        from datspect.importing.nifti_folder import DICOM, NIFTI, Columns, plan_nifti
+        from datspect.io.delimited import read_delimited
+        from datspect.io.several_files import with_pairs, with_several_files
+
+        named = {"subject": self.subject_column, "label": self.label_column, "file": self.file_column}
+        named |= {"age": self.age_column, "sex": self.sex_column, "site": self.site_column, "visit": self.visit_column}
+        columns = Columns(**{what: (name,) for what, name in named.items() if name is not None})
+        table = read_delimited(self.participants, "the table of participants")
+        sources, unusable = wanted.found()
+        found = (with_several_files(sources) if of_dicom else with_pairs(sources), unusable)
+        kind = DICOM if of_dicom else NIFTI
+        return plan_nifti(found, table, wanted.pseudonyms, columns, parse_labels(self.labels), self.pattern, kind)
+
+
+def _by_table(planned: "Callable[[Import, Table], Plan]") -> "Callable[..., Plan]":
+    """Give a command the options of `Table`."""
+
+    @wraps(planned)
+    def with_options(wanted: Import, **given: Any) -> "Plan":
+        return planned(wanted, Table(**given))
+
+    own = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in signature(Table).parameters.values()]
+    wanted = Parameter("wanted", Parameter.POSITIONAL_OR_KEYWORD)
+    with_options.__signature__ = Signature([wanted, *own])  # type: ignore[attr-defined]
+    return with_options
+
+
+@_command
+@_by_table
+def nifti(wanted: Import, table: Table) -> "Plan":
+    """Import a folder of NIfTI files, BIDS-like or flat, with a table of participants."""
+    return table.plan(wanted, of_dicom=False)
+
+
+@_command
+@_by_table
+def dicom(wanted: Import, table: Table) -> "Plan":
+    """Import a folder of DICOM files or series, as a PACS exports them, with a table of participants."""
+    return table.plan(wanted, of_dicom=True)
 
 
 def _print_names(account: "Account", pseudonyms: "Pseudonyms") -> None:

@@ -1,15 +1,15 @@
-"""Plan the import of a folder of NIfTI files with a table of participants: which file is whose, what is left out."""
+"""Plan the import of a folder of scans with a table of participants: which file is whose, what is left out."""
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
 import pandas as pd
 
-from datspect.errors import ImportingError
+from datspect.errors import ImportingError, ScanError
 from datspect.importing.commonest import commonest
 from datspect.importing.labels import SPELLINGS, spelling
 from datspect.importing.nifti_matching import Row, match
@@ -17,8 +17,10 @@ from datspect.importing.plan import Candidate, Exclusion, Plan, PlannedSubject, 
 from datspect.importing.pseudonyms import Pseudonyms
 from datspect.importing.unread import kind_of, unread_counts, unread_problems
 from datspect.importing.visits import in_order, written_visit
+from datspect.io.dicom_header import HEAD_BYTES, looks_like_dicom
+from datspect.io.scan_reading import LARGEST_FILE_BYTES
 from datspect.io.several_files import SeveralFiles
-from datspect.io.sources import Source, UnusableSource
+from datspect.io.sources import Source, UnusableSource, opened
 
 NIFTI_ENDINGS = (".nii", ".nii.gz")
 NO_ID = "its row names no subject; complete it"
@@ -59,8 +61,9 @@ def plan_nifti(
     columns: Columns | None = None,
     labels: Mapping[str, str] | None = None,
     pattern: str = "*",
+    kind: "FileKind | None" = None,
 ) -> Plan:
-    """Find every participant's scans in what `io.sources.find_sources` found.
+    """Find every participant's scans in what `io.sources.find_sources` found; `kind` is NIfTI unless given.
 
     `participants` is a table from `io.delimited.read_delimited`. `labels` maps further spellings, in lower case.
     Several rows of a subject are scans of several visits, which are tried in the order of the visits. Without a file
@@ -68,21 +71,22 @@ def plan_nifti(
 
     Raises
     ------
-    ImportingError : a column or an id is missing, no row has a known label, or there is no NIfTI file.
+    ImportingError : a column or an id is missing, no row has a known label, or there is no file of the kind.
     """
+    kind = kind or NIFTI
     sources, unusable = found
     resolved = _resolved(columns or Columns(), list(participants.columns))
     with_id, without_id = _divided(participants, resolved["subject"])
     rows = list(_rows(with_id, resolved, labels or {}))
     if not any(row.label for row in rows):
         raise ImportingError(_no_label(with_id, resolved))
-    nifti = [source for source in sources if _is_nifti(source)]
-    others = [source for source in sources if not _is_nifti(source)]
-    files = [source for source in nifti if fnmatchcase(source.name, pattern)]
+    scans = {source for source in sources if kind.holds(source)}
+    others = [source for source in sources if source not in scans]
+    files = [source for source in sources if source in scans and fnmatchcase(source.name, pattern)]
     if not files:
-        raise ImportingError(_no_file(sources, unusable, len(nifti)))
+        raise ImportingError(_no_file(sources, unusable, len(scans), kind))
     match(rows, files, sources)
-    subjects, exclusions = _people(rows, names)
+    subjects, exclusions = _people(rows, names, kind)
     claimed = {source for row in rows for source in row.files}
     strangers = [source for source in files if source not in claimed]
     exclusions += [Exclusion(f"row {number}", NO_ID) for number in without_id]
@@ -91,24 +95,56 @@ def plan_nifti(
     counts = {
         "files found": len(sources) + len(unusable),
         **({"files that are not opened": len(unusable)} if unusable else {}),
-        "NIfTI files among them": len(files),
-        **({"NIfTI files not like --pattern": len(nifti) - len(files)} if len(nifti) > len(files) else {}),
+        f"{kind.name} among them": len(files),
+        **({f"{kind.name} not like --pattern": len(scans) - len(files)} if len(scans) > len(files) else {}),
         **unread_counts(others),
         "rows in the table": len(participants),
         "subjects in the table": len({row.subject for row in rows}),
         "rows with a file": sum(bool(row.files) for row in rows),
         **({"rows whose id had lost its zeros": n} if (n := sum(row.zeros_lost for row in rows)) else {}),
-        "NIfTI files of no row": len(strangers),
+        f"{kind.name} of no row": len(strangers),
         "ages unknown or unreadable": sum(row.age is None for row in rows),
         "sexes unknown or unreadable": sum(not row.sex for row in rows),
     }
     return Plan(tuple(subjects), tuple(exclusions), counts)
 
 
+@dataclass(frozen=True)
+class FileKind:
+    """Which files an import takes for scans.
+
+    name : in the plural, as the account has it
+    none : what is said if there is none
+    tried_in_turn : several of a person are acquisitions, of which the first reconstructed scan is taken
+    """
+
+    name: str
+    none: str
+    holds: Callable[[Source], bool]
+    tried_in_turn: bool = False
+
+
 def _is_nifti(source: Source) -> bool:
     """Return whether a source is a NIfTI file by its name, or a pair of files."""
     is_pair = isinstance(source, SeveralFiles) and source.form == "pair"
     return is_pair or source.name.lower().endswith(NIFTI_ENDINGS)
+
+
+def _is_dicom(source: Source) -> bool:
+    """Return whether a source is a series of slices, or by its first bytes a DICOM file that is no index."""
+    if isinstance(source, SeveralFiles):
+        return source.form == "series"
+    if source.name.lower().endswith("dicomdir"):
+        return False
+    try:
+        with opened(source, LARGEST_FILE_BYTES) as stream:
+            return looks_like_dicom(stream.read(HEAD_BYTES))
+    except ScanError:
+        return False  # it is counted among what is not read
+
+
+NIFTI = FileKind("NIfTI files", "no NIfTI file (.nii, .nii.gz) was found", _is_nifti)
+DICOM = FileKind("DICOM files and series", "no DICOM file was found", _is_dicom, tried_in_turn=True)
 
 
 def _divided(participants: pd.DataFrame, subject: str) -> tuple[pd.DataFrame, list[int]]:
@@ -127,14 +163,14 @@ def _no_label(participants: pd.DataFrame, columns: Mapping[str, str]) -> str:
     )
 
 
-def _no_file(sources: Sequence[Source], unusable: Sequence[UnusableSource], n_nifti: int) -> str:
-    if n_nifti:
-        return f"none of {n_nifti} NIfTI files is like --pattern; the whole path below the folder must be like it"
+def _no_file(sources: Sequence[Source], unusable: Sequence[UnusableSource], n_scans: int, kind: "FileKind") -> str:
+    if n_scans:
+        return f"none of {n_scans} {kind.name} is like --pattern; the whole path below the folder must be like it"
     kinds = Counter(f"of the kind {kind_of(source.name)}" for source in sources).most_common(_MOST_KINDS)
     kinds += Counter(f"not opened, since {what.reason}" for what in unusable).most_common(_MOST_KINDS)
     there = "".join(f"\n  {number} {kind}" for kind, number in kinds)
     return (
-        "no NIfTI file (.nii, .nii.gz) was found; name the folder that holds them, or convert the scans"
+        f"{kind.none}; name the folder that holds them, or convert the scans"
         f"{'; what is there:' if there else ''}{there}"
     )
 
@@ -188,14 +224,14 @@ def _age(text: str) -> float | None:
 # People
 
 
-def _people(rows: Sequence[Row], names: Pseudonyms) -> tuple[list[PlannedSubject], list[Exclusion]]:
+def _people(rows: Sequence[Row], names: Pseudonyms, kind: "FileKind") -> tuple[list[PlannedSubject], list[Exclusion]]:
     by_subject: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_subject[row.subject].append(row)
     owners = Counter(source for its in by_subject.values() for source in {file for row in its for file in row.files})
     planned, exclusions = [], []
     for subject, its_rows in by_subject.items():
-        reason = _problem(its_rows, owners) if owners else NO_ID_FITS
+        reason = _problem(its_rows, owners, kind) if owners else NO_ID_FITS
         if reason:
             exclusions.append(Exclusion(names.subject(subject), reason))
         else:
@@ -203,7 +239,7 @@ def _people(rows: Sequence[Row], names: Pseudonyms) -> tuple[list[PlannedSubject
     return planned, exclusions
 
 
-def _problem(rows: Sequence[Row], owners: Mapping[Source, int]) -> str:
+def _problem(rows: Sequence[Row], owners: Mapping[Source, int], kind: "FileKind") -> str:
     most = max(len(row.files) for row in rows)
     visits = [row.visit for row in rows]
     checks = {
@@ -212,7 +248,9 @@ def _problem(rows: Sequence[Row], owners: Mapping[Source, int]) -> str:
         "its rows have different sexes": len({row.sex for row in rows if row.sex}) > 1,
         "two of its rows have the same visit; tell them apart with --visit-column": len(set(visits)) < len(visits),
         "the order of its visits cannot be told; number them": in_order(visits) is None,
-        f"{most} files match it; narrow them with --pattern, or name them with --file-column": most > 1,
+        f"{most} files match it; narrow them with --pattern, or name them with --file-column": (
+            most > 1 and not kind.tried_in_turn
+        ),
         "its file belongs to another row too": _shares_file(rows, owners),
         **{row.no_files: True for row in rows if row.no_files},
     }
@@ -238,5 +276,7 @@ def _planned(rows: Sequence[Row], names: Pseudonyms) -> PlannedSubject:
 
 def _candidates(rows: Iterable[Row], names: Pseudonyms) -> Iterator[Candidate]:
     for number, row in enumerate(rows, start=1):
-        scan_id = names.scan(f"{row.subject} {row.visit}")
-        yield Candidate(scan_id, written_visit(row.visit, number), row.age, row.files[0] if row.files else None)
+        sources: list[Source | None] = [*sorted(row.files, key=lambda each: each.name)]
+        for place, source in enumerate(sources or [None]):
+            scan_id = names.scan(f"{row.subject} {row.visit}{f' {place + 1}' if place else ''}")
+            yield Candidate(scan_id, written_visit(row.visit, number), row.age, source)

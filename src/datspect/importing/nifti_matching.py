@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Literal
 
+from datspect.io.several_files import SeveralFiles
 from datspect.io.sources import Source
 
 _ENTITY = "(?:^|_){}-([^_]+)"  # as BIDS has them: sub-01_ses-02_...
@@ -46,7 +47,7 @@ def match(rows: Sequence[Row], files: Sequence[Source], sources: Sequence[Source
         for word in _words(source.name, "sub"):
             by_subject[word].append(source)
     for source in sources:
-        by_name[PurePosixPath(source.name).name].append(source)
+        by_name[PurePosixPath(_named_as(source)).name].append(source)
     for row in rows:
         row.files = _named(row.file.replace("\\", "/"), by_name) if row.file else by_subject.get(row.subject, [])
     _restore_zeros([row for row in rows if not row.file], by_subject)
@@ -93,8 +94,14 @@ def _named(path: str, by_name: Mapping[str, list[Source]]) -> list[Source]:
     return [
         source
         for source in by_name.get(PurePosixPath(path).name, [])
-        if f"/{source.name}".endswith(path) or path.endswith(f"/{source.name}")
+        if f"/{_named_as(source)}".endswith(path) or path.endswith(f"/{_named_as(source)}")
     ]
+
+
+def _named_as(source: Source) -> str:
+    """Return the path by which a table names a source: that of the folder for the slices of a series."""
+    is_series = isinstance(source, SeveralFiles) and source.form == "series"
+    return str(PurePosixPath(source.name).parent) if is_series else source.name
 
 
 def _words(name: str, entity: Literal["sub", "ses"]) -> set[str]:
