@@ -7,10 +7,9 @@ brightest thing in view.
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import SimpleITK
 from nibabel.affines import apply_affine
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, binary_fill_holes, map_coordinates
@@ -19,6 +18,9 @@ from datspect.arrays import BoolArray
 from datspect.imaging.head_image import HeadImage, head_images
 from datspect.imaging.head_search import FLIPS, LEAST_SHARE_SEEN, Flips, Start, found_heads, signs
 from datspect.imaging.volume import Affine, Volume
+
+if TYPE_CHECKING:
+    import SimpleITK  # 100 MB, so that it is imported when a scan is registered, and not before
 
 HEAD_SHARE = 0.25
 """The template's head is what has so much of the level of its grey matter, without holes."""
@@ -39,7 +41,7 @@ _SIMILAR, _AFFINE = (60, 0.5), ((80, 0.2), (80, 0.03))
 _LAST_STEP = 0.005
 _GOOD = 0.93
 """A likeness that needs no second start."""
-_WORTH_REFINING = 0.8
+_WORTH_REFINING = 0.75
 """What is less like a head at every place is none."""
 _MOST_STARTS = 3
 _DISTINCT_MM = 12.0
@@ -191,6 +193,8 @@ def _refined(scan: HeadImage, template: HeadImage, start: Start) -> Affine:
 
     A cut view may leave room for an affine that squeezes the head: then smaller steps are tried, then seven parameters.
     """
+    import SimpleITK
+
     mirror = np.diag([*signs(start.flips), 1.0])
     template = _mirrored(template, start.flips)
     centre = mirror[:3, :3] @ _CENTRE_MM
@@ -207,16 +211,18 @@ def _refined(scan: HeadImage, template: HeadImage, start: Start) -> Affine:
     return _matrix(similar) @ mirror
 
 
-def _set(transform: SimpleITK.Transform, to_scan: Affine, centre: NDArray[np.float64], *tolerance: float) -> None:
+def _set(transform: "SimpleITK.Transform", to_scan: Affine, centre: NDArray[np.float64], *tolerance: float) -> None:
     transform.SetCenter(centre.tolist())
     transform.SetMatrix(to_scan[:3, :3].ravel().tolist(), *tolerance)
     transform.SetTranslation((apply_affine(to_scan, centre) - centre).tolist())
 
 
 def _optimise(
-    transform: SimpleITK.Transform, template: HeadImage, scan: HeadImage, n_steps: int, first_step: float
+    transform: "SimpleITK.Transform", template: HeadImage, scan: HeadImage, n_steps: int, first_step: float
 ) -> None:
     """Change `transform` until template and scan correlate best where both are seen."""
+    import SimpleITK
+
     method = SimpleITK.ImageRegistrationMethod()
     method.SetNumberOfThreads(1)
     method.SetMetricAsCorrelation()
@@ -242,15 +248,17 @@ def _mirrored(image: HeadImage, flips: Flips) -> HeadImage:
     return HeadImage(np.flip(image.values, axes), np.flip(image.seen, axes), corner_mm, image.step_mm)
 
 
-def _itk(values: NDArray[Any], image: HeadImage) -> SimpleITK.Image:
+def _itk(values: NDArray[Any], image: HeadImage) -> "SimpleITK.Image":
     """Return values as SimpleITK takes them; its axes are called x, y and z as ours, and never written to a file."""
+    import SimpleITK
+
     found = SimpleITK.GetImageFromArray(np.ascontiguousarray(values.transpose(2, 1, 0)))
     found.SetOrigin(image.corner_mm.tolist())
     found.SetSpacing([image.step_mm] * 3)
     return found
 
 
-def _matrix(transform: SimpleITK.AffineTransform) -> Affine:
+def _matrix(transform: "SimpleITK.AffineTransform") -> Affine:
     turn, centre = np.array(transform.GetMatrix()).reshape(3, 3), np.array(transform.GetCenter())
     affine = np.eye(4)
     affine[:3, :3] = turn

@@ -115,14 +115,20 @@ def open_journal(folder: Path, fingerprint: str) -> Journal:
 
 
 def is_whole(folder: Path, scan: ImportedScan) -> bool:
-    """Return whether the volume of an imported scan is still as it was written."""
-    path = folder / volume_path(scan.scan_id)
-    return path.is_file() and file_digest(path) == scan.sha256
+    """Return whether the volume of an imported scan is as it was written, and its transform there if it has one."""
+    path, transform = folder / volume_path(scan.scan_id), folder / transform_path(scan.scan_id)
+    has_transform = scan.registration is None or transform.is_file()
+    return has_transform and path.is_file() and file_digest(path) == scan.sha256
 
 
 def volume_path(scan_id: str) -> str:
     """Return the path of a scan's volume, relative to the cohort folder."""
     return f"volumes/{scan_id}.nii"
+
+
+def transform_path(scan_id: str) -> str:
+    """Return the path of a registered scan's transform, relative to the cohort folder."""
+    return f"transforms/{scan_id}.tfm"
 
 
 def _check_header(line: str, journal: Journal) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from datspect.cohort.screening import check_volume
 from datspect.errors import ImportingError, IneligibleError, ScanError
 from datspect.imaging.registration import Template
-from datspect.importing.folder import DOUBTFUL, REFUSED, TRANSFORMS
-from datspect.importing.journal import ImportedScan, PassedOver, volume_path
+from datspect.importing.folder import DOUBTFUL, REFUSED
+from datspect.importing.journal import ImportedScan, PassedOver, transform_path, volume_path
 from datspect.importing.plan import Candidate, PlannedSubject
 from datspect.io.digests import file_digest
 from datspect.io.nifti import Frames
@@ -139,7 +139,7 @@ def _placed(scan: ReadScan, scan_id: str, folder: Path, options: ImportOptions) 
         raise
     if found.to_scan is not None:
         with _said_when_full():
-            write_transform(folder / TRANSFORMS / f"{scan_id}.tfm", found.to_scan)
+            write_transform(folder / transform_path(scan_id), found.to_scan)
             if found.quality is not None and found.quality.margin < SURE:
                 picture = registration_figure(found.volume, found.quality, found.z_offset_voxels, scan_id)
                 write_figure(folder / DOUBTFUL / f"{scan_id}.png", picture)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import SimpleITK
 
 from datspect.imaging.volume import Affine
 from datspect.io.atomic import replacing
@@ -17,6 +16,8 @@ def write_transform(path: Path, to_scan: Affine) -> None:
     `path` ends in .tfm or .txt, by which ITK chooses the format. With the file, `antsApplyTransforms -r MNI -i SCAN -t
     FILE` brings the scan to MNI.
     """
+    import SimpleITK  # here, since it takes 100 MB
+
     itk = _RAS_TO_LPS @ to_scan @ _RAS_TO_LPS
     transform = SimpleITK.AffineTransform(3)
     transform.SetMatrix(itk[:3, :3].ravel().tolist())
@@ -27,6 +28,8 @@ def write_transform(path: Path, to_scan: Affine) -> None:
 
 def read_transform(path: Path) -> Affine:
     """Return what `write_transform` wrote, shape (4, 4), RAS+."""
+    import SimpleITK
+
     transform = SimpleITK.AffineTransform(SimpleITK.ReadTransform(str(path)))
     itk = np.eye(4)
     itk[:3, :3] = np.array(transform.GetMatrix()).reshape(3, 3)
