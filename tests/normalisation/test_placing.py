@@ -204,7 +204,8 @@ def test_a_head_that_lies_the_wrong_way_is_refused_or_turned_if_asked(
 ) -> None:
     upright = on_template_grid() if space == "mni" else native
     scan = read(mirrored(upright, WRONG[what]), space)
-    with pytest.raises(ScanError, match=f"the head lies {what}, against what the header says; --fix-orientation turns"):
+    said = f"the head lies {what}, against what the header says; predict and import turn it with --fix-orientation"
+    with pytest.raises(ScanError, match=said):
         placed(scan, z_offset_voxels=OFFSET_VOXELS)
     found = placed(scan, wrong_way="fix", z_offset_voxels=OFFSET_VOXELS)
     assert found.fixed == "".join("xyz"[axis] for axis in WRONG[what])

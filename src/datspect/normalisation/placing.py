@@ -40,6 +40,7 @@ NEAR_MM = 6.0
 HIGHER_MM = 12.0
 """Cohorts in MNI space differ so much in height, and not more."""
 USUAL_Z_OFFSET_VOXELS = 4.0
+_BOX_STEP = 3
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,8 @@ def _needed_mm(z_offset_voxels: float) -> NDArray[np.float64]:
     """Return the points that every scan must show, shape (N, 3), mm: the striatal box and the occipital reference."""
     regions = striatal_regions(MNI_SHAPE, mni_ras_affine(), z_offset_voxels)
     occipital = np.stack(regions.reference, axis=1)
-    box = np.array(np.meshgrid(*((side.start, side.stop - 1) for side in regions.striatal_box))).reshape(3, -1).T
+    # All through the box: its corners alone would be lost among the points of the occipital lobes.
+    every = (np.arange(side.start, side.stop, _BOX_STEP) for side in regions.striatal_box)
+    box = np.array(np.meshgrid(*every)).reshape(3, -1).T
     points: NDArray[np.float64] = apply_affine(mni_ras_affine(), np.concatenate([box, occipital]))
     return points
