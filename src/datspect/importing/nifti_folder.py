@@ -81,13 +81,13 @@ def plan_nifti(
     if not any(row.label for row in rows):
         raise ImportingError(_no_label(with_id, resolved))
     scans = {source for source in sources if kind.holds(source)}
-    others = [source for source in sources if source not in scans]
     files = [source for source in sources if source in scans and fnmatchcase(source.name, pattern)]
     if not files:
         raise ImportingError(_no_file(sources, unusable, len(scans), kind))
     match(rows, files, sources)
     subjects, exclusions = _people(rows, names, kind)
     claimed = {source for row in rows for source in row.files}
+    others = [source for source in sources if source not in scans | claimed]
     strangers = [source for source in files if source not in claimed]
     exclusions += [Exclusion(f"row {number}", NO_ID) for number in without_id]
     exclusions += [Exclusion(names.file(source.name), "no row of the table matches this file") for source in strangers]
