@@ -5,6 +5,7 @@ import datspect  # noqa: F401  (before NumPy: it holds the instruction set)
 # isort: split
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -56,6 +57,15 @@ LONGEST = (
 """Files of tests in the order in which workers take them; all others follow."""
 
 ALONE = "DATSPECT_TEST_IN_A_PROCESS_OF_ITS_OWN"
+
+
+def pytest_configure() -> None:
+    """Take back signals that whoever started the suite told it to ignore (nohup, a background job): programs of tests
+    would inherit that, and tests send them."""
+    for name, handler in (("SIGHUP", signal.SIG_DFL), ("SIGINT", signal.default_int_handler)):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -33,8 +33,10 @@ PORT = "PORT"
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "compare": ("1", "2"),
+    "import dicom": ("nowhere", "--participants", "p.csv", "--to", "cohort"),
     "import nifti": ("nowhere", "--participants", "p.csv", "--to", "cohort"),
     "import ppmi": ("nowhere", "--csv", "c.csv", "--to", "cohort"),
+    "phantom native": ("native", "--n", "0"),
     "predict": ("--model", "champion", "scan.nii"),
     "promote": ("--force", "--reason", "as a test"),
     "recipe": ("striatum",),
@@ -46,6 +48,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "tables": (),
     "trace": ("champion", "--check"),
     "tune": (),
+    "verify": (),
 }
 RUN_SCRIPTS: dict[str, tuple[str, ...]] = {
     "dashboard": (PORT,),

@@ -11,17 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from filelock import FileLock
 from tests.normalisation.moved_heads import OFFSET_VOXELS, distances_mm, imaged, nifti_bytes, pose
 
 from datspect.cohort.screening import mni_regions, screen_scan
-from datspect.cohort.table import read_cohort
+from datspect.cohort.table import REGISTRATION_NAME, read_cohort
 from datspect.errors import ImportingError
 from datspect.imaging.volume import MNI_SHAPE, Volume, mni_affine
 from datspect.importing import scan
-from datspect.importing.account import REGISTRATION_NAME
 from datspect.importing.folder import LOCK_NAME, REFUSED, TRANSFORMS
 from datspect.importing.journal import JOURNAL_NAME
 from datspect.importing.plan import Candidate, Exclusion, Plan, PlannedSubject
@@ -29,6 +27,7 @@ from datspect.importing.pseudonyms import Pseudonyms
 from datspect.importing.scan import ImportOptions
 from datspect.importing.subjects import import_subjects
 from datspect.io.sources import Source
+from datspect.io.tables import read_table
 from datspect.io.transforms import read_transform
 from datspect.io.volumes import read_volume, write_volume
 from datspect.params.whole import load_params
@@ -626,7 +625,7 @@ def test_a_native_scan_is_registered_with_its_transform_and_measures_and_a_hopel
     [transform] = (cohort / TRANSFORMS).iterdir()
     assert transform.name == f"{scan_id}.tfm"
     assert distances_mm(read_transform(transform), TURNED).max() < 2
-    measures = pd.read_csv(cohort / REGISTRATION_NAME, sep="\t").set_index("scan_id")
+    measures = read_table(cohort / REGISTRATION_NAME).set_index("scan_id")
     assert list(measures.index) == [scan_id]
     assert measures.loc[scan_id, "likeness"] > 0.97
     [picture] = (cohort / REFUSED).iterdir()

@@ -369,7 +369,7 @@ def test_missing_and_foreign_files_are_all_named(project: Path) -> None:
     (project / "models/cv/fold-02.keras").write_bytes(b"of another execution")
     metrics = read_json(project / "reports/cv/metrics.json")
     write_json(project / "reports/cv/metrics.json", metrics | {"cohort_kind": "real"})
-    with pytest.raises(RecordError, match=r"3 file\(s\).*`dvc checkout`, or `dvc repro`") as refused:
+    with pytest.raises(RecordError, match=r"3 file\(s\).*`dvc checkout`, or `make verify`") as refused:
         read_whole_record(project / "reports/cv", project / "models/cv")
     lines = str(refused.value).splitlines()[1:]
     assert [line.split(": ")[-1] for line in sorted(lines)] == [
