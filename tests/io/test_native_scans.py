@@ -27,10 +27,10 @@ from tests.io.native_files import (
     written,
 )
 
-from datspect.errors import IneligibleError, ScanError
+from datspect.errors import ScanError
 from datspect.imaging.orientation import reorient
 from datspect.imaging.volume import MNI_SHAPE, mni_affine
-from datspect.io.scan_reading import on_mni_grid, read_scan
+from datspect.io.scan_reading import read_scan
 from datspect.io.several_files import SeveralFiles, with_several_files
 from datspect.io.sources import find_sources
 
@@ -71,12 +71,6 @@ def test_the_marked_voxel_lies_where_it_is_in_every_form(read, form, in_zip):
     assert sorted(scan.volume.data.shape) == sorted(SHAPE)
     assert scan.volume.data.max() == FRAMES.max()
     assert (scan.space, scan.placed_by, scan.notes) == ("other", "header", ())
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_a_native_scan_is_not_taken_for_one_in_mni_space(read, form):
-    with pytest.raises(IneligibleError, match="by its header it does not lie in MNI space"):
-        on_mni_grid(read(FORMS[form](FRAMES)), resample=True)
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
