@@ -158,6 +158,7 @@ def _in_int16(voxels: Voxels) -> tuple[Voxels, float]:
     if is_whole and largest <= np.iinfo(np.int16).max:
         return voxels.astype(np.int16), 1.0
     scale = LARGEST_SCALED / largest
-    if not (np.isfinite(largest) and np.isfinite(scale)):
+    most = float(np.finfo(np.float64 if is_integer else voxels.dtype).max)  # a factor beyond it would become infinite
+    if not (np.isfinite(largest) and scale <= most):
         raise ScanError("values are too large or too small to be scaled; convert the scan anew")
     return np.rint(voxels * scale).astype(np.int16), scale
