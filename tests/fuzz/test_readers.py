@@ -8,6 +8,7 @@ import functools
 import gzip
 import logging
 import os
+import struct
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -264,6 +265,7 @@ def test_a_damaged_series_gives_a_scan_or_a_clear_error(
     st.lists(mutations(100, 40_000), max_size=2),
     st.sampled_from(("", ".gz")),
 )
+@example("analyze", [lambda data: data[:112] + struct.pack("<f", 3e-45) + data[116:]], [], [], "")
 def test_a_damaged_pair_gives_a_scan_or_a_clear_error(
     watch: Watch, kind: str, fields: Damages, of_header: Damages, of_voxels: Damages, ending: str
 ) -> None:

@@ -146,9 +146,10 @@ def test_a_constant_dicom_scan_is_refused(read):
         read(dicom_bytes(np.zeros_like(FRAMES)))
 
 
-def test_numbers_too_small_to_be_scaled_are_refused(read):
+@pytest.mark.parametrize(("kind", "smallest"), [(np.float64, 5e-324), (np.float32, 1e-44)])
+def test_numbers_too_small_to_be_scaled_are_refused(read, kind, smallest):
     with pytest.raises(ScanError, match="too small"):
-        read(nifti_bytes(STORED * 5e-324))
+        read(nifti_bytes((STORED * smallest).astype(kind)))
 
 
 def test_projections_are_ineligible_and_rubbish_is_not(read):

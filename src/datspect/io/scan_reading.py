@@ -141,7 +141,8 @@ def _in_int16(voxels: Voxels) -> tuple[Voxels, float]:
     is_whole = is_integer or np.array_equal(voxels, np.rint(voxels))
     if is_whole and largest <= np.iinfo(np.int16).max:
         return voxels.astype(np.int16), 1.0
-    scale = LARGEST_SCALED / largest
-    if not (np.isfinite(largest) and np.isfinite(scale)):
+    scale = LARGEST_SCALED / largest if largest else np.inf  # 0: numbers of 128 bits below the smallest of 64
+    most = float(np.finfo(np.float64 if is_integer else voxels.dtype).max)  # a factor beyond it would become infinite
+    if not (np.isfinite([largest, scale]).all() and scale <= most):
         raise ScanError("values are too large or too small to be scaled; convert the scan anew")
     return np.rint(voxels * scale).astype(np.int16), scale
