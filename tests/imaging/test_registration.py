@@ -69,7 +69,6 @@ def test_voxels_that_run_the_wrong_way_are_told_as_flips(flips: str) -> None:
     found = register(imaged(mirrored), TEMPLATE)
     assert found.flips == flips
     assert distances_mm(found.to_scan, mirrored).max() < 2.0
-    assert max(found.by_flips, key=found.by_flips.__getitem__) == flips
     assert is_plausible(found.to_scan)
 
 

@@ -72,7 +72,7 @@ def test_what_lies_in_view_is_counted_where_the_scan_has_voxels() -> None:
     half = replace(half, data=half.data[32:])
     half.affine[:3, 3] += half.affine[:3, 0] * 32  # the right half of the head alone
     points = np.array([[20.0, 0.0, 10.0], [-20.0, 0.0, 10.0], [-22.0, 0.0, 10.0], [22.0, 0.0, 10.0]])
-    registration = Registration(to_scan, "", 0.97, {})
+    registration = Registration(to_scan, "", 0.97)
     of_whole, of_half = (quality_of(registration, scan, template, STRIATA, points) for scan in (whole, half))
     assert (of_whole.in_view, of_whole.needed_in_view) == (1.0, 1.0)
     assert of_half.needed_in_view == 0.5

@@ -16,7 +16,7 @@ from scipy.ndimage import binary_dilation, binary_fill_holes, map_coordinates
 
 from datspect.arrays import BoolArray
 from datspect.imaging.head_image import HeadImage, head_images
-from datspect.imaging.head_search import FLIPS, LEAST_SHARE_SEEN, Flips, Start, found_heads, signs
+from datspect.imaging.head_search import LEAST_SHARE_SEEN, Flips, Start, found_heads, signs
 from datspect.imaging.volume import Affine, Volume
 
 if TYPE_CHECKING:
@@ -107,13 +107,11 @@ class Registration:
     to_scan : shape (4, 4), mm of the template to mm of the scan
     flips : axes along which the scan's voxels run the wrong way; `to_scan` holds them
     likeness : correlation with the template where they are compared, coarsely, so that noise does not count
-    by_flips : the same, before registration, for each of `FLIPS`
     """
 
     to_scan: Affine
     flips: Flips
     likeness: float
-    by_flips: dict[Flips, float]
 
 
 def register(scan: Volume, template: Template) -> Registration:
@@ -128,14 +126,13 @@ def register(scan: Volume, template: Template) -> Registration:
     fine, coarse = (image.dimmed(_BRIGHT) for image in head_images(scan))
     fine_template, coarse_template = (image.dimmed(_BRIGHT) for image in template.images)
     starts = found_heads(coarse.dimmed(_DIM), coarse_template.dimmed(_DIM))
-    by_flips = {flips: max(start.likeness for start in starts if start.flips == flips) for flips in FLIPS}
     if starts[0].likeness < _WORTH_REFINING:
-        return Registration(starts[0].to_scan.round(_DECIMALS), starts[0].flips, starts[0].likeness, by_flips)
+        return Registration(starts[0].to_scan.round(_DECIMALS), starts[0].flips, starts[0].likeness)
     found: list[Registration] = []
     for start in _distinct(starts):
         to_scan = _refined(fine, fine_template, start).round(_DECIMALS)
         likeness = _likeness(coarse.dimmed(_DIM), coarse_template.dimmed(_DIM), to_scan)
-        found.append(Registration(to_scan, start.flips, likeness, by_flips))
+        found.append(Registration(to_scan, start.flips, likeness))
         if likeness >= _GOOD:
             break
     return max(found, key=lambda each: each.likeness)
