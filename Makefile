@@ -9,6 +9,7 @@ endif
 PORT ?= 5000
 DASHBOARD_PORT ?= 8080
 SERVE_PORT ?= 5001
+DOCS_PORT ?= 8000
 MODEL ?= datspect@champion
 FUZZ_INPUTS ?= 10000
 ATTACK_INPUTS ?= 2000
@@ -23,7 +24,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export TF_CPP_MIN_LOG_LEVEL ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev repro tables verify ui serve tracking-server cluster tune dashboard test test-fast fuzz attack bench bench-tuning bench-finetune gpu-bundle bench-predict bench-import bench-striatum bench-registration sensitivity lint types imports check format lock readme deps
+.PHONY: help setup setup-dev repro tables verify ui serve tracking-server cluster tune dashboard test test-fast fuzz attack bench bench-tuning bench-finetune gpu-bundle bench-predict bench-import bench-striatum bench-registration bench-silence bench-robustness sensitivity lint types imports check format lock readme deps docs docs-serve release images
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -78,7 +79,7 @@ tracking-server: setup $(VENV)/.installed-server ## start a team's MLflow server
 
 cluster: setup $(VENV)/.installed-cluster ## install what executor.kind: dask needs (docs/cluster.md)
 
-$(VENV)/.installed-studies $(VENV)/.installed-server $(VENV)/.installed-cluster: $(VENV)/.installed-%: $(VENV)/.installed-$(GROUP) requirements/%.txt
+$(VENV)/.installed-studies $(VENV)/.installed-server $(VENV)/.installed-cluster $(VENV)/.installed-docs: $(VENV)/.installed-%: $(VENV)/.installed-$(GROUP) requirements/%.txt
 	@PYTHON="$(PYTHON)" sh scripts/install "$(VENV)" requirements/$(GROUP).txt requirements/$*.txt
 	@touch $@
 
@@ -94,7 +95,7 @@ fuzz: setup-dev ## throw damaged files at the readers (FUZZ_INPUTS=10000, some m
 attack: setup-dev ## attack the server, the readers and all else on this machine, after make repro (MINUTES=3; half an hour)
 	python benchmarks/attack.py --minutes $(MINUTES) --campaigns $(ATTACK_INPUTS)
 
-bench: setup-dev ## measure speed into docs/measurements.md, after make repro (about 45 minutes, quiet machine)
+bench: setup-dev ## measure speed into docs/measurements.md, after make repro (about 40 minutes, quiet machine)
 	python benchmarks/run_all.py
 
 bench-tuning: setup-dev ## measure a trial against plain fit, after make repro (about 10 minutes, quiet machine)
@@ -121,6 +122,12 @@ bench-striatum: setup-dev ## measure the model of the whole striatum into docs/s
 bench-registration: setup-dev ## measure how native phantoms are placed into docs/hospital.md, after make repro (about half an hour, the first time longer)
 	python benchmarks/registration.py --into docs/hospital.md
 
+bench-silence: setup-dev ## measure what is said of things that are no DaT scan of a head into docs/serving.md, after make repro (20 minutes)
+	python benchmarks/silence.py --into docs/serving.md
+
+bench-robustness: setup-dev ## measure altered scans out of fold into docs/robustness.md, after make repro (5 minutes)
+	python benchmarks/robustness.py --into docs/robustness.md
+
 sensitivity: setup-dev ## try the paper's open choices and five seeds by DVC experiments (about 75 minutes)
 	python benchmarks/sensitivity.py --into docs/measurements.md
 
@@ -140,11 +147,24 @@ format: setup-dev ## format the code
 	ruff check --fix .
 	ruff format .
 
-readme: setup ## renew the tables in README.md from reports/
-	datspect tables --holdout --into README.md
+readme: setup ## renew the tables in README.md and docs/results.md from reports/
+	datspect tables --brief --into README.md
+	datspect tables --holdout --into docs/results.md
+
+release: setup-dev ## check that this commit can be released, build dist/, say what would be tagged (docs/releasing.md)
+	@sh scripts/release
 
 lock: setup-dev ## renew requirements/*.txt (hashes, all platforms, no index address)
 	sh scripts/lock
 
+images: setup-dev ## draw the pictures of the README into docs/images, after make repro (two minutes; mlflow.png needs Chromium)
+	@python scripts/images.py
+
 deps: setup-dev ## write what each stage imports among its deps in dvc.yaml
 	@python scripts/stage_deps.py
+
+docs: setup $(VENV)/.installed-docs ## build the documentation site into tmp/website/site; a link that leads nowhere is an error
+	@python -m scripts.website
+
+docs-serve: setup $(VENV)/.installed-docs ## build it and show it to this machine, with its search (DOCS_PORT=8000)
+	@python -m scripts.website --serve $(DOCS_PORT)

@@ -22,7 +22,7 @@ from datspect.evaluation.calibration import fit_calibration
 from datspect.evaluation.doubt import SET_ASIDE, Reading, share_found
 from datspect.evaluation.intervals import wilson_interval, with_bounds
 from datspect.evaluation.regression import fit_regression
-from datspect.evaluation.typicality import fit_typicality
+from datspect.evaluation.typicality import fit_typicality, held_out_distances
 from datspect.io.arrays import read_array
 from datspect.io.records import read_json
 from datspect.io.tables import read_table
@@ -94,12 +94,9 @@ def distances(features: FloatArray, folds: IntArray, params: PredictionParams) -
     found = np.empty(len(folds))
     for fold in np.unique(folds):
         held_out = folds == fold
-        described = fit_typicality(
-            features[~held_out],
-            folds[~held_out],
-            n_directions=params.typical_directions,
-            share=params.typical_share,
-        )
+        known, n_directions = features[~held_out], params.typical_directions
+        distances = held_out_distances(known, folds[~held_out], n_directions=n_directions)
+        described = fit_typicality(known, distances, n_directions=n_directions, share=params.typical_share)
         found[held_out] = described.distances(features[held_out])
     return found
 

@@ -230,7 +230,7 @@ def images_per_second(head: Head, material: Material, n_at_once: int, params: Pa
     """
     executor = params.executor.model_copy(update={"workers": n_at_once, "folds_per_gpu": n_at_once})
     pieces = [replace(head, name=f"fold-{k}", seed=head.seed + k) for k in range(n_at_once)]
-    ends = dict(completed(timed, material, pieces, executor, lambda *_: None))
+    ends = dict(completed(timed, material, pieces, executor, lambda *_: None, fills_cores=False))
     all_warm = max(times[0] for times in ends.values())
     first_done = min(times[-1] for times in ends.values())
     epochs = sum(

@@ -89,8 +89,16 @@ def measured_by() -> str:
     sets = ", ".join(here["instruction_sets"]) or "instruction sets not known"
     hardware = f"{here['cpu']}, {here['cores']} cores, {here['memory_gb']} GB, {sets}, {here['system']}"
     software = ", ".join(f"{name} {number}" for name, number in versions().items())
-    command = shlex.join(["python", *sys.argv])
+    command = shlex.join(["python", *_without_json(sys.argv)])
     return f"`{command}`, {minutes:.1f} min, {date.today()}, commit {commit}; {hardware}; {software}."
+
+
+def _without_json(words: Sequence[str]) -> list[str]:
+    """Return the words of a command without `--json FILE`, which says where somebody keeps files."""
+    if "--json" not in words:
+        return list(words)
+    at = words.index("--json")
+    return [*words[:at], *words[at + 2 :]]
 
 
 def put(page: Path, name: str, text: str) -> None:

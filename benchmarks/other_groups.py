@@ -62,6 +62,7 @@ def row(label: str, answer: Answer) -> dict[str, object]:
         "prediction": answer.prediction,
         "probability": answer.probability,
         "inconclusive": int(answer.inconclusive),
+        "withheld": "; ".join(answer.withheld),
         "unlike": " ".join(answer.unlike),
         **{name: answer.measures[name] for name in RATIOS},
     }

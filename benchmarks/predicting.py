@@ -96,14 +96,15 @@ def many_scans(volumes: list[Path]) -> dict[str, Any]:
 
 def many_seconds(folder: Path) -> float:
     """Seconds for all scans of a folder, once a first batch has compiled the program."""
-    from datspect.commands.predict import predicted, read_predictor
+    from datspect.commands.predict import read_predictor
     from datspect.io.sources import find_sources
+    from datspect.prediction.answering import outcomes
 
     predictor = read_predictor(str(PREDICTOR))
     sources, _ = find_sources([folder])
     with contextlib.redirect_stdout(io.StringIO()):
-        list(predicted(predictor, sources[:64], figure=None))
-        return seconds(lambda: list(predicted(predictor, sources, figure=None)))
+        list(outcomes(predictor, sources[:64]))
+        return seconds(lambda: list(outcomes(predictor, sources)))
 
 
 def features_rate(wanted: Any) -> float:

@@ -1,6 +1,6 @@
 """Measure how native phantoms are brought to MNI space: error, refusals, answers, time and memory.
 
-    python benchmarks/registration.py [--n 500] [--hopeless 100] [--kept FOLDER] [--model models/predictor]
+    python benchmarks/registration.py [--n 500] [--hopeless 100] [--kept FOLDER] [--model models/predictor ...]
                                       [--into docs/hospital.md] [--pictures docs/images] [--worst FOLDER]
 
 Simulated scans stay in `--kept`, so that a second run costs no simulation. The limits of the verdict
@@ -38,7 +38,7 @@ def main() -> None:
         "seeds": [arguments.seed, arguments.hopeless_seed],
         "errors_mm": {each.name: each.error_mm for each in found.accepted},
         "refused": {each.name: each.reasons for each in (*found.refused, *found.refusals)},
-        "probabilities": [list(pair) for pair in found.probabilities],
+        "probabilities": {model: [list(each) for each in rows] for model, rows in found.probabilities.items()},
     }
     publish(arguments, [*parts(found), goals_part(aims)], result)
     print("", "Worst and refused:", *worst_lines(found), sep="\n")
@@ -47,12 +47,12 @@ def main() -> None:
 
 
 def _found(arguments: argparse.Namespace, names: list[str], bad: list[str]) -> Found:
-    predictor = Predictor.read(arguments.model)
-    outcomes = place_ordinary(arguments.kept, names, predictor, arguments.workers)
+    predictors = [Predictor.read(folder) for folder in arguments.model]
+    outcomes = place_ordinary(arguments.kept, names, predictors, arguments.workers)
     refusals = place_hopeless(arguments.kept, bad, arguments.workers)
     paths = [path for path, _ in zip(largest(arguments.kept, names), range(N_LARGEST), strict=False)]
-    spent = cost(paths, arguments.kept, arguments.model)
-    return Found(outcomes, refusals, answered(outcomes, predictor), spent, arguments.workers)
+    answers = dict(zip([each.parts.model for each in predictors], answered(outcomes, predictors), strict=True))
+    return Found(outcomes, refusals, answers, cost(paths, arguments.kept, arguments.model[0]), arguments.workers)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,7 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--hopeless-seed", type=int, default=2027, help="of the hopeless ones")
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--kept", type=Path, default=Path("tmp/registration"), help="folder of the simulated scans")
-    parser.add_argument("--model", type=Path, default=Path("models/predictor"), help="predictor that answers")
+    parser.add_argument(
+        "--model", type=Path, nargs="+", default=[Path("models/predictor")], help="predictors, one of each model"
+    )
     parser.add_argument("--pictures", type=Path, help="draw the pictures of docs/hospital.md here, and nothing else")
     parser.add_argument("--worst", type=Path, help="draw the least exact and the refused scans into this folder")
     return parser

@@ -41,9 +41,9 @@ def main() -> None:
         "packing": packing(data, n_epochs),
     }
     said = (
-        f"Medians of {n_epochs - 1} epochs of the stack, and of {n_fit_epochs} of a plain Keras `fit` on the same "
-        f"features, before and after; scaled to {load_params().training.epochs} epochs of all folds, no pruning "
-        f"(goal: {RATIO_GOAL:g} times the trials an hour)."
+        f"Medians of {n_epochs - 1} epochs of the stack, by windows, and of {n_fit_epochs} of a plain Keras `fit` on "
+        f"the same features, before and after; scaled to {load_params().training.epochs} epochs of all folds, no "
+        f"pruning (goal: {RATIO_GOAL:g} times the trials an hour)."
     )
     publish(arguments, [said, table(result)], result)
 

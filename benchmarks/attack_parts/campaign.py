@@ -15,31 +15,39 @@ from attack_parts.kind import Kind
 
 @dataclass(frozen=True)
 class Load:
-    """How long and how often a second good and hostile requests are sent; slow kinds come beside, one at a time."""
+    """How long and how often a second requests are sent: good ones, in MNI space and native, and hostile ones.
+
+    Slow kinds come beside, one at a time.
+    """
 
     seconds: float
     good_a_second: float
     hostile_a_second: float
+    native_a_second: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What came back: of good requests the `replies`, of hostile ones the statuses by the name of the kind."""
+    """What came back: `replies` to good requests, `natives` to native ones, of hostile ones the statuses by kind."""
 
     replies: Replies
+    natives: Replies
     statuses: dict[str, Counter[str]]
 
 
-def run(port: int, kinds: Sequence[Kind], requests: Sequence[Good], scan: bytes, load: Load) -> Found:
+def run(
+    port: int, kinds: Sequence[Kind], requests: Sequence[Good], natives: Sequence[Good], scan: bytes, load: Load
+) -> Found:
     """Attack, and return what came back.
 
-    A hostile request may keep a processor busy where it is made, so good ones are sent and timed by another process.
+    A hostile request may keep a processor busy where it is made, so good ones are sent and timed by other processes.
     """
     attack = _Attack(port, scan, {kind.name: Counter() for kind in kinds})
     fast, slow = [kind for kind in kinds if not kind.is_slow], [kind for kind in kinds if kind.is_slow]
     ends = time.monotonic() + load.seconds
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
         replies = pool.submit(good.ask_steadily, port, requests, load.seconds, load.good_a_second)
+        slower = pool.submit(good.ask_steadily, port, natives, load.seconds, load.native_a_second)
         threads = [threading.Thread(target=attack.try_until, args=(kind, ends)) for kind in slow]
         for thread in threads:
             thread.start()
@@ -48,7 +56,7 @@ def run(port: int, kinds: Sequence[Kind], requests: Sequence[Good], scan: bytes,
         )
         for thread in threads:
             thread.join()
-        return Found(replies.result(), attack.statuses)
+        return Found(replies.result(), slower.result(), attack.statuses)
 
 
 @dataclass(frozen=True, eq=False)

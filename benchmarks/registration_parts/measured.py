@@ -45,7 +45,7 @@ class Outcome:
     """What became of an ordinary scan.
 
     error_mm : over the middles of the four nuclei, in the order of `phantom.native.STRIATA`; None if it was refused
-    native : ready for the network, as it was placed
+    native : ready for the network of each predictor, as it was placed
     by_truth : the same voxels, placed by the true transform
     in_mni : the same reconstruction, brought to MNI space before it was stored on a camera's grid
     """
@@ -55,9 +55,9 @@ class Outcome:
     reasons: tuple[str, ...] = ()
     how: str = ""
     error_mm: tuple[float, ...] | None = None
-    native: PreparedScan | None = None
-    by_truth: PreparedScan | None = None
-    in_mni: PreparedScan | None = None
+    native: tuple[PreparedScan, ...] = ()
+    by_truth: tuple[PreparedScan, ...] = ()
+    in_mni: tuple[PreparedScan, ...] = ()
 
     @property
     def mean_error_mm(self) -> float:
@@ -82,10 +82,13 @@ class Cost:
     predict_seconds: float
 
 
-def place_ordinary(folder: Path, names: Sequence[str], predictor: Predictor, n_workers: int) -> list[Outcome]:
-    """Place every ordinary scan, in the order of `names`."""
-    predictor.place()
-    return _each(partial(_ordinary, folder, predictor), names, n_workers, "ordinary")
+def place_ordinary(
+    folder: Path, names: Sequence[str], predictors: Sequence[Predictor], n_workers: int
+) -> list[Outcome]:
+    """Place every ordinary scan, in the order of `names`; the predictors expect it at the same height."""
+    for predictor in predictors:
+        predictor.place()
+    return _each(partial(_ordinary, folder, predictors), names, n_workers, "ordinary")
 
 
 def place_hopeless(folder: Path, names: Sequence[str], n_workers: int) -> list[Refusal]:
@@ -93,12 +96,15 @@ def place_hopeless(folder: Path, names: Sequence[str], n_workers: int) -> list[R
     return _each(partial(_hopeless, folder), names, n_workers, "hopeless")
 
 
-def answered(outcomes: Iterable[Outcome], predictor: Predictor) -> list[tuple[float, float, float]]:
-    """Return P(PD) of every accepted scan: as placed, placed by the true transform, and in MNI space."""
+def answered(outcomes: Iterable[Outcome], predictors: Sequence[Predictor]) -> list[list[tuple[float, float, float]]]:
+    """Return P(PD) by each predictor of every accepted scan: as placed, placed by the truth, and in MNI space."""
     accepted = [each for each in outcomes if each.error_mm is not None]
-    sides = ([getattr(each, side) for each in accepted] for side in ("native", "by_truth", "in_mni"))
-    native, by_truth, in_mni = ([each.probability for each in predictor.answers(side)] for side in sides)
-    return list(zip(native, by_truth, in_mni, strict=True))
+    found = []
+    for row, predictor in enumerate(predictors):
+        sides = ([getattr(each, side)[row] for each in accepted] for side in ("native", "by_truth", "in_mni"))
+        native, by_truth, in_mni = ([each.probability for each in predictor.answers(side)] for side in sides)
+        found.append(list(zip(native, by_truth, in_mni, strict=True)))
+    return found
 
 
 def cost(paths: Sequence[Path], scratch: Path, model: Path) -> Cost:
@@ -132,19 +138,22 @@ def _above_mni() -> Affine:
     return above
 
 
-def _ordinary(folder: Path, predictor: Predictor, name: str) -> Outcome:
+def _ordinary(folder: Path, predictors: Sequence[Predictor], name: str) -> Outcome:
     scan = read_ordinary(folder, name)
     started = time.process_time()
     try:
         read = read_scan(scan.source)
-        found = placed(read, z_offset_voxels=predictor.parts.preprocess.z_offset_voxels)
+        found = placed(read, z_offset_voxels=predictors[0].parts.preprocess.z_offset_voxels)
     except ScanError as error:
         return Outcome(name, time.process_time() - started, _reasons(error))
     took = time.process_time() - started
     to_grid = _above_mni() @ np.linalg.inv(scan.to_native)
     by_truth = reorient(resampled_to_mni(Volume(read.volume.data, to_grid @ read.volume.affine), is_whole=False))
     errors = point_errors_mm(found, scan.striata_mni_mm, scan.striata_native_mm)
-    prepared = [_prepared(predictor, volume) for volume in (found.volume, by_truth, scan.in_mni)]
+    prepared = [
+        tuple(_prepared(predictor, volume) for predictor in predictors)
+        for volume in (found.volume, by_truth, scan.in_mni)
+    ]
     return Outcome(name, took, (), found.how, errors, *prepared)
 
 

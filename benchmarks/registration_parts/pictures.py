@@ -10,6 +10,7 @@ from nibabel.affines import apply_affine, voxel_sizes
 from scipy.ndimage import map_coordinates
 
 from datspect.arrays import BoolArray
+from datspect.figures.convention import DEFAULT_CONVENTION, as_displayed, ends, mark_ends
 from datspect.imaging.orientation import reorient
 from datspect.imaging.volume import Affine, Volume
 from datspect.io.png import write_figure
@@ -26,7 +27,7 @@ _STRIATUM = 1.9
 """The mean phantom's striata have this many times the uptake of its occipital region, and more."""
 _MIDDLE_MM = np.array([0.0, 0.0, 12.0])
 """Between the striata, mm of the MNI grid."""
-_INCHES, _PER_ROW = 1.45, 3
+_INCHES, _PER_ROW = 1.4, 3
 
 
 def names() -> list[str]:
@@ -89,12 +90,14 @@ def _draw_scan(pair: Sequence[Axes], kept: Path, name: str) -> None:
     for axes, axis in zip(pair, (1, 2), strict=True):
         across, up = (each for each in range(3) if each != axis)
         number = int(np.clip(middle[axis], 0, volume.data.shape[axis] - 1))
-        image, *outlines = [np.take(each, number, axis=axis).T for each in (volume.data, head, striatum)]
+        planes = [np.take(each, number, axis=axis).T for each in (volume.data, head, striatum)]
+        image, *outlines = [as_displayed(each, DEFAULT_CONVENTION) for each in planes]
         aspect = size_mm[up] / size_mm[across]
         axes.imshow(np.clip(image, 0, None), cmap="gray", origin="lower", aspect=aspect, interpolation="nearest")
         for outline, colour in zip(outlines, ("#56B4E9", "#E69F00"), strict=True):
             if outline.any():
                 axes.contour(outline, levels=[0.5], colors=colour, linewidths=1)
+        mark_ends(axes, ends(DEFAULT_CONVENTION), points=7)
     pair[0].set_title(in_figure(kind_of(name)), fontsize=8)
     pair[1].set_title(shape, fontsize=7)
 

@@ -1,7 +1,7 @@
 """What was measured as Markdown: error, refusals, answers, cost, and the goals."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,12 +26,12 @@ _QUANTILES = {"median": 0.5, "95th percentile": 0.95, "99.5th percentile": 0.995
 class Found:
     """All that was measured.
 
-    probabilities : P(PD) of each accepted scan: as placed, placed by the true transform, and in MNI space
+    probabilities : P(PD) by each model of each accepted scan: as placed, placed by the true transform, in MNI space
     """
 
     outcomes: Sequence[Outcome]
     refusals: Sequence[Refusal]
-    probabilities: Sequence[tuple[float, float, float]]
+    probabilities: Mapping[str, Sequence[tuple[float, float, float]]]
     cost: Cost
     n_workers: int
 
@@ -52,12 +52,12 @@ class Found:
 
     def ratios_off(self, side: str = "native") -> FloatArray:
         """Return |ratio - ratio in MNI space| / |ratio in MNI space|, shape (accepted, region); `side` of `Outcome`."""
-        ratios = np.array([[_ratios(getattr(each, side)), _ratios(each.in_mni)] for each in self.accepted])
+        ratios = np.array([[_ratios(getattr(each, side)[0]), _ratios(each.in_mni[0])] for each in self.accepted])
         return np.asarray(np.abs(ratios[:, 0] - ratios[:, 1]) / np.abs(ratios[:, 1]))
 
-    def probability_off(self, column: int = 0) -> FloatArray:
-        """Return |P(PD) - P(PD) in MNI space| of each accepted scan; `column` of `probabilities`."""
-        probabilities = np.array(self.probabilities)
+    def probability_off(self, model: str, column: int = 0) -> FloatArray:
+        """Return |P(PD) - P(PD) in MNI space| of each accepted scan by a model; `column` of its `probabilities`."""
+        probabilities = np.array(self.probabilities[model])
         return np.asarray(np.abs(probabilities[:, column] - probabilities[:, -1]))
 
     @property
@@ -90,12 +90,12 @@ def parts(found: Found) -> list[str]:
 
 def goals(found: Found) -> list[Goal]:
     """Return what is wanted of registration beside what was found."""
-    errors, off, cost = found.errors_mm, found.probability_off(), found.cost
+    errors, cost = found.errors_mm, found.cost
     n_refused, n_hopeless = len(found.refused), sum(bool(each.reasons) for each in found.hopeless)
     near, far = (float((errors < limit).mean()) for limit in (NEAR_MM, FAR_MM))
-    refused, apart = n_refused / len(found.outcomes), float((off > MOST_DIFFERENT).mean())
+    refused = n_refused / len(found.outcomes)
     minutes = COHORT * float(found.seconds.mean()) / found.n_workers / 60
-    probability, ratio, median_s = (float(np.median(each)) for each in (off, found.ratios_off(), found.seconds))
+    ratio, median_s = (float(np.median(each)) for each in (found.ratios_off(), found.seconds))
     all_hopeless = f"{n_hopeless} of {len(found.hopeless)}"
     gigabytes, predict_s = cost.memory_mb / 1024, cost.predict_seconds
     return [
@@ -103,8 +103,7 @@ def goals(found: Found) -> list[Goal]:
         _goal(f"error under {FAR_MM:g} mm", "99.5 %", _percent(far), far >= 0.995),
         _goal("ordinary ones refused", "at most 1 %", _percent(refused), refused <= 0.01),
         _goal("hopeless ones refused", "all", all_hopeless, n_hopeless == len(found.hopeless)),
-        _goal("P(PD), median difference", "under 0.02", f"{probability:.3f}", probability < 0.02),
-        _goal(f"P(PD), more than {MOST_DIFFERENT:g} apart", "under 3 %", _percent(apart), apart < 0.03),
+        *(goal for model in found.probabilities for goal in _answer_goals(model, found.probability_off(model))),
         _goal("binding ratios, median difference", "within 5 %", _percent(ratio), ratio <= 0.05),
         _goal("seconds of one core a scan, median", "under 4", f"{median_s:.1f}", median_s < 4),
         _goal(f"minutes for {COHORT}, computed", "under 25", f"{minutes:.0f}", minutes < 25),
@@ -135,6 +134,14 @@ def _ratios(scan: PreparedScan) -> list[float]:
 
 def _goal(name: str, wanted: str, found: str, met: bool) -> Goal:
     return Goal(name, wanted, found, met, "the text below says what limits it.")
+
+
+def _answer_goals(model: str, off: FloatArray) -> list[Goal]:
+    median, apart = float(np.median(off)), float((off > MOST_DIFFERENT).mean())
+    return [
+        _goal(f"P(PD), model {model}, median difference", "under 0.02", f"{median:.3f}", median < 0.02),
+        _goal(f"P(PD), model {model}, more than {MOST_DIFFERENT:g} apart", "under 3 %", _percent(apart), apart < 0.03),
+    ]
 
 
 def _percent(value: float) -> str:
@@ -171,12 +178,13 @@ def _refusal_rows(refusals: Sequence[Refusal]) -> list[list[str]]:
 
 def _answer_rows(found: Found) -> list[list[str]]:
     rows = [["", "median", "95th percentile", f"more than {MOST_DIFFERENT:g} apart", "another class"]]
-    for column, side in enumerate(("as placed", "placed by the truth")):
-        off = found.probability_off(column)
-        changed = sum((each[column] >= 0.5) != (each[-1] >= 0.5) for each in found.probabilities)
-        figures = [f"{np.median(off):.4f}", f"{np.quantile(off, 0.95):.3f}"]
-        apart = share(int((off > MOST_DIFFERENT).sum()), len(off))
-        rows.append([f"P(PD), {side}", *figures, apart, share(changed, len(off))])
+    for model, probabilities in found.probabilities.items():
+        for column, side in enumerate(("as placed", "placed by the truth")):
+            off = found.probability_off(model, column)
+            changed = sum((each[column] >= 0.5) != (each[-1] >= 0.5) for each in probabilities)
+            figures = [f"{np.median(off):.4f}", f"{np.quantile(off, 0.95):.3f}"]
+            apart = share(int((off > MOST_DIFFERENT).sum()), len(off))
+            rows.append([f"P(PD), model {model}, {side}", *figures, apart, share(changed, len(off))])
     for name, side in (("as placed", "native"), ("placed by the truth", "by_truth")):
         every = found.ratios_off(side)
         rows += [

@@ -10,15 +10,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.normalisation.moved_heads import imaged, nifti_bytes, pose
 from tests.prediction.made_up_predictor import write_striatal_predictor
 
 import attack
-from attack_parts import bodies, campaign, campaigns, files, requests, wire
+from attack_parts import bodies, campaign, campaigns, files, native, requests, wire
 from attack_parts.campaign import Load
 from attack_parts.good import Good, Replies, known, same, warm_up
 from attack_parts.kind import REFUSED, Kind
 from attack_parts.server import Watch, served
+from datspect.errors import ScanError
+from datspect.io.scan_reading import read_nifti_bytes
+from datspect.normalisation.placing import placed
 
+NATIVE = imaged(pose((10, -7, 12), (45, -20, 35)))
 ROOT = Path(__file__).parents[2]
 KINDS = [*bodies.kinds(), *requests.kinds()]
 
@@ -101,11 +106,13 @@ def serving(**changes: Any) -> attack.Serving:
     found = {
         "before": Replies(Counter({"200": 30}), [0.1] * 30, 0),
         "replies": Replies(Counter({"200": 100}), [0.1] * 100, 0),
+        "natives_before": Replies(Counter({"200": 4}), [2.0] * 4, 0),
+        "natives": Replies(Counter({"200": 10}), [3.0] * 10, 0),
         "tried": [(Kind("a", lambda *_: []), Counter({"400": 3}))],
         "watch": SimpleNamespace(start_mb=300, peak_mb=900, end_mb=310),
         "n_ended": 0,
     }
-    return attack.Serving(load=Load(60, 1, 2), busy=0.5, **{**found, **changes})
+    return attack.Serving(load=Load(60, 1, 2, 0.2), busy=0.5, **{**found, **changes})
 
 
 @pytest.mark.parametrize(
@@ -119,6 +126,9 @@ def serving(**changes: Any) -> attack.Serving:
         ({"tried": [(Kind("a", lambda *_: []), Counter({"400": 3, "500": 1}))]}, 1),
         ({"watch": SimpleNamespace(start_mb=300, peak_mb=9000, end_mb=9000)}, 2),
         ({"n_ended": 1}, 1),
+        ({"natives": Replies(Counter({"200": 9, "504": 1}), [3.0] * 10, 0)}, 2),
+        ({"natives": Replies(Counter({"200": 10}), [3.0] * 9 + [40.0], 0)}, 1),
+        ({"natives": Replies(Counter({"200": 10}), [3.0] * 10, 2)}, 1),
     ],
 )
 def test_what_does_not_hold_is_told(changes: dict[str, Any], missed: int) -> None:
@@ -142,20 +152,46 @@ def test_answers_are_compared_by_their_values() -> None:
     assert not same([expected, expected], expected)
 
 
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        (b'{"message": "scan number 1: it was not brought to MNI space with confidence: too little"}', "400"),
+        (b'{"message": "scan number 1: the head lies upside down, against what the header says"}', "400"),
+        (b'{"message": "scan number 1: something"}', "400 without a reason"),
+        (b'{"predictions": []}', "400 without a reason"),
+        (b"[]", "400 without a reason"),
+        (b"", "400 without a reason"),
+    ],
+)
+def test_a_scan_that_is_none_must_be_refused_with_the_reason(said: bytes, status: str) -> None:
+    assert native.said_why("400", said) == status
+
+
+def test_a_scan_is_turned_upside_down_against_its_header(tmp_path: Path) -> None:
+    path = tmp_path / "scan.nii"
+    path.write_bytes(nifti_bytes(NATIVE))
+    turned = read_nifti_bytes(native.upside_down(path))
+    with pytest.raises(ScanError, match="upside down"):
+        placed(turned)
+
+
 @pytest.mark.slow
 def test_the_server_holds_a_short_attack(tiny_cohort: Path, tmp_path: Path) -> None:
     """A few turns of every kind that is not slow; how soon good requests are answered is not for a test to say."""
     write_striatal_predictor(tmp_path / "predictor")
     scans = sorted((tiny_cohort / "volumes").glob("*.nii"))[:2]
+    (tmp_path / "native.nii").write_bytes(nifti_bytes(NATIVE))
     good: list[Good] = known(tmp_path / "predictor", scans)
+    natives = known(tmp_path / "predictor", [tmp_path / "native.nii"], native.packed)
+    assert [each.answer["placed"] for each in (*good, *natives)] == ["as it is", "as it is", "registered"]
     fast = [kind for kind in KINDS if not kind.is_slow]
     with served(tmp_path / "predictor", tmp_path) as (process, port):
         warm_up(port, good)
         with Watch(process) as watch:
-            found = campaign.run(port, fast, good, scans[0].read_bytes(), Load(20.0, 1.0, 4.0))
+            found = campaign.run(port, fast, good, natives, scans[0].read_bytes(), Load(20.0, 1.0, 4.0, 0.2))
         assert watch.n_ended == 0
-    assert found.replies.n_wrong == 0
-    assert set(found.replies.statuses) == {"200"}
+    assert found.replies.n_wrong == found.natives.n_wrong == 0
+    assert set(found.replies.statuses) == set(found.natives.statuses) == {"200"}
     assert {name: set(found.statuses[name]) - kind.holds for name, kind in ((k.name, k) for k in fast)} == {
         kind.name: set() for kind in fast
     }

@@ -7,11 +7,14 @@ from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from datspect.evaluation.recalibration import calibration_measures
-from datspect.params.promotion import PromotionParams
+from datspect.params.promotion import PromotionParams, RobustnessLimits
 
 LIMITS = PromotionParams(
     min_roc_auc=0.85, min_sensitivity=0.8, min_specificity=0.7, max_recalibration_gain=0.025, loss_margin=0.02,
     roc_auc_margin=0.01, min_common_subjects=100, common_margin_factor=2.0,
+    robustness=RobustnessLimits(
+        min_roc_auc=0.8, min_accuracy=0.6, excused=[], loss_margin=0.02, accuracy_margin=0.02
+    ),
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from benchmarks.measuring import (
     alternating,
     goals_part,
     machine,
+    measured_by,
     page_parser,
     peak_memory_mb,
     publish,
@@ -48,6 +49,11 @@ def test_machine_and_versions_are_known_and_can_be_written(tmp_path: Path) -> No
     assert found["machine"]["cores"] >= 1
     assert found["machine"]["memory_gb"] >= 1
     assert {"python", "numpy", "keras"} <= set(found["versions"])
+
+
+def test_the_page_does_not_say_where_somebody_keeps_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["benchmarks/heads.py", "--json", "/home/somebody/result.json", "--epochs", "9"])
+    assert "`python benchmarks/heads.py --epochs 9`" in measured_by()
 
 
 def test_a_missed_goal_says_what_limits_it_and_a_met_one_does_not() -> None:

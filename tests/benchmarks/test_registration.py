@@ -25,10 +25,10 @@ def prepared(ratio: float) -> PreparedScan:
 @pytest.fixture
 def found() -> Found:
     """A hundred ordinary scans with all goals met."""
-    scans = [prepared(2.0)] * 3
+    scans = [(prepared(2.0),)] * 3
     outcomes = [Outcome(f"2026-pd-{k:04d}", 2.0, (), "registered", (1.0,) * 4, *scans) for k in range(100)]
     refusals = [Refusal(f"2027-{kind}-0000", kind, ("cut",)) for kind in HOPELESS]
-    return Found(outcomes, refusals, [(0.9, 0.9, 0.9)] * 100, Cost(500, 8.0), 2)
+    return Found(outcomes, refusals, {"paper": [(0.9, 0.9, 0.9)] * 100}, Cost(500, 8.0), 2)
 
 
 def placed_by(to_scan: np.ndarray) -> Placed:
@@ -84,16 +84,22 @@ def test_a_hopeless_scan_that_is_accepted_misses_its_goal(found: Found) -> None:
 
 def test_two_refused_of_a_hundred_are_too_many_and_are_named(found: Found) -> None:
     refused = [Outcome(each.name, 1.0, ("cut",)) for each in found.outcomes[:2]]
-    fewer = replace(found, outcomes=[*refused, *found.outcomes[2:]], probabilities=found.probabilities[2:])
+    answers = {"paper": found.probabilities["paper"][2:]}
+    fewer = replace(found, outcomes=[*refused, *found.outcomes[2:]], probabilities=answers)
     assert missed(fewer) == ["ordinary ones refused"]
     assert worst_lines(fewer)[-2:] == [f"{each.name}: refused: cut" for each in refused]
 
 
 def test_ratios_and_probabilities_are_held_against_those_in_mni_space(found: Found) -> None:
-    off = [replace(each, native=prepared(2.2)) for each in found.outcomes]
-    changed = replace(found, outcomes=off, probabilities=[(0.9, 0.7, 0.7)] * 100)
+    off = [replace(each, native=(prepared(2.2),)) for each in found.outcomes]
+    changed = replace(found, outcomes=off, probabilities={"paper": [(0.9, 0.7, 0.7)] * 100})
     assert changed.ratios_off() == pytest.approx(np.full((100, 4), 0.1))
     assert changed.ratios_off("by_truth").max() == 0
-    assert changed.probability_off() == pytest.approx(np.full(100, 0.2))
-    assert changed.probability_off(1).max() == 0
+    assert changed.probability_off("paper") == pytest.approx(np.full(100, 0.2))
+    assert changed.probability_off("paper", 1).max() == 0
     assert len(missed(changed)) == 3
+
+
+def test_each_model_has_its_own_answers_and_goals(found: Found) -> None:
+    two = {"paper": [(0.9, 0.9, 0.9)] * 100, "striatum": [(0.9, 0.7, 0.7)] * 100}
+    assert [name.split(",")[1] for name in missed(replace(found, probabilities=two))] == [" model striatum"] * 2

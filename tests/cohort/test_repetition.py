@@ -22,6 +22,11 @@ def test_of_a_subjects_scans_the_first_visit_stays():
     assert bad == dict.fromkeys(["S1", "S3"], "subject P1 has 3 scans: one is used, here S2")
 
 
+def test_the_second_visit_comes_before_the_tenth():
+    bad = _bad(("S1", "P1", "pd", "V10", "a"), ("S2", "P1", "pd", "V2", "b"))
+    assert bad == {"S1": "subject P1 has 2 scans: one is used, here S2"}
+
+
 def test_an_unusable_scan_does_not_displace_a_usable_one_and_both_faults_are_named():
     bad = _bad(("S1", "P1", "pd", "BL", ""), ("S2", "P1", "pd", "V04", "b"), reasons={"S1": "file not found"}.items())
     assert bad == {"S1": "file not found; subject P1 has 2 scans: one is used, here S2"}

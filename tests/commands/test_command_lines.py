@@ -33,6 +33,8 @@ PORT = "PORT"
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "compare": ("1", "2"),
+    "doctor": (),
+    "evaluate": ("nowhere", "--model", "champion"),
     "import dicom": ("nowhere", "--participants", "p.csv", "--to", "cohort"),
     "import nifti": ("nowhere", "--participants", "p.csv", "--to", "cohort"),
     "import ppmi": ("nowhere", "--csv", "c.csv", "--to", "cohort"),
@@ -45,6 +47,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "reproduced": (),
     "rollback": ("--reason", "as a test"),
     "serve": ("champion", "--port", PORT),
+    "status": (),
     "tables": (),
     "trace": ("champion", "--check"),
     "tune": (),
@@ -56,7 +59,19 @@ RUN_SCRIPTS: dict[str, tuple[str, ...]] = {
     "serve": (PORT, "datspect@champion"),
     "tracking-server": (PORT,),
 }
-WITHOUT_ADDRESS = {"gpu-bundle", "install", "lock", "prepare-dvc", "stage_deps.py"}
+WITHOUT_ADDRESS = {
+    *(
+        "check_wheel.py",
+        "gpu-bundle",
+        "images.py",
+        "install",
+        "lock",
+        "prepare-dvc",
+        "release",
+        "results-comment",
+        "stage_deps.py",
+    ),
+}
 """Scripts that open no store; a test reads them to see that it stays so."""
 MAY_END = {"serve"}
 """Of those that serve: there is no champion to serve."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from tests.commands.documented import json_keys
 from tests.release.made_up_commits import turn_answers, write_results
 from tests.tracking.made_up_results import PARAMS_PATH
 from tests.tracking.projects import Recorded
@@ -220,3 +221,17 @@ def test_what_cannot_be_written_in_the_end_costs_the_page_and_not_the_comparison
     with pytest.raises(DatspectError, match=r"No space left on device.*the comparison is above"):
         compare(run_id)
     assert re.search(r"accuracy +0\.\d{4}", capsys.readouterr().out)
+
+
+def test_as_json_it_is_the_record_alone_and_messages_go_to_standard_error(
+    project: Path, run_id: str, capsys: Printed
+) -> None:
+    compare(run_id, form="json")
+    printed = capsys.readouterr()
+    record = json.loads(printed.out)
+    assert set(record) == json_keys("compare")
+    folder = project / record["folder"]
+    assert json.loads((folder / "comparison.json").read_text("utf-8")) == {
+        key: value for key, value in record.items() if key != "folder"
+    }
+    assert "written to reports/comparisons/" in printed.err

@@ -119,7 +119,7 @@ def test_it_ends_with_the_account_and_what_comes_next_and_a_second_time_reads_no
 def test_original_names_are_shown_on_a_terminal_alone_and_written_nowhere(download: Download, tmp_path: Path) -> None:
     command = ppmi_command(download, "--to", "cohort", "--groups", "SWEDD", "--names")
     refused = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert "needs a terminal" in refused.stderr
     terminal, child_side = pty.openpty()
     child = subprocess.Popen(command, stdout=child_side, stderr=subprocess.PIPE)

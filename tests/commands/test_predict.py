@@ -5,12 +5,16 @@ import gzip
 import io
 import json
 import os
+import re
 import resource
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import typer
 from matplotlib.figure import Figure
@@ -20,7 +24,12 @@ from tests.prediction.made_up_predictor import write_predictor, write_striatal_p
 
 from datspect.cohort.table import read_cohort
 from datspect.commands import predict as command
-from datspect.errors import DatspectError, PrevalenceError, ScanError
+from datspect.commands.exits import WrongUseError
+from datspect.errors import DatspectError, ScanError
+from datspect.evaluation.normal_range import fit_controls
+from datspect.evaluation.withholding import Withholding
+from datspect.prediction.files import read_parts, write_parts
+from datspect.prediction.judging import RATIOS
 from datspect.text import in_figure
 
 
@@ -40,7 +49,7 @@ def striatal_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(*scans: Path, model: Path, form: command.Format = "table", **options: object) -> int:
     try:
-        command.predict(list(scans), str(model), form, **{"figure": None, "prevalence": None, **options})  # type: ignore[arg-type]
+        command.predict(list(scans), str(model), form, **{"figure": None, "page": None, "prevalence": None, **options})  # type: ignore[arg-type]
     except typer.Exit as end:
         return int(end.exit_code)
     return 0
@@ -73,6 +82,57 @@ def test_csv_and_json_hold_the_same_answers(model: Path, tiny_cohort: Path, caps
         assert one["probability"] == pytest.approx(float(other["probability"]))
         assert 0 <= one["probability"] <= 1
         assert (one["prediction"] == "pd") == (one["probability"] >= 0.5)
+
+
+def test_ratios_are_held_against_controls_of_the_age_and_sex_that_are_given(
+    model: Path, tiny_cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(model, tmp_path / "model")
+    rng = np.random.default_rng(3)
+    ratios = pd.DataFrame(rng.lognormal(0.7, 0.2, (40, 4)), columns=list(RATIOS))
+    people = pd.DataFrame({"age": rng.uniform(40, 80, 40), "sex": ["male", "female"] * 20})
+    parts = read_parts(model)
+    write_parts(tmp_path / "model", replace(parts, controls=fit_controls(ratios, people, RATIOS)))
+    scan, volumes = tiny_cohort / "volumes" / "S00.nii", tiny_cohort / "volumes"
+    rows = []
+    for options in ({"age": 60.0, "sex": "male"}, {}, {"participants": tiny_cohort / "participants.tsv"}):
+        run(scan, model=tmp_path / "model", form="json", **options)
+        rows.append(json.loads(capsys.readouterr().out)[0])
+    given, nobody, from_table = rows
+    assert given["controls"] == "40 controls, for age 60 and male sex"
+    assert nobody["controls"] == "all 40 controls: age and sex of this person unknown"
+    assert from_table["controls"] == "40 controls, for age 56 and female sex"
+    for row in rows:
+        outside = not row["sbr_putamen_left_low"] <= row["sbr_putamen_left"] <= row["sbr_putamen_left_high"]
+        assert (abs(row["sbr_putamen_left_z"]) > 1.96) == outside
+    assert given["probability"] == nobody["probability"]
+    run(volumes, model=tmp_path / "model", form="csv")
+    assert len(next(csv.DictReader(io.StringIO(capsys.readouterr().out)))["sbr_caudate_left_z"]) > 2
+    run(volumes, model=tmp_path / "model")
+    assert "the 40 controls of training, by age and sex where both are given" in capsys.readouterr().out
+    with pytest.raises(WrongUseError, match="of one person, and there are 6 scans"):
+        run(volumes, model=tmp_path / "model", age=60.0)
+    with pytest.raises(WrongUseError, match="--age: expected an age from 0 to 120 years"):
+        run(scan, model=tmp_path / "model", age=200.0)
+
+
+def test_two_scans_of_one_name_are_not_given_the_same_persons_age(
+    model: Path, tiny_cohort: Path, tmp_path: Path
+) -> None:
+    for person in ("sub-01", "sub-02"):
+        (tmp_path / person).mkdir()
+        shutil.copy(tiny_cohort / "volumes" / "S00.nii", tmp_path / person / "spect.nii")
+    table = tmp_path / "people.tsv"
+    table.write_text("path\tage\tsex\nsub-01/spect.nii\t40\tmale\n", "utf-8")
+    with pytest.raises(ScanError, match="name of several scans"):
+        run(tmp_path / "sub-01", tmp_path / "sub-02", model=model, participants=table)
+
+
+def test_a_model_without_ranges_of_controls_says_so(
+    model: Path, tiny_cohort: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tiny_cohort / "volumes" / "S00.nii", model=model)
+    assert "No normal range is kept with this model" in capsys.readouterr().out
 
 
 def test_dicom_and_nifti_of_one_scan_get_one_answer(
@@ -158,12 +218,14 @@ HOSTILE = ["x.nii.gz", "x$\\frac{$.nii", "a\nS99.nii  control  0.0001.nii", "\x1
 class _Drawing:
     """Stands for the explainer: writes the title, and cannot draw one scan."""
 
-    def __init__(self, _predictor: object) -> None:
-        self.titles: list[str] = []
+    def __init__(self, _predictor: object, _convention: object) -> None: ...
 
-    def figure(self, _scan: object, _answer: object, title: str) -> Figure:
+    def shown(self, _scan: object, _answer: object, title: str) -> str:
         if title.startswith("="):
             raise MemoryError
+        return title
+
+    def figure(self, title: str) -> Figure:
         figure = Figure()
         figure.text(0.5, 0.5, in_figure(title))
         return figure
@@ -192,7 +254,7 @@ def test_every_picture_has_a_file_of_its_own_and_no_name_or_picture_costs_an_ans
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("datspect.prediction.explaining.Explainer", _Drawing)
+    monkeypatch.setattr("datspect.prediction.pictures.Explainer", _Drawing)
     assert run(hostile, model=model, figure=tmp_path / "figures", form="csv") == 1
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert len(rows) == 9
@@ -205,15 +267,34 @@ def test_every_picture_has_a_file_of_its_own_and_no_name_or_picture_costs_an_ans
 
 def test_a_folder_that_cannot_be_written_stops_before_the_model_is_read(tiny_cohort: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DatspectError, match="cannot be written"):
-        run(tiny_cohort / "volumes", model=tmp_path / "gone", figure=tmp_path / "file")
+    for option in ("figure", "page"):
+        with pytest.raises(DatspectError, match=f"--{option} .*cannot be written"):
+            run(tiny_cohort / "volumes", model=tmp_path / "gone", **{option: tmp_path / "file"})
+
+
+def test_what_must_not_be_opened_has_a_page_that_says_why(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "bad.zip").write_bytes(b"no zip")
+    (tmp_path / "in" / "gone.nii").symlink_to(tmp_path / "nowhere")
+    assert run(tmp_path / "in", model=model, page=tmp_path / "pages", form="json") == 1
+    errors = {each["scan"]: each["error"] for each in json.loads(capsys.readouterr().out)}
+    pages = {path.stem: path.read_text("utf-8") for path in (tmp_path / "pages").iterdir()}
+    assert set(errors) == {"bad.zip", "gone.nii"}
+    assert {stem.partition(".")[0] for stem in pages} == {"bad", "gone"}
+    assert all("No answer" in page for page in pages.values())
+    assert "leads nowhere" in next(page for stem, page in pages.items() if stem.startswith("gone"))
 
 
 @pytest.mark.slow
-def test_a_figure_is_drawn_for_each_scan(model: Path, tiny_cohort: Path, tmp_path: Path) -> None:
+def test_a_figure_and_a_page_are_made_of_each_scan(model: Path, tiny_cohort: Path, tmp_path: Path) -> None:
     scan = tiny_cohort / "volumes" / "S00.nii"
-    assert run(scan, model=model, figure=tmp_path / "figures") == 0
+    assert run(scan, model=model, figure=tmp_path / "figures", page=tmp_path / "pages") == 0
     assert (tmp_path / "figures" / "S00.png").read_bytes().startswith(b"\x89PNG")
+    page = (tmp_path / "pages" / "S00.html").read_text("utf-8")
+    assert "PHANTOM model" in page
+    assert page.count("<img ") == 1 + 6
 
 
 def test_untypical_scans_are_called_unlike_the_training_cohort(
@@ -222,6 +303,31 @@ def test_untypical_scans_are_called_unlike_the_training_cohort(
     run(tiny_cohort / "volumes" / "S00.nii", model=model, form="json")
     (answer,) = json.loads(capsys.readouterr().out)
     assert "features" in answer["unlike"].split()  # the made-up cohort's features are of other numbers
+
+
+def test_a_withheld_scan_has_a_reason_and_no_class_in_any_form(
+    tiny_cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_predictor(tmp_path, Withholding({"peak_slice": (None, 20.0)}, at_most=0.0095))
+    scan = tiny_cohort / "volumes" / "S00.nii"
+    reason = "upside down, out of its place or another organ"
+    assert run(scan, model=tmp_path) == 0
+    printed = capsys.readouterr().out
+    assert re.search(rf"S00\.nii +- +- +withheld +WITHHELD: {reason}", printed.splitlines()[1])
+    assert "A scan far from those of training is withheld" in printed
+    assert "at most 0.95 % of scans like them" in printed
+    run(scan, model=tmp_path, form="json")
+    (as_json,) = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(name))
+    assert (as_json["state"], as_json["withheld"]) == ("withheld", reason)
+    judged = ("prediction", "probability", "likelihood_ratio", "model_probability", "ratio_probability", "error_risk")
+    assert [as_json[name] for name in judged] == [None] * 6
+    assert set(as_json["unjudged"]) == set(judged)
+    assert 0 <= as_json["unjudged"]["probability"] <= 1
+    run(scan, model=tmp_path, form="csv")
+    (as_csv,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert (as_csv["state"], as_csv["withheld"]) == ("withheld", reason)
+    assert [as_csv[name] for name in judged] == [""] * 6
+    assert "unjudged" not in as_csv
 
 
 def test_an_answer_says_for_which_prevalence_it_is(
@@ -250,8 +356,8 @@ def test_an_answer_says_for_which_prevalence_it_is(
 def test_an_impossible_prevalence_stops_before_anything_is_read(
     model: Path, tiny_cohort: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "predicted", lambda *_, **__: pytest.fail("it was read"))
-    with pytest.raises(PrevalenceError, match="prevalence 10: expected a share of PD between 0 and 1"):
+    monkeypatch.setattr("datspect.prediction.answering.outcomes", lambda *_, **__: pytest.fail("it was read"))
+    with pytest.raises(WrongUseError, match="prevalence 10: expected a share of PD between 0 and 1"):
         run(tiny_cohort / "volumes", model=model, prevalence=10.0)
 
 
@@ -291,8 +397,10 @@ def test_an_answer_by_slabs_starts_cold_in_seconds_without_keras(striatal_model:
 
 @pytest.mark.slow
 def test_a_figure_is_drawn_by_slabs_too(striatal_model: Path, tiny_cohort: Path, tmp_path: Path) -> None:
-    assert run(tiny_cohort / "volumes" / "S01.nii", model=striatal_model, figure=tmp_path / "figures") == 0
+    scan = tiny_cohort / "volumes" / "S01.nii"
+    assert run(scan, model=striatal_model, figure=tmp_path / "figures", page=tmp_path / "pages") == 0
     assert (tmp_path / "figures" / "S01.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "pages" / "S01.html").read_text("utf-8").count("<img ") == 1 + 12
 
 
 @pytest.mark.slow

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 import typer
+from tests.commands.documented import json_keys
 from tests.release.made_up_versions import MadeUpPredictor, add_version, predictions, write_graph
 from tests.tracking.made_up_results import PARAMS_PATH
 
+from datspect.commands.exits import WrongUseError
 from datspect.commands.promote import promote, rollback
 from datspect.errors import PromotionError
 from datspect.release import promoting
@@ -66,6 +68,7 @@ def test_a_dry_run_asks_and_moves_nothing_and_the_next_one_moves(
     printed = capsys.readouterr().out
     assert "2 times, this one included" in printed
     assert "version 1 is the champion now\nwritten to reports/promotions/" in printed
+    assert ".json; commit it" in printed
     assert number(registry, CHAMPION) == "1"
     records = [json.loads(path.read_text("utf-8")) for path in (project / "reports/promotions").glob("*.json")]
     assert {record["challenger"] for record in records} == {"1"}
@@ -82,7 +85,7 @@ def test_a_failed_rule_is_named_and_overridden_by_force_with_a_reason_alone(
         assert ended(version="2", **options) == 1
         assert "\nNOT promoted: sensitivity, lower bound\n" in capsys.readouterr().out
     for option in ("force", "new_lineage"):
-        with pytest.raises(PromotionError, match="need --reason"):
+        with pytest.raises(WrongUseError, match="need --reason"):
             promote("2", reason="  ", **{option: True})  # type: ignore[arg-type]
     assert number(registry, CHAMPION) is None
     assert ended(version="2", force=True, reason=" needed now ") == 0
@@ -114,8 +117,32 @@ def test_a_version_that_does_not_exist_is_named(registry: Registry) -> None:
 def test_a_rollback_says_who_is_back_and_needs_a_reason(registry: Registry, project: Path, capsys: Printed) -> None:
     add_version(registry, project)
     assert (ended(version="1"), ended(version="2")) == (0, 0)
-    with pytest.raises(PromotionError, match="rollback needs --reason"):
+    with pytest.raises(WrongUseError, match="rollback needs --reason"):
         rollback(" ")
     rollback("it disappointed")
     assert capsys.readouterr().out.endswith("version 1 is the champion again; version 2 is the previous one\n")
     assert number(registry, CHAMPION) == "1"
+
+
+def test_as_json_decisions_have_the_same_codes_and_documented_keys(
+    registry: Registry, project: Path, capsys: Printed
+) -> None:
+    assert ended(dry_run=True, form="json") == 0
+    record = json.loads(capsys.readouterr().out)
+    assert set(record) == json_keys("promote")
+    assert (record["version"], record["champion"], record["passed"], record["moved"]) == (1, None, True, False)
+    assert set(record["rules"][0]) == {"name", "outcome", "finding", "figures"}
+    assert (project / record["protocol"]).is_file()
+    assert ended() == 0
+    capsys.readouterr()
+    assert ended(form="json") == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (set(record), record["moved"]) == (json_keys("promote"), False)
+    add_version(registry, project, holdout={"sensitivity_low": 0.5})
+    assert ended(version="2", form="json") == 1
+    assert json.loads(capsys.readouterr().out)["passed"] is False
+    assert ended(version="2", force=True, reason="a test") == 0
+    capsys.readouterr()
+    rollback("back", form="json")
+    record = json.loads(capsys.readouterr().out)
+    assert (set(record), record) == (json_keys("rollback"), {"champion": 1, "previous": 2})

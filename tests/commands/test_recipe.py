@@ -1,5 +1,6 @@
 """`datspect recipe` as a user types it, in a folder with the project's own params.yaml."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.commands.documented import json_keys
 from typer.testing import CliRunner, Result
 
 from datspect.__main__ import app
@@ -68,6 +70,18 @@ def test_values_that_params_yaml_does_not_take_are_not_written(folder: Path) -> 
 def test_an_unknown_name_is_answered_with_those_that_there_are(folder: Path) -> None:
     assert str(said("papers").exception) == "no recipe papers in recipes; there are: paper, striatum"
     assert "name a recipe too" in str(said("--as-overrides").exception)
+
+
+def test_as_json_it_says_the_same(folder: Path) -> None:
+    record = json.loads(said("--format", "json").stdout)
+    assert set(record) == json_keys("recipe")
+    assert record == {"name": "paper", "title": "paper", "differing": {}, "recipes": ["paper", "striatum"]}
+    overrides = json.loads(said("striatum", "--as-overrides", "--format", "json").stdout)["overrides"]
+    assert "classifier.width=16" in overrides
+    written = json.loads(said("striatum", "--format", "json").stdout)
+    assert (written["name"], written["changed"]) == ("striatum", True)
+    assert "+model: striatum" in written["difference"]
+    assert json.loads(said("striatum", "--format", "json").stdout)["changed"] is False
 
 
 def test_help_needs_neither_keras_nor_mlflow_nor_pandas() -> None:

@@ -1,10 +1,12 @@
 """`datspect register` and `trace` on made-up results: a version is named once, and its way back printed."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 import typer
+from tests.commands.documented import json_keys
 from tests.release.made_up_graph import add_run, write_graph_results
 from tests.tracking.made_up_results import PARAMS_PATH
 
@@ -30,6 +32,13 @@ def test_a_model_is_registered_once_and_traced_until_its_files_are_gone(
         "version 1 of datspect registered (PHANTOM cohort) and is the challenger\n"
         "version 1 of datspect was registered before (PHANTOM cohort) and is the challenger\n"
     )
+    register(form="json")
+    record = json.loads(capsys.readouterr().out)
+    assert (set(record), record["version"], record["is_new"]) == (json_keys("register"), 1, False)
+    trace("challenger", check=True, form="json")
+    record = json.loads(capsys.readouterr().out)
+    assert (set(record), record["version"]) == (json_keys("trace"), 1)
+    assert {"name", "holds", "finding"} == set(record["checks"][0])
     trace("challenger", check=True)
     printed = capsys.readouterr().out
     assert printed.startswith("version 1 of datspect, PHANTOM cohort\n")
@@ -43,5 +52,5 @@ def test_a_model_is_registered_once_and_traced_until_its_files_are_gone(
         trace("1", check=True)
     assert failed.value.exit_code == 1
     assert "  FAILED     model in the registry: " in capsys.readouterr().out
-    with pytest.raises(PromotionError, match="datspect has no version champion"):
+    with pytest.raises(PromotionError, match="datspect has no version champion; run datspect promote first"):
         trace()

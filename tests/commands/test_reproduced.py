@@ -1,8 +1,10 @@
 """`datspect reproduced` says its verdict, and its exit code says it too."""
 
+import json
 from pathlib import Path
 
 import pytest
+from tests.commands.documented import json_keys
 from tests.tracking.made_up_results import write_cv, write_final
 from typer.testing import CliRunner, Result
 
@@ -61,3 +63,14 @@ def test_other_parameters_get_no_verdict(results: Path) -> None:
     answer = reproduced()
     assert answer.exit_code == 3
     assert "classifier.dropout = 0.5 (committed 0.9)" in answer.output
+
+
+def test_as_json_the_verdict_has_the_same_codes_and_documented_keys(results: Path) -> None:
+    answer = reproduced("--format", "json")
+    record = json.loads(answer.stdout)
+    assert (answer.exit_code, record["reproduced"], set(record)) == (3, None, json_keys("reproduced"))
+    assert json.loads(reproduced("--renew", "--format", "json").stdout)["renewed"][1] == ABOUT
+    record = json.loads(reproduced("--format", "json").stdout)
+    assert record["reproduced"] is True
+    assert record["cohort_kind"] == "phantom"
+    assert record["agreements"]["out of fold"]["n_other"] == 0

@@ -1,14 +1,17 @@
 """The tables command."""
 
+import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
+from tests.commands.documented import json_keys
 from tests.release.repositories import commit_lock
 from tests.reporting.results import write_results
 from tests.tracking.made_up_results import PARAMS_PATH
 
+from datspect.commands.exits import WrongUseError
 from datspect.commands.tables import BEGIN, END, _replaced, tables
 from datspect.errors import CohortError, DatspectError
 from datspect.io.records import read_json
@@ -58,6 +61,20 @@ def test_the_written_results_and_baselines_are_printed(tmp_path: Path, capsys: p
     assert printed.startswith("**PHANTOM")
     assert "| linear SVM on voxels " in printed
     assert "| ROC AUC " in printed
+
+
+def test_as_json_the_test_set_is_left_out_too(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(PARAMS_PATH, project)
+    reports = write_results(project).reports
+    tables(reports=reports, form="json")
+    record = json.loads(capsys.readouterr().out)
+    assert set(record) == json_keys("tables")
+    assert (record["cohort_kind"], record["holdout"]) == ("phantom", None)
+    assert len(record["table_1"]) > 1
+    tables(reports=reports, holdout=True, form="json")
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["holdout"] == read_json(reports / "final/metrics.json")["holdout"]
+    assert "1 so far" in printed.err
 
 
 def test_tables_of_another_start_than_the_one_that_the_lock_names_are_called_so(
@@ -127,3 +144,23 @@ def test_the_marked_part_is_written_and_line_ends_stay(tmp_path: Path) -> None:
     tables(reports=write_results(tmp_path).reports, into=document)
     assert document.read_bytes().startswith(f"# Title\r\n{BEGIN}\n**PHANTOM".encode())
     assert document.read_bytes().endswith(b"\r\nrest\r\n")
+
+
+def test_in_brief_there_is_one_table_without_folds_and_holdout(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reports = write_results(tmp_path).reports
+    tables(reports=reports, brief=True)
+    printed = capsys.readouterr().out
+    assert printed.startswith("**PHANTOM")
+    rows = [line for line in printed.splitlines() if line.startswith("|")]
+    assert max(len(row.split("|")) - 2 for row in rows) == 4
+    measures = read_json(reports / "cv/metrics.json")["out_of_fold"]
+    assert f"{measures['loss']:.4f} (" in rows[2]
+    assert "0.9645" in rows[-1]
+    assert f"{read_json(reports / 'final/metrics.json')['holdout']['accuracy']:.4f}" not in printed
+
+
+def test_the_small_table_and_the_holdout_exclude_each_other(tmp_path: Path) -> None:
+    with pytest.raises(WrongUseError, match="without the holdout"):
+        tables(reports=write_results(tmp_path).reports, brief=True, holdout=True)

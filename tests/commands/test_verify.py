@@ -1,10 +1,12 @@
 """`datspect verify`: what it prints, and what it ends with."""
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 import typer
+from tests.commands.documented import json_keys
 from tests.release.made_up_cache import FOLDER, IN_GIT, KINDS, PHANTOM, cached, damage, write_outputs
 
 from datspect.commands.verify import verify
@@ -70,3 +72,20 @@ def test_a_clone_without_results_is_told_how_to_get_them(root: Path, capsys: Pri
     printed = capsys.readouterr().out
     assert "  dvc repro train\n    # or, if a remote of DVC has them: dvc fetch " in printed
     assert "rm -f" not in printed
+
+
+def test_as_json_damage_and_its_remedy_are_listed(root: Path, capsys: Printed) -> None:
+    with pytest.raises(typer.Exit) as end:
+        verify("json")
+    whole = json.loads(capsys.readouterr().out)
+    assert (end.value.exit_code, set(whole)) == (0, json_keys("verify"))
+    assert (whole["whole"], len(whole["outputs"]), whole["commands"]) == (True, 7, [])
+    path = KINDS["csv"]
+    damage(cached(root, content_md5(root / path)))
+    with pytest.raises(typer.Exit) as end:
+        verify("json")
+    record = json.loads(capsys.readouterr().out)
+    assert (end.value.exit_code, record["whole"]) == (1, False)
+    (wrong,) = [output for output in record["outputs"] if not output["whole"]]
+    assert (wrong["path"], wrong["differences"][0]["place"]) == (path, "cache")
+    assert record["commands"]

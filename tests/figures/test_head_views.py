@@ -11,7 +11,7 @@ def view(name: str, brightest: float) -> HeadView:
     image[2, 3] = brightest
     head = np.zeros((10, 12), dtype=bool)
     head[1:9, 1:11] = True
-    return HeadView(name, image, head, head & (np.arange(12) > 5))
+    return HeadView(name, image, head, head & (np.arange(12) > 5), ("R", "L"))
 
 
 def test_all_planes_have_the_scale_of_the_brightest() -> None:
@@ -20,6 +20,7 @@ def test_all_planes_have_the_scale_of_the_brightest() -> None:
     assert [image.get_clim() for image in images] == [(0, 4.0), (0, 4.0)]
     assert images[0].origin == "upper"
     assert [axes.get_title() for axes in figure.axes] == ["axial", "coronal"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["R", "L"]
     assert figure.get_supxlabel().splitlines()[0] == "too dark"
     figure.canvas.draw()  # what looks like a formula is drawn as it is
 

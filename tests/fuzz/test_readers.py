@@ -25,6 +25,7 @@ from tests.fuzz import hostile_dicom, hostile_nifti, hostile_tables, hostile_zip
 from tests.fuzz.mutations import MARKER, damaged, mutations, traces
 from tests.fuzz.watching import Watch, memory_limit
 from tests.io.dicom_files import IDENTIFIERS, dicom_bytes, frames_of
+from tests.io.jpeg_files import encoded
 from tests.io.native_files import enhanced_file, native_frames, pair_files, slice_files, volume_file
 
 from datspect.cohort.table import LABELS, OTHER_LABELS
@@ -38,6 +39,7 @@ from datspect.importing.ppmi_fields import NO_PATIENTS
 from datspect.importing.ppmi_status import read_status
 from datspect.importing.pseudonyms import Pseudonyms
 from datspect.io.delimited import read_delimited
+from datspect.io.jpeg_lossless import decoded
 from datspect.io.scan_reading import ReadScan, read_scan
 from datspect.io.several_files import with_several_files
 from datspect.io.sources import Source, UnusableSource, find_sources, opened
@@ -145,6 +147,8 @@ _WHOLE_NUMBERS = dict.fromkeys(("PixelData", "BitsStored", "HighBit", "PixelRepr
 NATIVE_FORMS: dict[str, Callable[[], list[tuple[str, bytes]]]] = {
     "volume": lambda: volume_file(SMALL_FRAMES, identifiers=HIDDEN),
     "run lengths": lambda: volume_file(SMALL_FRAMES, identifiers=HIDDEN, syntax="rle"),
+    "JPEG Lossless": lambda: volume_file(SMALL_FRAMES, identifiers=HIDDEN, syntax="jpeg sv1"),
+    "JPEG Lossless by another predictor": lambda: volume_file(SMALL_FRAMES, identifiers=HIDDEN, syntax="jpeg"),
     "functional groups": lambda: enhanced_file(SMALL_FRAMES, identifiers=HIDDEN),
     "groups of each frame": lambda: enhanced_file(SMALL_FRAMES, shared=False, identifiers=HIDDEN),
     "shifted": lambda: volume_file(SMALL_FRAMES, identifiers=HIDDEN, changes={"BitsStored": 12, "HighBit": 14}),
@@ -178,6 +182,8 @@ MILLIONS_OF_EMPTY_ELEMENTS = bytes(40_000_000)
 dicom_damages = st.lists(
     st.one_of(hostile_dicom.splices(), mutations(DICOM_HEAD_BYTES, 1_800_000)), min_size=1, max_size=4
 )
+native_damages = dicom_damages | st.lists(mutations(DICOM_HEAD_BYTES, 20_000), min_size=1, max_size=3)
+"""The second kind finds the pixels of small files, packed ones too."""
 header_damages = st.lists(hostile_nifti.fields(), max_size=4) | hostile_nifti.huge_dimensions()
 junk = st.binary(max_size=2000) | st.builds(
     bytes.__add__,
@@ -219,11 +225,27 @@ def test_a_damaged_nifti_file_gives_a_scan_or_a_clear_error(
     see_that_it_is_good(watch.read(lambda: read_scan(whole(watch.file("scan.nii.gz" if packed else "scan.nii", data)))))
 
 
-@inputs(0.06)
-@given(st.sampled_from(sorted(NATIVE_FORMS)), dicom_damages)
+@inputs(0.08)
+@given(st.sampled_from(sorted(NATIVE_FORMS)), native_damages)
 def test_a_damaged_native_dicom_file_gives_a_scan_or_a_clear_error(watch: Watch, form: str, damages: Damages) -> None:
     path = watch.file("scan.dcm", damaged(native_base(form), damages))
     see_that_it_is_good(watch.read(lambda: read_scan(whole(path))))
+
+
+@functools.cache
+def jpeg_base(predictor: int, rows_between: int) -> bytes:
+    return encoded(SMALL_FRAMES[0].astype(np.uint16), predictor=predictor, rows_between=rows_between)
+
+
+@inputs(0.25)
+@given(st.integers(1, 7), st.sampled_from((0, 1, 4)), st.lists(mutations(80, 2000), min_size=1, max_size=4))
+def test_a_damaged_jpeg_stream_gives_a_frame_or_a_clear_error(
+    watch: Watch, predictor: int, rows_between: int, damages: Damages
+) -> None:
+    watch.tick()
+    stream = damaged(jpeg_base(predictor, rows_between), damages)
+    frame = watch.read(lambda: decoded(stream, SMALL_FRAMES[0].shape))
+    assert frame is None or (frame.shape == SMALL_FRAMES[0].shape and frame.dtype == np.uint16)
 
 
 def read_together(watch: Watch, files: list[tuple[str, bytes]]) -> None:

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, shift
 
 from datspect.errors import ScanError
-from datspect.imaging.likeness import FINEST_MM, MIN_SCANS, STRICT_MISFIT, fingerprint, misfit, near_copies
+from datspect.imaging.coarse_waves import FINEST_MM, coefficients, voxels
+from datspect.imaging.likeness import MIN_SCANS, STRICT_MISFIT, fingerprint, misfit, near_copies, unseen
 from datspect.imaging.volume import MNI_SHAPE
 
 N_HEADS = 20
@@ -18,12 +19,13 @@ def _distance(centre, semi_axes):
     return sum(axis**2 for axis in scaled)
 
 
-def _head(rng, *, offset=(0.0, 0.0, 0.0)):
+def _head(rng, *, offset=(0.0, 0.0, 0.0), strengths=None):
     """Return a blurred egg with two hot balls of a subject's own strength, counted and filtered like a scan."""
+    strengths = rng.uniform(1.5, 4, 2) if strengths is None else strengths
     x, y, z = offset
     head = np.where(_distance((45 + x, 54 + y, 44 + z), (34, 42, 36)) < 1, 1000.0, 0.0)
-    for side in (33, 57):
-        head[_distance((side + x, 62 + y, 40 + z), (6, 9, 5)) < 1] *= rng.uniform(1.5, 4)
+    for side, strength in zip((33, 57), strengths, strict=True):
+        head[_distance((side + x, 62 + y, 40 + z), (6, 9, 5)) < 1] *= strength
     counts = rng.poisson(gaussian_filter(head, 9 / FWHM_PER_SD_VOXELS) / 100)
     return gaussian_filter(counts * 100.0, 6 / FWHM_PER_SD_VOXELS).astype(np.float32)
 
@@ -144,3 +146,51 @@ def test_scans_of_two_kinds_that_differ_by_noise_alone_are_no_copies(n):
 def test_what_a_whole_shift_within_the_volume_leaves_is_nothing(heads, voxels, scale):
     moved = np.roll(heads[1], voxels, axis=(0, 1, 2)) * np.float32(scale)
     assert misfit(fingerprint(heads[1]), fingerprint(moved)) < STRICT_MISFIT / 100
+
+
+def test_the_volume_of_coarse_waves_has_these_waves_and_no_others(heads):
+    found = coefficients(heads[0])
+    coarse = voxels(found)
+    np.testing.assert_allclose(coefficients(coarse), found, atol=1e-5 * np.abs(found).max())
+    np.testing.assert_allclose(coarse.mean(), heads[0].mean(), rtol=1e-5)
+    np.testing.assert_allclose(voxels(coefficients(coarse)), coarse, atol=1e-4 * coarse.max())
+
+
+def test_cells_tell_how_much_of_them_is_out_of_view():
+    data = np.ones(MNI_SHAPE)
+    data[:, :, 50:] = 0
+    cells = unseen(data)
+    assert cells.shape == (23, 28, 23)
+    assert set(cells[:22, :27, :12].ravel()) == {0}
+    assert set(cells[:22, :27, 12].ravel()) == {128}  # half of slices 48 to 51
+    assert set(cells[:22, :27, 13:22].ravel()) == {255}
+
+
+def _cut(data, tilt, height):
+    """A field of view that ends at an oblique plane above the middle of the head."""
+    x, y, z = np.ogrid[tuple(slice(size) for size in MNI_SHAPE)]
+    return np.where(z + tilt[0] * (x - 45) + tilt[1] * (y - 54) < height, data, 0).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def cut_heads():
+    """48 heads, each cut by a plane of its own but for the last two, who differ in their balls and are cut alike."""
+    rng = np.random.default_rng(3)
+    heads = [_head(rng, offset=rng.normal(0, 0.5, 3)) for _ in range(46)]
+    heads += [_head(rng, strengths=strengths) for strengths in ((1.5, 1.5), (4, 4))]
+    planes = [(rng.uniform(-0.3, 0.3, 2), rng.uniform(50, 75)) for _ in heads[:-2]]
+    planes += [((0.2, -0.15), 58)] * 2
+    return [_cut(head, *plane) for head, plane in zip(heads, planes, strict=True)]
+
+
+def test_two_distinct_scans_whose_fields_of_view_end_alike_are_no_copies(cut_heads):
+    found, pair = np.stack([fingerprint(scan) for scan in cut_heads]), (len(cut_heads) - 2, len(cut_heads) - 1)
+    assert pair in near_copies(found)
+    assert pair not in near_copies(found, [unseen(scan) for scan in cut_heads])
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_a_copy_of_a_cut_scan_is_found(cut_heads, name):
+    scans = [*cut_heads[:N_HEADS], COPIES[name](cut_heads[4])]
+    found = near_copies(np.stack([fingerprint(scan) for scan in scans]), [unseen(scan) for scan in scans])
+    assert (4, N_HEADS) in found  # heads that differ in two numbers and a cut may be found beside it

@@ -122,3 +122,18 @@ def test_targets_lie_in_the_box_inside_their_nuclei_and_away_from_the_reference(
     np.testing.assert_array_equal(mask_of(regions.reference), occipital_mask(MNI_SHAPE, mni_affine()))
     for first, second in pairwise(["caudate_left", "caudate_right", "putamen_left", "putamen_right"]):
         assert not (mask_of(regions.targets[first]) & mask_of(regions.targets[second])).any()
+
+
+@given(st.tuples(*[st.floats(-70, 70)] * 3), st.tuples(*[st.floats(2, 30)] * 3), st.floats(0, 3))
+def test_fractions_are_those_of_the_distance_to_the_surface_wherever_the_ellipsoid_lies(centre, semi_axes, angle):
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    affine = turn @ SMALL_AFFINE
+    mm = np.einsum("ij,jxyz->ixyz", affine[:3, :3], np.indices(SMALL_SHAPE)) + affine[:3, 3].reshape(3, 1, 1, 1)
+    from_centre = (mm - np.reshape(centre, (3, 1, 1, 1))) / np.reshape(semi_axes, (3, 1, 1, 1))
+    radius = np.sqrt((from_centre**2).sum(axis=0))
+    slope = np.sqrt(((from_centre / np.reshape(semi_axes, (3, 1, 1, 1))) ** 2).sum(axis=0)) / np.maximum(radius, 1e-9)
+    expected = np.clip(0.5 - (radius - 1) / np.maximum(slope, 1e-9) / 2.0, 0, 1)
+    found = ellipsoid_fractions(Ellipsoid(centre, semi_axes, UPRIGHT), SMALL_SHAPE, affine)
+    elsewhere = radius > 1e-3  # at the very centre there is no direction to the surface
+    np.testing.assert_allclose(found[elsewhere], expected[elsewhere], atol=1e-3)

@@ -4,7 +4,7 @@ import pytest
 from datspect.errors import EmptyRegionError, ScanError
 from datspect.imaging.orientation import mni_ras_affine, reorient
 from datspect.imaging.regions import mni_affine_of, structure, structure_fractions
-from datspect.imaging.striatal_box import BOX_SHAPE, box_affine, brain_uptake, brain_voxels, striatal_box
+from datspect.imaging.striatal_box import BOX_SHAPE, box_affine, brain_uptake, brain_voxels, median, striatal_box
 from datspect.imaging.volume import MNI_SHAPE, Volume
 
 
@@ -55,3 +55,17 @@ def test_a_box_that_leaves_the_volume_and_an_empty_brain_are_refused():
         striatal_box(Volume(np.ones((10, 10, 10)), mni_ras_affine()), 4.0, brain_voxels(4.0))
     with pytest.raises(EmptyRegionError, match="median over the brain is 0"):
         striatal_box(Volume(np.zeros(MNI_SHAPE), mni_ras_affine()), 4.0, brain_voxels(4.0))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int16])
+@pytest.mark.parametrize("n", [1, 2, 7, 50_000])
+def test_the_median_is_numpys(n: int, kind: type, rng: np.random.Generator) -> None:
+    values = rng.normal(0, 100, n).astype(kind)
+    before = values.copy()
+    assert median(values) == np.median(values)
+    np.testing.assert_array_equal(values, before)
+
+
+def test_a_median_with_nan_or_of_nothing_is_nan() -> None:
+    assert np.isnan(median(np.array([1.0, np.nan, 3.0])))
+    assert np.isnan(median(np.array([])))

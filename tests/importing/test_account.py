@@ -127,7 +127,7 @@ def test_the_account_is_written_whole_beside_the_cohort(tmp_path: Path) -> None:
     excluded = pd.read_csv(tmp_path / "excluded.tsv", sep="\t")
     assert excluded.to_dict("records") == [{"what": "F-1", "reason": "spoilt,\tcut"}]
     assert len(pd.read_csv(tmp_path / "orientation.tsv", sep="\t")) == 5
-    written = ["account.txt", "excluded.tsv", "orientation.tsv", "registration.csv"]
+    written = ["account.txt", "excluded.tsv", "geometry.csv", "orientation.tsv", "registration.csv"]
     assert sorted(path.name for path in tmp_path.iterdir()) == written
 
 

@@ -36,6 +36,7 @@ def entry(number: int, **changes: object) -> Entry:
         margin=0.4,
         fixed="",
         z_offset_voxels=3.25,
+        geometry=("128 x 128 x 60", "2.46 x 2.46 x 2.46 mm") if number else (),
         passed_over=(PassedOver("S-raw", "raw projections"),),
     )
     return replace(Entry(scan, (("S-raw", "A"), (f"S-{number}", "B")), "1"), **changes)  # type: ignore[arg-type]

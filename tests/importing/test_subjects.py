@@ -16,6 +16,7 @@ from filelock import FileLock
 from tests.normalisation.moved_heads import OFFSET_VOXELS, distances_mm, imaged, nifti_bytes, pose
 
 from datspect.cohort.screening import mni_regions, screen_scan
+from datspect.cohort.signature import GEOMETRY_NAME
 from datspect.cohort.table import REGISTRATION_NAME, read_cohort
 from datspect.errors import ImportingError
 from datspect.imaging.volume import MNI_SHAPE, Volume, mni_affine
@@ -628,6 +629,8 @@ def test_a_native_scan_is_registered_with_its_transform_and_measures_and_a_hopel
     measures = read_table(cohort / REGISTRATION_NAME).set_index("scan_id")
     assert list(measures.index) == [scan_id]
     assert measures.loc[scan_id, "likeness"] > 0.97
+    grids = read_table(cohort / GEOMETRY_NAME).to_dict("records")
+    assert grids == [{"scan_id": scan_id, "matrix": "64 x 64 x 48", "spacing": "4.00 x 4.00 x 4.00 mm"}]
     [picture] = (cohort / REFUSED).iterdir()
     assert picture.name == f"{hopeless.candidates[0].scan_id}.png"
     assert picture.read_bytes().startswith(b"\x89PNG")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import config
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import (
     UID,
@@ -16,10 +17,13 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEGLossless,
+    JPEGLosslessSV1,
     RLELossless,
 )
+from tests.io.jpeg_files import encoded
 
-Syntax = Literal["explicit", "implicit", "big", "deflated", "rle"]
+Syntax = Literal["explicit", "implicit", "big", "deflated", "rle", "jpeg", "jpeg sv1"]
 Place = Literal["detector", "top", "both"]
 Frames = NDArray[Any]
 """Shape (frame, row, column)."""
@@ -30,7 +34,11 @@ SYNTAXES: Mapping[Syntax, UID] = {
     "big": ExplicitVRBigEndian,
     "deflated": DeflatedExplicitVRLittleEndian,
     "rle": RLELossless,
+    "jpeg": JPEGLossless,
+    "jpeg sv1": JPEGLosslessSV1,
 }
+PREDICTOR = 6
+"""Of files with syntax "jpeg"; "jpeg sv1" has predictor 1 by definition."""
 NUCLEAR_MEDICINE = "1.2.840.10008.5.1.4.1.1.20"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7.3"
 PRIVATE_TEXT = "PRIVATE-NOTE OF DR WHISTLER"
@@ -229,17 +237,32 @@ def _add_private(dataset: Dataset) -> None:
     dataset[block.get_tag(0x03)].is_undefined_length = True
 
 
+def _pack_as_jpeg(file: FileDataset, syntax: Syntax) -> None:
+    frames = file.pixel_array.reshape(-1, file.Rows, file.Columns)
+    bits = int(file.BitsAllocated)
+    predictor = PREDICTOR if syntax == "jpeg" else 1
+    unsigned = frames.view(f"u{bits // 8}")
+    streams = [encoded(frame, predictor=predictor, precision=bits) for frame in unsigned]
+    file.PixelData = encapsulate(streams)
+    file["PixelData"].VR = "OB"
+    file["PixelData"].is_undefined_length = True
+    file.file_meta.TransferSyntaxUID = SYNTAXES[syntax]
+
+
 def _written(dataset: Dataset, syntax: Syntax, changes: Mapping[str, Any], *, meta: bool) -> bytes:
     """Return the bytes of the file; without `meta`, those of the data set alone after 132 bytes."""
     file_meta = FileMetaDataset()
     file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    file_meta.TransferSyntaxUID = ExplicitVRLittleEndian if syntax == "rle" else SYNTAXES[syntax]
+    is_packed = syntax in ("rle", "jpeg", "jpeg sv1")
+    file_meta.TransferSyntaxUID = ExplicitVRLittleEndian if is_packed else SYNTAXES[syntax]
     buffer = io.BytesIO()
     with config.disable_value_validation():  # some tests need headers that lie
         file = FileDataset(buffer, dataset, preamble=b"\0" * 128, file_meta=file_meta)
         if syntax == "rle":
             file.compress(RLELossless, generate_instance_uid=False)
+        elif is_packed:
+            _pack_as_jpeg(file, syntax)
         for keyword, value in changes.items():
             if value is None:
                 delattr(file, keyword)

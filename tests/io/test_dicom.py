@@ -34,7 +34,7 @@ def whole():
     return dicom_bytes(FRAMES, orientation=STANDARD, position=(-90, -126, -72))
 
 
-@pytest.mark.parametrize("syntax", ["explicit", "implicit", "big", "rle"])
+@pytest.mark.parametrize("syntax", ["explicit", "implicit", "big", "rle", "jpeg", "jpeg sv1"])
 @pytest.mark.parametrize("preamble", [True, False])
 def test_frames_come_back_from_every_transfer_syntax(syntax, preamble):
     scan = read(dicom_bytes(FRAMES, syntax=syntax, preamble=preamble))

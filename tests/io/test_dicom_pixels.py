@@ -2,7 +2,9 @@ import io
 
 import numpy as np
 import pytest
+from pydicom.encaps import encapsulate
 from tests.io.dicom_files import dicom_bytes
+from tests.io.jpeg_files import encoded
 
 from datspect.errors import ScanError
 from datspect.io.dicom import read_dicom
@@ -78,8 +80,6 @@ def test_a_negative_number_keeps_its_sign_when_it_is_moved_down(bits):
     [
         ("1.2.840.10008.1.2.1.99", "deflated", "dcmconv"),
         ("1.2.840.10008.1.2.4.50", "JPEG, which may have lost detail", "dcmdjpeg"),
-        ("1.2.840.10008.1.2.4.57", "JPEG Lossless", "dcmdjpeg"),
-        ("1.2.840.10008.1.2.4.70", "JPEG Lossless", "dcmdjpeg"),
         ("1.2.840.10008.1.2.4.80", "JPEG-LS", "dcmdjpls"),
         ("1.2.840.10008.1.2.4.90", "JPEG 2000", "gdcmconv"),
         ("1.2.840.10008.1.2.4.201", "compressed", "gdcmconv"),
@@ -94,3 +94,48 @@ def test_a_transfer_syntax_that_is_not_read_is_named_with_the_tool_that_converts
     content = content[:140] + group_length.to_bytes(4, "little") + content[144:]
     with pytest.raises(ScanError, match=f"{kind}.*{tool}"):
         read_dicom(io.BytesIO(content))
+
+
+JPEG = ("jpeg", "jpeg sv1")
+BLOBS = RNG.integers(0, 2**8, (3, 16, 18)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("syntax", JPEG)
+@pytest.mark.parametrize("kind", [np.uint8, np.int8, np.uint16, np.int16])
+def test_frames_in_jpeg_lossless_are_read(syntax, kind):
+    frames = BLOBS.view(np.int8).astype(kind) if np.dtype(kind).kind == "i" else BLOBS.astype(kind) * 3
+    np.testing.assert_array_equal(read(frames, syntax=syntax), frames)
+    np.testing.assert_array_equal(read(frames, syntax=syntax, slope=0.5, intercept=-3), frames * 0.5 - 3)
+
+
+@pytest.mark.parametrize("lowest", [0, 4])
+def test_signed_values_of_twelve_bits_are_found_in_jpeg_lossless(lowest):
+    values = RNG.integers(-20, 20, BLOBS.shape).astype(np.int16)
+    words = (values.view(np.uint16) & np.uint16(0xFFF)) << np.uint16(lowest)
+    changes = {"BitsStored": 12, "HighBit": 11 + lowest, "PixelRepresentation": 1}
+    np.testing.assert_array_equal(read(words, syntax="jpeg", changes=changes), values)
+
+
+def test_a_frame_in_several_fragments_is_read():
+    streams = [encoded(frame, precision=8) for frame in BLOBS]
+    content = encapsulate(streams, fragments_per_frame=3)
+    np.testing.assert_array_equal(read(BLOBS, syntax="jpeg sv1", changes={"PixelData": content}), BLOBS)
+    without_offsets = encapsulate(streams, fragments_per_frame=3, has_bot=False)
+    np.testing.assert_array_equal(read(BLOBS, syntax="jpeg sv1", changes={"PixelData": without_offsets}), BLOBS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"PixelData": encapsulate([encoded(frame, precision=8) for frame in BLOBS[:2]])}, "as many frames|not a read"),
+        ({"PixelData": encapsulate([encoded(frame // 64) for frame in BLOBS[[0, 1, 2, 2]]])}, "as many frames"),
+        ({"PixelData": encapsulate([encoded(frame)[:-90] for frame in BLOBS])}, "cut short or spoilt"),
+        ({"PixelData": encapsulate([encoded(frame // 64 * np.uint16(200)) for frame in BLOBS])}, "more bits"),
+        ({"PixelData": encapsulate([bytes(9000)] * 3)}, "27.* bytes of pixels where 864"),
+        ({"BitsAllocated": 32}, "8 or 16 bits"),
+        ({"BitsStored": 12}, "high bit"),
+    ],
+)
+def test_jpeg_lossless_that_does_not_fit_the_header_is_refused(changes, reason):
+    with pytest.raises(ScanError, match=reason):
+        read(BLOBS, syntax="jpeg sv1", changes=changes)

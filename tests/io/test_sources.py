@@ -123,7 +123,9 @@ def test_links_to_files_below_what_was_named_are_followed_and_others_reported(li
 def test_a_link_may_lead_to_another_folder_that_was_named(linked):
     root, outside = linked
     found, _ = find_sources([root, outside])
-    assert [source.name for source in found if read(source) == b"outside"] == ["deep/x.dcm", "file.dcm"]
+    assert [source.name for source in found if read(source) == b"outside"] == ["file.dcm"]
+    found, _ = find_sources([outside, root])
+    assert [source.name for source in found if read(source) == b"outside"] == ["deep/x.dcm"]
 
 
 def test_all_links_are_followed_when_asked_and_no_folder_is_read_twice(linked):
@@ -155,6 +157,42 @@ def test_a_zip_behind_a_link_is_read_under_the_name_of_the_link(tmp_path):
     (tmp_path / "part.zip").symlink_to(".objects/abc")
     found, _ = find_sources([tmp_path])
     assert [(source.name, read(source)) for source in found] == [("part.zip/x.dcm", b"x")]
+
+
+def names(found):
+    sources, unusable = found
+    assert unusable == []
+    return [source.name for source in sources]
+
+
+def test_a_linked_file_that_was_named_keeps_its_name_and_its_folder(tmp_path):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    for folder, digest in (("a", "0f3c"), ("b", "9d21")):
+        (cache / digest).write_bytes(folder.encode())
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "scan.nii.gz").symlink_to(cache / digest)
+    one, two = (tmp_path / folder / "scan.nii.gz" for folder in "ab")
+    assert names(find_sources([one])) == ["scan.nii.gz"]
+    assert names(find_sources([two, one])) == ["a/scan.nii.gz", "b/scan.nii.gz"]
+    assert names(find_sources([one, tmp_path / "a"])) == ["scan.nii.gz"]
+    assert read(find_sources([two])[0][0]) == b"b"
+
+
+def test_a_file_that_was_named_twice_is_found_once_also_by_its_link(tmp_path):
+    (tmp_path / "a.nii").write_bytes(b"x")
+    (tmp_path / "link.nii").symlink_to("a.nii")
+    write_zip(tmp_path / "a.zip", {"x.dcm": b"x"})
+    (tmp_path / "link.zip").symlink_to("a.zip")
+    assert names(find_sources([tmp_path / "link.nii", tmp_path / "a.nii"])) == ["link.nii"]
+    assert names(find_sources([tmp_path / "a.nii", tmp_path / "link.nii"])) == ["a.nii"]
+    assert names(find_sources([tmp_path / "link.zip", tmp_path / "a.zip"])) == ["x.dcm"]
+
+
+def test_a_zip_that_was_named_by_a_link_is_unpacked(tmp_path):
+    write_zip(tmp_path / "0f3c", {"x.dcm": b"x"})
+    (tmp_path / "part.zip").symlink_to(tmp_path / "0f3c")
+    assert names(find_sources([tmp_path / "part.zip"])) == ["x.dcm"]
 
 
 def test_a_linked_root_is_followed_since_it_was_asked_for(tmp_path):

@@ -2,7 +2,12 @@
 
 import os
 import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,11 +16,12 @@ import pytest
 from numpy.typing import NDArray
 
 from datspect.imaging.augmentation import draw_order
-from datspect.modeling import compilation, stack
+from datspect.modeling import stack
 from datspect.modeling.heads import FittedHead, Head, HeadWeights, build_head, initial_weights, logits
 from datspect.modeling.stack import fit_heads
 from datspect.modeling.steps import loss_and_right
 
+ROOT = Path(__file__).parents[2]
 N_SUBJECTS, N_FEATURES, N_DRAWS, BATCH = 83, 40, 5, 16
 
 
@@ -195,20 +201,34 @@ def test_the_number_of_programs_does_not_change_what_is_learnt(
         assert_same(one, other)
 
 
-@pytest.mark.own_process
-def test_the_last_bits_of_heads_do_not_depend_on_cores_and_programs(
-    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wide = rng.normal(size=(2, 96, 2048)).astype(np.float16)  # sums long enough for several threads to share
-    classes = np.arange(96) % 2
-    heads = [replace(head(20 + n, width=128, n_epochs=4), train_rows=np.delete(np.arange(96), n)) for n in range(6)]
-    expected = fit_heads(heads, wide, classes, batch_size=32)
-    if keras.backend.backend() == "tensorflow":
-        assert compilation.n_threads() == 1
-    for n_programs in (1, 2):
-        monkeypatch.setattr(stack, "n_programs", lambda n_heads, n=n_programs: n)
-        for one, other in zip(expected, fit_heads(heads, wide, classes, batch_size=32), strict=True):
-            assert np.array_equal(one.weights.kernel, other.weights.kernel)
+LAST_BITS = """
+import hashlib
+import datspect
+import numpy as np
+from datspect.modeling.stack import fit_heads
+from tests.modeling.test_stack import head
+from dataclasses import replace
+
+bank = np.random.default_rng(1).normal(size=(2, 96, 2048)).astype(np.float16)  # sums long enough for threads to share
+heads = [replace(head(20 + n, width=128, n_epochs=4), train_rows=np.delete(np.arange(96), n)) for n in range(5)]
+for some in (heads, heads[3:4]):
+    fitted = fit_heads(some, bank, np.arange(96) % 2, batch_size=32)
+    print(hashlib.sha256(fitted[min(3, len(some) - 1)].weights.kernel.tobytes()).hexdigest())
+"""
+"""Print digests of one head, trained beside others and alone."""
+
+
+@pytest.mark.parametrize("n_threads", [1, 16])
+def test_the_last_bits_of_heads_do_not_depend_on_cores_and_on_other_heads(n_threads: int) -> None:
+    def digests(n: int) -> list[str]:
+        environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": str(n)}
+        command = [sys.executable, "-c", LAST_BITS]
+        said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, cwd=ROOT)
+        return said.stdout.split()
+
+    here = digests(2)
+    assert len(here) == 2
+    assert set(digests(n_threads)) == set(here[:1]) == set(here)
 
 
 @pytest.mark.parametrize("n_epochs_done", [0, 3])
@@ -239,6 +259,52 @@ def test_an_interrupt_stops_training_within_an_epoch(
             fit_heads(endless, bank, labels, batch_size=BATCH, report=interrupt)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+class Counting:
+    """A part of a stack that trains nothing."""
+
+    def __init__(self) -> None:
+        self.n_epochs = 0
+
+    def train_epoch(self) -> None:
+        self.n_epochs += 1
+
+
+@pytest.fixture
+def short_turns() -> Iterator[None]:
+    """Let threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("short_turns")
+def test_parts_take_turns_until_each_has_its_epochs_however_threads_meet() -> None:
+    for _ in range(300):
+        parts, told = [Counting() for _ in range(5)], []
+        turns = stack._Turns(parts, told.append)  # type: ignore[arg-type]
+        with ThreadPoolExecutor(4) as pool:
+            for epoch in (2, 5):
+                turns.begin(epoch)
+                for working in [pool.submit(turns.work) for _ in range(4)]:
+                    working.result()
+                assert [part.n_epochs for part in parts] == [epoch] * 5
+        assert told == [1, 2, 3, 4, 5]
+
+
+def test_an_error_of_one_part_ends_the_others() -> None:
+    class Failing(Counting):
+        def train_epoch(self) -> None:
+            raise ValueError("no memory")
+
+    endless = Counting()
+    turns = stack._Turns([endless, Failing()], None)  # type: ignore[list-item]
+    turns.begin(10**9)
+    with ThreadPoolExecutor(2) as pool:
+        one, other = (pool.submit(turns.work) for _ in range(2))
+    assert {type(working.exception()) for working in (one, other)} == {ValueError, type(None)}
 
 
 def test_initial_weights_are_glorot_uniform_and_depend_on_the_seed_alone() -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import nibabel as nib
 import numpy as np
@@ -163,6 +164,21 @@ def test_a_native_scan_comes_to_mni_and_the_transform_leads_back(registered: Pla
     assert np.array_equal(registered.volume.affine, mni_ras_affine())
     assert likeness(registered.volume) > 0.97
     assert abs(registered.seen.z_offset_voxels - OFFSET_VOXELS) < 0.5
+
+
+def test_a_turn_is_taken_where_a_scan_is_registered_and_nowhere_else(native: Volume) -> None:
+    taken: list[str] = []
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        taken.append("began")
+        yield
+        taken.append("ended")
+
+    assert placed(read(on_template_grid(), "mni"), turn=turn()).how == "as it is"
+    assert not taken
+    assert placed(read(native), turn=turn()).how == "registered"
+    assert taken == ["began", "ended"]
 
 
 def test_a_native_scan_whose_header_claims_mni_space_is_registered_all_the_same(

@@ -6,6 +6,7 @@ from ruamel.yaml import YAML
 
 from datspect.cohort.table import OTHER_LABELS
 from datspect.errors import ParamsError
+from datspect.imaging.alterations import ALTERATIONS
 from datspect.params.data import PHANTOM_COHORT_PATH
 from datspect.params.whole import load_params
 from datspect.phantom.binding import OTHER_GROUPS
@@ -54,6 +55,14 @@ def test_the_projects_own_params_hold_the_papers_protocol():
     assert (params.split.n_folds, params.split.test_fraction) == (10, 0.2)
     assert (params.training.epochs, params.training.batch_size) == (500, 16)
     assert (params.training.learning_rate.initial, params.training.learning_rate.final) == (1e-3, 1e-6)
+
+
+def test_the_panel_may_have_all_alterations_or_some_each_once(load):
+    assert load().robustness.names == tuple(ALTERATIONS)
+    assert load({"robustness.alterations": ["sides", "blur"]}).robustness.names == ("sides", "blur")
+    for wrong, message in ((["blur", "blur"], "blur twice; name each once"), (["blurr"], "robustness.alterations")):
+        with pytest.raises(ParamsError, match=message):
+            load({"robustness.alterations": wrong})
 
 
 def test_every_label_of_another_group_can_be_asked_for(load):
@@ -322,7 +331,7 @@ def test_the_study_of_the_parameters_is_read_or_none(load):
         ({"finetuning.warmup_epochs": 500}, "finetuning.warmup_epochs = 500: must be below training.epochs (500)"),
         ({"finetuning.batch_norm": "off"}, "finetuning.batch_norm = 'off': input should be 'frozen' or 'trained'"),
         ({"executor.kind": "slurm"}, "executor.kind = 'slurm': input should be 'local' or 'dask'"),
-        ({"executor.workers": 0}, "executor.workers = 0: input should be greater than or equal to 1"),
+        ({"executor.workers": 0}, "executor.workers = 0: expected auto or a whole number from 1"),
         ({"tracking.log_fold_models": "none"}, "tracking.log_fold_models = 'none': input should be 'changed' or 'all'"),
     ],
 )

@@ -12,12 +12,14 @@ from datspect.phantom.acquisition import (
     Camera,
     Family,
     acquire,
+    acquire_together,
     blur,
     coarsened,
     draw_acquisition,
     draw_site,
     families_of_sites,
     refined,
+    sites_of_label,
     stored_scan,
 )
 from datspect.phantom.background import Activity, Background
@@ -150,6 +152,7 @@ def test_sites_have_families_in_the_shares_that_are_asked_for(phantom_params, rn
     ("wrong", "message"),
     [
         ({"site_counts": [1.5, 0.6]}, "must not exceed the second"),
+        ({"site_by_label": 0.5, "n_sites": 1}, "each label needs a site"),
         ({"misregistered_mm": [15.0, 5.0]}, "the least and the most"),
         ({"family_shares": {"fbp": 0, "osem_chang": 0, "osem_recovery": 0}}, "at least one family"),
     ],
@@ -165,6 +168,37 @@ def test_larger_sites_make_more_scans(phantom_params, rng):
     sizes = np.array([site.size for site in sites])
     shares = [drawn.count(site.name) / len(drawn) for site in sites]
     assert shares == pytest.approx(sizes / sizes.sum(), abs=0.03)
+
+
+def test_labels_have_sites_of_their_own_in_every_family(phantom_params):
+    families = ("fbp", "osem_chang", "fbp", "osem_chang", "osem_chang", "fbp")
+    sites = tuple(
+        draw_site(f"site{i}", family, phantom_params, np.random.default_rng(i)) for i, family in enumerate(families)
+    )
+    control, pd = sites_of_label(sites, 0), sites_of_label(sites, 1)
+    assert (control ^ pd).all()
+    for family in set(families):
+        here = np.array([site.family == family for site in sites])
+        assert control[here].any()
+        assert pd[here].any()
+
+
+@pytest.mark.parametrize("own_share", [0.0, 0.6, 1.0])
+def test_a_share_of_the_scans_goes_to_the_own_sites(phantom_params, rng, own_share):
+    sites = tuple(draw_site(f"site{i}", "fbp", phantom_params, np.random.default_rng(i)) for i in range(4))
+    own, sizes = sites_of_label(sites, 1), np.array([site.size for site in sites])
+    drawn = [draw_acquisition(sites, rng, own, own_share).site for _ in range(4000)]
+    at_own = sum(drawn.count(site.name) for site, is_own in zip(sites, own, strict=True) if is_own) / len(drawn)
+    by_size = sizes[own].sum() / sizes.sum()
+    assert at_own == pytest.approx(own_share + (1 - own_share) * by_size, abs=0.03)
+
+
+def test_without_a_share_of_its_own_a_scan_is_drawn_as_ever(phantom_params):
+    sites = tuple(draw_site(f"site{i}", "fbp", phantom_params, np.random.default_rng(i)) for i in range(4))
+    ever = [draw_acquisition(sites, np.random.default_rng(seed)) for seed in range(50)]
+    assert [
+        draw_acquisition(sites, np.random.default_rng(seed), sites_of_label(sites, 0), 0.0) for seed in range(50)
+    ] == ever
 
 
 def test_the_coarse_grid_keeps_the_activity_and_the_fine_one_its_voxels(rng):
@@ -194,3 +228,18 @@ def test_the_brightest_scan_fits_into_the_stored_integers():
     hot = np.full((46, 55, 46), 8, dtype=np.float32)
     loud = Acquisition("site01", "osem_chang", 4, True, 6.0, 3.6e6, 1.12)
     assert stored_scan(hot, loud, mni_affine()).max() < np.iinfo(np.int16).max
+
+
+@pytest.mark.parametrize("noise_free", [True, False])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_heads_that_are_scanned_together_have_the_bits_of_each_alone(
+    family: Family, noise_free: bool, camera: Camera, striatal_activity: Activity
+):
+    activities = np.stack([striatal_activity, 0.7 * striatal_activity[::-1]], axis=2)
+    acquisitions = [of_family(family, counts, corrects_scatter=noise_free) for counts in (2e6, 1.3e6)]
+    rngs = [None if noise_free else [np.random.default_rng(seed) for seed in (1, 2)] for _ in range(2)]
+    together = acquire_together(activities, acquisitions, camera, rngs[0])
+    for head, acquisition in enumerate(acquisitions):
+        rng = rngs[1][head] if rngs[1] else None
+        alone = acquire(np.ascontiguousarray(activities[:, :, head]), acquisition, camera, rng)
+        np.testing.assert_array_equal(together[:, :, head], alone)

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,9 @@ from datspect.phantom.cohort import (
     cohort_members,
     course_of,
     pseudonym,
+    scanned_together,
     simulate,
+    simulate_together,
     truth_row,
     write_phantom_cohort,
 )
@@ -139,6 +142,24 @@ def test_sites_and_their_families_do_not_depend_on_the_class(laboratory):
             assert drawn[name] / 300 == pytest.approx(size / sum(sizes.values()), abs=0.1)
 
 
+def test_a_shortcut_by_site_leaves_everything_but_the_site_as_it_was(laboratory):
+    sites_of = {}
+    for share in (0.0, 1.0):
+        planted = replace(laboratory, params=laboratory.params.model_copy(update={"site_by_label": share}))
+        simulations = [simulate(planted, label, index) for label in LABELS for index in range(3)]
+        sites_of[share] = [each.acquisition.site for each in simulations]
+        if share == 0:
+            plain = simulations
+    assert sites_of[0.0] == [
+        simulate(laboratory, label, index).acquisition.site for label in LABELS for index in range(3)
+    ]
+    assert set(sites_of[1.0][:3]).isdisjoint(sites_of[1.0][3:])
+    for before, after in zip(plain, simulations, strict=True):
+        assert repr(before.person) == repr(after.person)
+        assert before.anatomy.brain_uptake == after.anatomy.brain_uptake
+        np.testing.assert_array_equal(before.true_binding, after.true_binding)
+
+
 def _drawn_site(laboratory, label, index):
     rng = np.random.default_rng([LABELS.index(label), index])
     person = draw_person(label, "typical", laboratory.params.posterior_ratio_sd, rng)
@@ -191,3 +212,18 @@ def test_the_phantom_is_as_hard_as_real_scans():
 
 def _truth(laboratory, label, index):
     return truth_row(simulate(laboratory, label, index), laboratory.regions)
+
+
+def test_subjects_of_one_site_are_scanned_together_and_everybody_once(laboratory):
+    large = resized(laboratory, n_pd=20, n_control=12)
+    members = cohort_members(large.params)
+    groups = scanned_together(large, members)
+    assert sorted(member for group in groups for member in group) == sorted(members)
+    assert max(map(len, groups)) == 4
+    group = max(groups, key=len)
+    for member, together in zip(group, simulate_together(large, group), strict=True):
+        alone = simulate(large, *member)
+        np.testing.assert_array_equal(together.data, alone.data)
+        assert together.scan_id == alone.scan_id
+    sites = [{simulation.acquisition.site for simulation in simulate_together(large, some)} for some in groups[:3]]
+    assert all(len(of_group) == 1 for of_group in sites)

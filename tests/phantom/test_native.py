@@ -124,6 +124,21 @@ def cameras(laboratory):
     return [draw_native_camera(laboratory, rng) for _ in range(400)]
 
 
+def test_a_shortcut_by_site_is_planted_in_native_scans_too(laboratory):
+    """A share of all subjects at their label's own sites, nothing else changed; at 0 the label does not matter."""
+
+    def drawn(share, label):
+        planted = replace(laboratory, params=laboratory.params.model_copy(update={"site_by_label": share}))
+        return [draw_native_camera(planted, np.random.default_rng(seed), label) for seed in range(40)]
+
+    def sites(cameras):
+        return {camera.acquisition.site for camera in cameras}
+
+    assert repr(drawn(0.0, "pd")) == repr(drawn(0.0, None)) == repr(drawn(1.0, "swedd"))
+    assert sites(drawn(1.0, "pd")).isdisjoint(sites(drawn(1.0, "control")))
+    assert sites(drawn(1.0, "pd")) | sites(drawn(1.0, "control")) == {site.name for site in laboratory.sites}
+
+
 def test_heads_are_tilted_by_up_to_20_degrees_and_shifted_by_up_to_80_mm(cameras):
     def tilt(affine):
         left, _, right = np.linalg.svd(affine[:3, :3])

@@ -76,3 +76,18 @@ def test_the_outline_is_the_head_with_what_lies_inside_of_it(disc):
     assert head[23, 27].all()
     assert abs(int(head.sum()) - int(disc.sum())) < 0.15 * disc.sum()
     assert not head[:3].any()
+
+
+@pytest.mark.parametrize("knows", ["attenuation and blur", "neither"])
+def test_heads_that_are_projected_together_have_the_bits_of_each_alone(camera: Camera, knows: str, rng):
+    model = camera.true if knows == "attenuation and blur" else camera.plain
+    heads = rng.random((*model.shape[:2], 3, model.shape[2])).astype(np.float32)
+    for angles in (None, range(2, N_ANGLES, 8)):
+        together = model.forward(heads, angles)
+        assert together.shape[2:] == heads.shape[2:]
+        back, scatter = model.back(together, angles), scattered(together)
+        for head in range(3):
+            alone = model.forward(heads[:, :, head], angles)
+            np.testing.assert_array_equal(together[:, :, head], alone)
+            np.testing.assert_array_equal(back[:, :, head], model.back(alone, angles))
+            np.testing.assert_array_equal(scatter[:, :, head], scattered(alone))

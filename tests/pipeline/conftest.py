@@ -24,17 +24,20 @@ STAGES = (
     "phantom",
     "preprocess",
     "split",
+    "cameras",
     "backbone",
     "features",
     "checks",
     "cv",
+    "grouped",
     "final",
     "predictor",
     "other_groups",
+    "robustness",
     "baselines",
     "report",
 )
-MEASURED = ("checks", "cv", "final", "predictor", "baselines")
+MEASURED = ("checks", "cv", "final", "predictor", "robustness", "baselines")
 TINY: dict[str, dict[str, Any]] = {
     "phantom": {
         "n_pd": 16,
@@ -62,7 +65,15 @@ TINY: dict[str, dict[str, Any]] = {
         "loss_margin": 9.0,
         "roc_auc_margin": 1.0,
         "min_common_subjects": 2,
+        "robustness": {
+            "min_roc_auc": 0.0,
+            "min_accuracy": 0.0,
+            "excused": [],
+            "loss_margin": 9.0,
+            "accuracy_margin": 1.0,
+        },
     },
+    "robustness": {"alterations": ["blur", "noise", "sides"]},
 }
 SMALL_NETWORK: dict[str, Any] = {"architecture": "MobileNetV2", "weights": None}
 PLACES_IN_MLFLOW = {

@@ -95,7 +95,18 @@ def test_a_graph_that_fine_tunes_runs_on_jax_and_ends_the_same(trained: Graph, m
     trained.set_params(executor={"workers": 1})  # which compiles once
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     ran = stages_run(trained.run("dvc", "repro", "-f", "--downstream", "features"))
-    assert ran == ["features", "checks", "cv", "final", "predictor", "other_groups", "baselines", "report"]
+    assert ran == [
+        "features",
+        "checks",
+        "cv",
+        "grouped",
+        "final",
+        "predictor",
+        "other_groups",
+        "robustness",
+        "baselines",
+        "report",
+    ]
     assert_made_with_jax(trained)
     difference = (out_of_fold(trained)["probability"] - on_tensorflow["probability"]).abs()
     assert (difference < 0.05).mean() >= 0.9

@@ -196,6 +196,23 @@ def test_a_wrong_parameter_stops_the_graph_with_its_name(graph: Graph) -> None:
     assert "Traceback" not in output
 
 
+def test_with_a_group_the_report_holds_random_against_grouped_folds(tiny_graph: Graph, tmp_path: Path) -> None:
+    assert "Random against grouped folds" not in (tiny_graph.folder / "reports/report.md").read_text("utf-8")
+    graph = copied(tiny_graph, tmp_path / "project", "mlruns")
+    graph.set_params(split={"group": "site"})
+    assert stages_run(graph.repro()) == ["split", "cameras", "checks", "grouped", "report"]
+    cameras = pd.read_csv(graph.folder / "data/cameras.csv")
+    assert cameras.groupby("group")["grouped_fold"].nunique().tolist() == [1, 1, 1]
+    grouped = json.loads((graph.folder / "reports/grouped/metrics.json").read_text("utf-8"))
+    lost = grouped["grouped_minus_random"]
+    assert grouped["random"] == pytest.approx(read_metrics(tiny_graph, "cv")["out_of_fold"])
+    for name in ("report.md", "report.html"):
+        report = (graph.folder / "reports" / name).read_text("utf-8")
+        section = report[report.index("Random against grouped folds") :]
+        assert "grouped minus random" in section
+        assert f"{lost['loss_difference']:+.4f} ({lost['loss_difference_low']:+.4f} to" in section
+
+
 def test_a_lock_file_that_a_power_cut_left_half_written_is_removed(graph: Graph) -> None:
     lock = graph.folder / ".dvc/tmp/rwlock"
     lock.write_text('{"/some', encoding="utf-8")

@@ -30,7 +30,7 @@ striatum:
   members: 2
   alter: {draws: 2}
 """
-AHEAD = ("phantom", "preprocess", "split")
+AHEAD = ("phantom", "preprocess", "split", "cameras")
 """Stages that do not know which model comes after them."""
 
 

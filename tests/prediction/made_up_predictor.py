@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from datspect.evaluation.withholding import Withholding
+from datspect.imaging.appearance import APPEARANCE
 from datspect.imaging.slabs import SLABS_SHAPE
 from datspect.modeling.backbone import build_backbone, set_random_weights
 from datspect.modeling.classifier import build_classifier
@@ -30,10 +32,14 @@ PREPROCESS = PreprocessParams(
 )
 N_RATIOS = 8
 """Two sides of caudate, putamen and its two halves."""
-RULES = PredictionParams(coverage=0.9, ratio_c=1.0, typical_share=0.99, typical_directions=4)
+RULES = PredictionParams(coverage=0.9, ratio_c=1.0, typical_share=0.99, withheld_share=0.01, typical_directions=4)
 
 
-def write_predictor(folder: Path) -> None:
+ANSWERED = Withholding({}, at_most=0.01)
+"""Limits that withhold nothing: features and measures of made-up subjects are like those of no scan."""
+
+
+def write_predictor(folder: Path, withholding: Withholding = ANSWERED) -> None:
     """MobileNetV2 and a head, calibrated on made-up scores of 60 subjects of a phantom."""
     rng = np.random.default_rng(2)
     backbone = build_backbone("MobileNetV2", (109, 91))
@@ -43,7 +49,8 @@ def write_predictor(folder: Path) -> None:
     head = HeadWeights(kernel, np.zeros(4, np.float32), rng.normal(size=4).astype(np.float32), 0.0)
     role = _role(rng, n_features)
     write_model(folder / "model.keras", build_classifier(backbone, head, 0.5))
-    write_parts(folder, fit_parts(role, judge_doubt(role, RULES), "phantom", PREPROCESS, RULES))
+    parts = fit_parts(role, judge_doubt(role, RULES), "phantom", PREPROCESS, RULES)
+    write_parts(folder, replace(parts, withholding=withholding))
 
 
 def random_ensemble(maps: int, units: int, n_members: int) -> FittedHead:
@@ -67,14 +74,15 @@ def write_striatal_predictor(folder: Path) -> None:
         normal=np.full(SLABS_SHAPE, 1.5, np.float32),
     )
     write_model(folder / "model.keras", build_ensemble(fitted, 0.0))
-    write_parts(folder, fit_parts(role, judge_doubt(role, RULES), "phantom", PREPROCESS, RULES, "striatum"))
+    parts = fit_parts(role, judge_doubt(role, RULES), "phantom", PREPROCESS, RULES, "striatum")
+    write_parts(folder, replace(parts, withholding=ANSWERED))
 
 
 def _role(rng: np.random.Generator, n_features: int) -> TrainingRole:
     labels = np.arange(60) % 2
     measures = pd.DataFrame(
         {"peak_slice": 41.0, "striatal_contrast": np.linspace(1, 99, 60), "image_mean": 0.2}, index=range(60)
-    )
+    ).assign(**{name: np.linspace(0, 1, 60) for name in APPEARANCE})
     ratios = rng.normal(size=(60, N_RATIOS)) - labels[:, None]
     return TrainingRole(
         labels, np.arange(60) % 5, rng.normal(size=60) + labels, ratios, rng.random((60, n_features)), measures

@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from tests.conftest import MakeVolume
 from tests.prediction.made_up_predictor import PREPROCESS, write_striatal_predictor
 
@@ -19,15 +21,18 @@ from datspect.io.scan_reading import read_nifti_bytes
 from datspect.io.volumes import write_volume
 from datspect.modeling.classifier import build_classifier
 from datspect.modeling.heads import HeadWeights
+from datspect.params.figures import Convention
 from datspect.prediction import explaining
+from datspect.prediction.attribution import Noise
 from datspect.prediction.explaining import Explainer
 from datspect.prediction.keras_network import KerasNetwork
+from datspect.prediction.page import notes_on_pictures
 from datspect.prediction.predictor import Answer, Predictor, PreparedScan
 
 WEIGHT = 2.0
 ANSWER = Answer(
     probability=0.62, prevalence=0.68, likelihood_ratio=0.77, model_probability=0.6, prediction="pd",
-    ratio_probability=0.31, error_risk=0.4, inconclusive=True,
+    ratio_probability=0.31, error_risk=0.4, inconclusive=True, withheld=(),
     unlike=("peak_slice", "features"), flags=(), how="as it is",
     measures={f"sbr_{part}_{side}": 1.0 for part in ("caudate", "putamen") for side in ("left", "right")},
 )  # fmt: skip
@@ -46,6 +51,10 @@ def explainer_of(input_size: str | list[int] = "native") -> Explainer:
     predictor = Predictor(Path("nowhere"), parts)  # type: ignore[arg-type]
     vars(predictor)["network"] = KerasNetwork(build_classifier(keras.Model(inputs, means), head, 0.5))
     return Explainer(predictor)
+
+
+def figure_of(explainer: Explainer, scan: PreparedScan, answer: Answer) -> Figure:
+    return explainer.figure(explainer.shown(scan, answer, "scan.nii"))
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +79,37 @@ def test_every_voxel_has_its_weight_times_what_is_above_the_median_of_the_head(
     expected = np.where(scan.image == 1, WEIGHT * (1 - 0.25) / (109 * 91), 0)
     np.testing.assert_allclose(found.attribution.values, expected, atol=1e-7)
     assert found.attribution.complete
+
+
+def test_what_is_drawn_is_the_attribution_as_a_camera_would_see_it_with_the_same_sum(
+    explainer: Explainer, scan: PreparedScan
+) -> None:
+    found = explainer.explain(scan)
+    assert found.smoothed.sum() == pytest.approx(found.attribution.values.sum(), rel=1e-9)
+    assert found.smoothed.max() < found.attribution.values.max()
+    assert np.abs(np.diff(found.smoothed, axis=1)).max() < np.abs(np.diff(found.attribution.values, axis=1)).max() / 2
+
+
+@pytest.mark.parametrize("convention", ["radiological", "neurological"])
+def test_a_page_has_the_brighter_putamen_of_the_patients_left_where_the_convention_says(
+    make_volume: MakeVolume, tmp_path: Path, convention: Convention
+) -> None:
+    """From the volume on: a marker in the left putamen alone, and what the network sees is the same either way."""
+    volume = make_volume(caudate=0.0, putamen=0.0)  # stored with x from the patient's right, as its affine says
+    x_mm = volume.affine[0, 0] * np.arange(91) + volume.affine[0, 3]
+    is_left = ((x_mm < -22) & (x_mm > -34))[:, None, None]
+    y_mm = (volume.affine[1, 1] * np.arange(109) + volume.affine[1, 3])[None, :, None]
+    marked = np.where(is_left & (np.abs(y_mm) < 10) & (np.abs(np.arange(91) - 41) < 6), 5000.0, volume.data)
+    write_volume(tmp_path / "marked.nii", Volume(marked, volume.affine))
+    reader = Predictor(Path("nowhere"), SimpleNamespace(preprocess=PREPROCESS, model="paper"))  # type: ignore[arg-type]
+    scan = reader.prepare(read_nifti_bytes((tmp_path / "marked.nii").read_bytes()))
+    assert np.nonzero(scan.seen[:, :, 1] > 0.8)[1].mean() < 45, "the network sees the patient's left first"
+    explainer = explainer_of()
+    explainer.convention = convention
+    figure = figure_of(explainer, scan, ANSWER)
+    shown = np.asarray(figure.axes[2].images[0].get_array())
+    place = np.nonzero(shown > 0.8)[1].mean()
+    assert (place > 45) == (convention == "radiological")
 
 
 def test_what_is_bright_in_the_striatum_counts_as_striatal(explainer: Explainer, scan: PreparedScan) -> None:
@@ -100,7 +140,7 @@ def test_a_scan_without_its_volume_cannot_be_explained(explainer: Explainer, sca
 
 
 def test_the_figure_says_whose_model_it_is_and_the_answer_in_words(explainer: Explainer, scan: PreparedScan) -> None:
-    title = explainer.figure(scan, ANSWER, "scan.nii").get_suptitle()
+    title = figure_of(explainer, scan, ANSWER).get_suptitle()
     assert "model of a PHANTOM cohort" in title
     assert (
         "scan.nii: pd, P(PD) 0.620 at 68 % PD, 0.310 by the binding ratios, INCONCLUSIVE; "
@@ -109,13 +149,23 @@ def test_the_figure_says_whose_model_it_is_and_the_answer_in_words(explainer: Ex
     sure = replace(ANSWER, inconclusive=False, unlike=())
     assert (
         "pd, P(PD) 0.620 at 68 % PD, 0.310 by the binding ratios, conclusive\n"
-        in explainer.figure(scan, sure, "scan.nii").get_suptitle()
+        in figure_of(explainer, scan, sure).get_suptitle()
     )
+
+
+def test_a_withheld_scan_has_its_reasons_and_no_probability_in_its_title(
+    explainer: Explainer, scan: PreparedScan
+) -> None:
+    withheld = replace(ANSWER, withheld=("noisier than training scans", "no striata stand out"))
+    title = figure_of(explainer, scan, withheld).get_suptitle()
+    assert "scan.nii: WITHHELD: noisier than training scans; no striata stand out" in title
+    assert "0.620" not in title
+    assert "P(PD)" not in title
 
 
 def test_there_is_no_figure_of_a_model_that_sees_another_size(scan: PreparedScan) -> None:
     with pytest.raises(ScanError, match="input_size: native"):
-        explainer_of([120, 100]).figure(scan, ANSWER, "scan.nii")
+        figure_of(explainer_of([120, 100]), scan, ANSWER)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +186,10 @@ def test_slabs_are_held_against_the_mean_control_and_the_parts_add_up(
 ) -> None:
     found = Explainer(striatal).explain(striatal_scan)
     assert striatal.parts.normal is not None
-    scan, control = striatal.network.log_odds(np.stack([striatal_scan.seen, striatal.parts.normal]))
+    normal = striatal.parts.normal
+    draws = Noise(8, 0.1, 2.0).scales(normal.shape) * (striatal_scan.seen - normal)  # 8 mm are two pixels
+    control = striatal.network.log_odds(normal[np.newaxis])[0]
+    scan = striatal.network.log_odds(normal + draws).mean()
     assert found.attribution.values.shape == SLABS_SHAPE
     assert found.attribution.difference == pytest.approx(scan - control, abs=1e-4)
     assert found.attribution.complete
@@ -165,10 +218,25 @@ def test_the_page_of_a_model_on_slabs_has_its_template_where_the_scan_lies(
     monkeypatch.setattr(explaining, "draw_slab_explanation", drawn.append)
     for offset in (4.0, 10.0):  # the cohort's, and 12 mm above: a slab higher
         monkeypatch.setattr(explaining, "check_uprightness", lambda _, at=offset: SimpleNamespace(z_offset_voxels=at))
-        Explainer(striatal).figure(striatal_scan, ANSWER, "scan.nii")
+        figure_of(Explainer(striatal), striatal_scan, ANSWER)
     usual, above = drawn
     assert (usual.offset_mm, above.offset_mm) == (0.0, 12.0)
     assert usual.log_odds[1] - usual.log_odds[0] == pytest.approx(usual.attribution.sum(), rel=0.01, abs=0.001)
     np.testing.assert_allclose(above.template[:, :, 1:], usual.template[:, :, :3], atol=0.05)
     assert (above.striatum[:, :, 1:] == usual.striatum[:, :, :3]).mean() > 0.99
     assert (usual.n_controls, usual.edges_mm[2]) == (30, (-22, -10, 2, 14, 26))
+
+
+def test_what_a_withheld_scan_would_have_had_for_an_answer_is_neither_in_its_picture_nor_on_its_page(
+    striatal: Predictor, striatal_scan: PreparedScan, explainer: Explainer, scan: PreparedScan
+) -> None:
+    withheld = replace(ANSWER, withheld=("noisier than training scans",))
+    for explains, each in ((Explainer(striatal), striatal_scan), (explainer, scan)):
+        assert not explains.shown(each, ANSWER, "scan.nii").withheld
+        shown = explains.shown(each, withheld, "scan.nii")
+        said = [text.get_text() for text in explains.figure(shown).findobj(Text)]
+        said += [
+            text.get_text() for strip in explains.strips(shown) for p in strip.panels for text in p.figure.findobj(Text)
+        ]
+        said += [strip.caption for strip in explains.strips(shown)] + notes_on_pictures(shown)
+        assert not [words for words in said if "log odds" in words.lower() or "towards PD" in words]

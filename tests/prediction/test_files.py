@@ -4,13 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from datspect.errors import CohortError, WeightsError
 from datspect.evaluation.calibration import Calibration
 from datspect.evaluation.doubt import Doubt
+from datspect.evaluation.normal_range import Person, fit_controls
 from datspect.evaluation.regression import Regression
 from datspect.evaluation.typicality import Typicality
+from datspect.evaluation.withholding import Withholding
 from datspect.io.records import read_json, write_json
 from datspect.params.data import PreprocessParams
 from datspect.params.judging import PredictionParams
@@ -40,7 +43,9 @@ def parts(rng: np.random.Generator) -> PredictorParts:
             z_offset_voxels=3.0,
             on_bad_scan="stop",
         ),
-        prediction=PredictionParams(coverage=0.9, ratio_c=1.0, typical_share=0.99, typical_directions=3),
+        prediction=PredictionParams(
+            coverage=0.9, ratio_c=1.0, typical_share=0.99, withheld_share=0.01, typical_directions=3
+        ),
         cohort_kind="phantom",
         n_train=527,
         n_pd=359,
@@ -50,6 +55,7 @@ def parts(rng: np.random.Generator) -> PredictorParts:
         measures={"coverage": 0.9},
         ranges={"peak_slice": (39.0, 43.0)},
         typicality=Typicality(draw(6), draw(3, 6), np.abs(draw(3)), 0.03, 1.7),
+        withholding=Withholding({"grain": (0.01, 0.09), "air": (None, 0.1)}, at_most=0.01),
     )
 
 
@@ -58,7 +64,7 @@ def test_what_is_read_is_what_was_written(parts: PredictorParts, tmp_path: Path)
     read = read_parts(tmp_path)
     for name in (
         *("preprocess", "prediction", "cohort_kind", "n_train", "n_pd", "prevalence"),
-        *("calibration", "doubt", "measures", "ranges"),
+        *("calibration", "doubt", "measures", "ranges", "withholding"),
     ):
         assert getattr(read, name) == getattr(parts, name)
     features = np.random.default_rng(1).normal(size=(5, 6))
@@ -66,6 +72,23 @@ def test_what_is_read_is_what_was_written(parts: PredictorParts, tmp_path: Path)
     assert read.typicality.limit == parts.typicality.limit
     ratios = np.random.default_rng(2).normal(size=(5, 8))
     np.testing.assert_array_equal(read.regression.log_odds(ratios), parts.regression.log_odds(ratios))
+
+
+def test_what_controls_are_like_is_kept_and_predictors_from_before_have_none(
+    parts: PredictorParts, tmp_path: Path
+) -> None:
+    rng, names = np.random.default_rng(4), ["sbr_putamen_left"]
+    ratios = pd.DataFrame({names[0]: rng.lognormal(1, 0.2, 30)})
+    people = pd.DataFrame({"age": rng.uniform(40, 80, 30), "sex": ["male", "female"] * 15})
+    controls, at = fit_controls(ratios, people, names), Person(60, "male")
+    assert controls is not None
+    write_parts(tmp_path / "with", replace(parts, controls=controls))
+    read = read_parts(tmp_path / "with").controls
+    assert read is not None
+    assert read.against({names[0]: 2.0}, at) == controls.against({names[0]: 2.0}, at)
+    write_parts(tmp_path / "before", parts)
+    assert "controls" not in read_json(tmp_path / "before" / PARTS_NAME)
+    assert read_parts(tmp_path / "before").controls is None
 
 
 def test_the_same_parts_give_the_same_bytes(parts: PredictorParts, tmp_path: Path) -> None:
@@ -78,14 +101,25 @@ def test_the_same_parts_give_the_same_bytes(parts: PredictorParts, tmp_path: Pat
 def test_a_predictor_of_another_format_is_refused(parts: PredictorParts, tmp_path: Path) -> None:
     write_parts(tmp_path, parts)
     path = tmp_path / PARTS_NAME
-    path.write_text(path.read_text().replace('"format": 3', '"format": 2'))
-    with pytest.raises(WeightsError, match=r"this release reads \(format 2, expected 3 or 4\); make it anew"):
+    path.write_text(path.read_text().replace('"format": 5', '"format": 2'))
+    with pytest.raises(WeightsError, match=r"this release reads \(format 2, expected 5 or 6\); make it anew"):
         read_parts(tmp_path)
 
 
-def test_a_predictor_of_the_striatum_has_a_format_of_its_own_and_the_papers_is_as_it_was(
-    parts: PredictorParts, tmp_path: Path
+@pytest.mark.parametrize("earlier", [3, 4])
+def test_a_predictor_that_would_answer_everything_is_refused_and_what_to_do_is_said(
+    parts: PredictorParts, tmp_path: Path, earlier: int
 ) -> None:
+    write_parts(tmp_path, parts)
+    path = tmp_path / PARTS_NAME
+    path.write_text(path.read_text().replace('"format": 5', f'"format": {earlier}'))
+    with pytest.raises(
+        WeightsError, match=rf"before scans could be withheld \(format {earlier}\).* dvc repro predictor"
+    ):
+        read_parts(tmp_path)
+
+
+def test_a_predictor_of_the_striatum_has_a_format_of_its_own(parts: PredictorParts, tmp_path: Path) -> None:
     normal = np.random.default_rng(3).random((28, 24, 4)).astype(np.float32)
     striatal = replace(
         parts, model="striatum", spread_limit=1.65, normal=normal, doubt=Doubt((-0.9, 0.0, -1.1), -0.4, 0.1)
@@ -96,7 +130,7 @@ def test_a_predictor_of_the_striatum_has_a_format_of_its_own_and_the_papers_is_a
     assert (read.model, read.spread_limit, read.doubt) == ("striatum", 1.65, striatal.doubt)
     np.testing.assert_array_equal(read.normal, normal)
     records = {name: read_json(tmp_path / name / PARTS_NAME) for name in ("striatum", "paper")}
-    assert {name: record["format"] for name, record in records.items()} == {"striatum": 4, "paper": 3}
+    assert {name: record["format"] for name, record in records.items()} == {"striatum": 6, "paper": 5}
     assert set(records["striatum"]) - set(records["paper"]) == {"model", "spread_limit"}
     with np.load(tmp_path / "paper" / ARRAYS_NAME) as file:
         assert file.files == ["typicality_mean", "typicality_directions", "typicality_variances"]
@@ -105,7 +139,7 @@ def test_a_predictor_of_the_striatum_has_a_format_of_its_own_and_the_papers_is_a
 def test_a_format_that_is_not_its_models_is_refused(parts: PredictorParts, tmp_path: Path) -> None:
     write_parts(tmp_path, replace(parts, model="striatum", spread_limit=1.0, normal=np.zeros((28, 24, 4), np.float32)))
     path = tmp_path / PARTS_NAME
-    path.write_text(path.read_text().replace('"format": 4', '"format": 3'))
+    path.write_text(path.read_text().replace('"format": 6', '"format": 5'))
     with pytest.raises(WeightsError, match="not a predictor that this release reads"):
         read_parts(tmp_path)
 

@@ -8,12 +8,24 @@ import pytest
 from tests.prediction.made_up_predictor import PREPROCESS
 
 from datspect.evaluation.doubt import Doubt, doubt_measures
+from datspect.imaging.appearance import APPEARANCE
 from datspect.params.judging import PredictionParams
 from datspect.prediction.files import PredictorParts
-from datspect.prediction.judging import RANGED, TrainingRole, fit_parts, image_mean, judge_doubt, judged, out_of_range
+from datspect.prediction.judging import (
+    MARGIN,
+    RANGED,
+    WITHHOLDING,
+    TrainingRole,
+    fit_parts,
+    image_mean,
+    judge_doubt,
+    judged,
+    out_of_range,
+    withheld_for,
+)
 
 N, N_FEATURES = 300, 12
-RULES = PredictionParams(coverage=0.9, ratio_c=1.0, typical_share=0.98, typical_directions=4)
+RULES = PredictionParams(coverage=0.9, ratio_c=1.0, typical_share=0.98, withheld_share=0.01, typical_directions=4)
 
 
 def training_role(rng: np.random.Generator) -> TrainingRole:
@@ -21,7 +33,7 @@ def training_role(rng: np.random.Generator) -> TrainingRole:
     logits = 2.0 * (2 * labels - 1) + rng.normal(size=N) * 2
     ratios = rng.normal(size=(N, 2)) - 2 * labels[:, None]
     features = rng.random((N, N_FEATURES)) + 1
-    measures = pd.DataFrame({name: np.arange(N, dtype=float) for name in RANGED})
+    measures = pd.DataFrame({name: np.arange(N, dtype=float) for name in (*RANGED, *APPEARANCE)})
     return TrainingRole(labels.astype(np.int64), np.arange(N) % 10 + 1, logits, ratios, features, measures)
 
 
@@ -52,8 +64,8 @@ def test_the_class_follows_the_calibrated_probability(role: TrainingRole, rng: n
 def test_the_coverage_stated_is_that_of_the_rule_applied(role: TrainingRole) -> None:
     doubt = judge_doubt(role, RULES)
     parts = fit_parts(role, doubt, "phantom", PREPROCESS, RULES)
-    assert parts.doubt == doubt.doubt
-    assert parts.measures["coverage"] == (doubt.risks <= parts.doubt.limit).mean()
+    assert parts.doubt.weights == doubt.doubt.weights
+    assert parts.doubt.limit >= doubt.doubt.limit  # what is unknown is part of the share that is set aside
     found = judged(parts, role.dev_logits, role.ratios, role.features)
     # The rule was fitted on these subjects, and is a little surer of them.
     assert (~found.inconclusive).mean() == pytest.approx(parts.measures["coverage"], abs=0.03)
@@ -117,6 +129,57 @@ def test_subjects_like_those_learnt_from_are_typical_and_strangers_are_not(
     alike = rng.random((500, N_FEATURES)) + 1
     assert judged(parts, np.zeros(500), np.zeros((500, 2)), alike).typical.mean() > 0.95
     assert not judged(parts, np.zeros(500), np.zeros((500, 2)), alike + 3).typical.any()
+
+
+def test_an_answer_to_untypical_features_is_never_firm(role: TrainingRole, rng: np.random.Generator) -> None:
+    parts = fitted(role)
+    far = judged(parts, np.full(50, 30.0), np.full((50, 2), -30.0), rng.random((50, N_FEATURES)) + 4)
+    assert far.error_risks.max() < 0.01  # the network is sure, and the ratios agree
+    assert far.inconclusive.all()
+
+
+def test_each_reason_is_said_once_and_in_words(role: TrainingRole) -> None:
+    parts = fitted(role)
+    inside = dict.fromkeys(WITHHOLDING["paper"], N / 2) | {"feature_distance": 1.0, "air": 0.0}
+    assert withheld_for(parts.withholding, inside) == ()
+    found = withheld_for(parts.withholding, inside | {"grain": 9.0 * N, "peak_slice": -9.0 * N})
+    assert found == ("upside down, out of its place or another organ", "noisier than training scans")
+    for name in WITHHOLDING["paper"]:
+        for value in (-99.0 * N, 99.0 * N):
+            one_sided = name in ("feature_distance", "air") and value < 0
+            assert len(withheld_for(parts.withholding, inside | {name: value})) == (0 if one_sided else 1)
+
+
+def test_the_least_margin_of_a_registration_is_learnt_from_scans_that_were_registered(role: TrainingRole) -> None:
+    assert MARGIN not in fitted(role).withholding.ranges
+    margins = np.linspace(0.3, 1.0, N)
+    found = fitted(replace(role, measures=role.measures.assign(**{MARGIN: margins}))).withholding
+    assert found.at_most <= 0.01  # both together
+    low, high = found.ranges[MARGIN]
+    assert high is None
+    assert low is not None
+    assert (margins < low).mean() <= 0.005
+    assert low not in margins  # no subject's own
+    inside = dict.fromkeys(WITHHOLDING["paper"], N / 2) | {"feature_distance": 1.0, "air": 0.0}
+    assert withheld_for(found, inside | {MARGIN: low - 0.01}) == (
+        "registered with less confidence than training scans",
+    )
+    for placed_by_its_header in (inside, inside | {MARGIN: np.nan}, inside | {MARGIN: 5.0}):
+        assert withheld_for(found, placed_by_its_header) == ()
+
+
+def test_few_registered_scans_teach_no_limit(role: TrainingRole) -> None:
+    margins = np.full(N, np.nan)
+    margins[:50] = 0.5
+    assert MARGIN not in fitted(replace(role, measures=role.measures.assign(**{MARGIN: margins}))).withholding.ranges
+
+
+def test_withheld_subjects_count_as_set_aside_out_of_fold(role: TrainingRole) -> None:
+    parts = fitted(role)
+    odd = role.measures.copy()
+    odd.loc[: N // 5, "grain"] = np.linspace(1e6, 2e6, N // 5 + 1)  # a fifth: more than a hundredth is never withheld
+    assert parts.withholding.at_most == pytest.approx(0.01, abs=1 / N)
+    assert fitted(replace(role, measures=odd)).measures["coverage"] == pytest.approx(0.9, abs=0.005)
 
 
 def test_the_intensity_of_an_image_is_its_mean() -> None:

@@ -1,6 +1,7 @@
 """What a network sees of a scan is the same from the arrays of the graph as from the scan itself."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from datspect.imaging.striatal_box import BOX_SHAPE
 from datspect.io.arrays import write_array
 from datspect.modeling.model_files import write_model
 from datspect.modeling.whole_ensemble import build_ensemble
-from datspect.prediction.networks import BATCH_SIZE, read_network, read_seen
+from datspect.prediction.networks import BATCH_SIZE, outputs_once, read_network, read_seen
 
 
 def test_slabs_are_read_rounded_as_in_the_bank_and_images_as_they_are(rng: np.random.Generator, tmp_path: Path) -> None:
@@ -41,6 +42,29 @@ def test_more_scans_than_a_batch_have_the_answers_that_each_has_alone(tmp_path: 
             assert one is not None
             assert all_of_them is not None
             np.testing.assert_allclose(one[0], all_of_them[row], rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_is_given_equal_scans_once_and_each_has_its_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_model(tmp_path / "model.keras", build_ensemble(random_ensemble(2, 3, 2), 0.0))
+    network = read_network(tmp_path, "striatum", stays=False)
+    one, other = np.random.default_rng(1).random((2, *SLABS_SHAPE)).astype(np.float32) * 4
+    expected = network.outputs(np.stack([one, other]))
+    shown: list[int] = []
+    outputs = type(network).outputs
+
+    def counted(self: Any, seen: np.ndarray) -> Any:
+        shown.append(len(seen))
+        return outputs(self, seen)
+
+    monkeypatch.setattr(type(network), "outputs", counted)
+    found = outputs_once(network, [one, other, one.copy(), other, other])
+    assert shown == [2]
+    for all_of_them, each in zip(found, expected, strict=True):
+        assert all_of_them is not None
+        assert each is not None
+        np.testing.assert_array_equal(all_of_them, each[[0, 1, 0, 1, 1]])
 
 
 def test_a_single_member_has_no_spread(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from tests.release.repositories import commit_lock
-from tests.reporting.results import random_metrics
+from tests.reporting.results import made_up_panel, random_metrics
 from tests.tracking.made_up_results import training_data, write_final
 
 from datspect.io.records import read_json, write_json
@@ -29,7 +30,7 @@ def write_graph_results(root: Path, kind: str = "phantom", weights: str = "weigh
     write_table(root / "data/images/subjects.csv", subjects)
     folder = root / "models/predictor"
     parts = {"n_train": 18, "n_pd": 12, "preprocess": {"slices": [40]}}
-    write_json(folder / PARTS_NAME, parts | {"doubt": {"limit": 0.2}})
+    write_json(folder / PARTS_NAME, parts | {"doubt": {"limit": 0.2}, "withholding": {"at_most": 0.01}})
     (folder / MODEL_NAME).write_text(weights)
     (folder / ARRAYS_NAME).write_text("arrays")
     reports = root / "reports/predictor"
@@ -37,10 +38,21 @@ def write_graph_results(root: Path, kind: str = "phantom", weights: str = "weigh
     write_table(reports / "predictions.csv", test.assign(prediction="pd"))
     decisions = random_metrics(rng, ("coverage", "conclusive_accuracy"))
     metrics = {"cohort_kind": kind, "training_role": decisions, "holdout_decisions": decisions}
+    metrics |= {"holdout_withheld": {"share": 0.0}}
     write_json(reports / "metrics.json", metrics | {"holdout": random_metrics(rng)})
     (reports / "calibration.png").write_bytes(b"\x89PNG")
+    write_robustness(root / "reports/robustness", kind, test)
     commit_lock(root, {path: content_md5(root / path) for path in OUTPUTS})
     return run
+
+
+def write_robustness(folder: Path, kind: str, test: pd.DataFrame) -> None:
+    """What stage `robustness` leaves of these scans in two rows."""
+    rng = np.random.default_rng(8)
+    write_json(folder / "metrics.json", made_up_panel(rng, kind))
+    answers = pd.concat([test.assign(row=row, probability=rng.random(len(test))) for row in ("unaltered", "blur_8")])
+    write_table(folder / "predictions.csv", answers)
+    (folder / "robustness.png").write_bytes(b"\x89PNG of the panel")
 
 
 def add_run(registry: Registry, root: Path, status: str = "FINISHED", *, share: bool = False) -> str:

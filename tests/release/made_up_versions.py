@@ -36,8 +36,11 @@ TAGS = {
     "datspect.data_sha256": "the data",
     "datspect.splits_sha256": "the split",
     "datspect.test_set": "the test set",
+    "datspect.panel": "edition 1, seed 1",
     **{f"dvc.{path}": md5 for path, md5 in OUTPUTS.items()},
 }
+ROWS = ("unaltered", "blur_8", "noise_10")
+"""Of the robustness panel."""
 MADE_ON = {
     "machine": {"system": "Linux", "architecture": "x86_64", "processor": "a processor"},
     "releases": {"python": "3.11.0", "tensorflow": "2.21.0"},
@@ -100,9 +103,14 @@ def add_version(
     holdout: dict[str, float] | None = None,
     development: pd.DataFrame | None = None,
     tested_on: pd.DataFrame | None = None,
+    rows: dict[str, dict[str, float]] | None = None,
+    altered: dict[str, np.ndarray] | None = None,
     **tags: str,
 ) -> Side:
-    """A version with a run, as `register` would leave them, and a made-up predictor for its own."""
+    """A version with a run, as `register` would leave them, and a made-up predictor for its own.
+
+    `rows`: measures of rows of the robustness panel that differ; `altered`: probabilities, shape (N,), by row.
+    """
     client, experiment_id = registry.connection.client, registry.connection.experiment_id
     registry.set_model_tag(SALT_TAG, SALT)
     test = predictions("test", 2.0, seed=1) if tested_on is None else tested_on
@@ -116,12 +124,11 @@ def add_version(
     write_json(place / "model/metrics.json", {"holdout": HOLDOUT | (holdout or {})})
     write_json(place / "model/lineage.json", {"train": subject_digests(trained_on, SALT), "test": []})
     write_json(place / "model/predictor.json", {"shift": shift})
+    write_json(place / "model/robustness.json", {"rows": panel_rows(rows or {})})
+    write_table(place / "model/panel.csv", panel(test, altered or {}))
     stored = Model()
-    stored.add_flavor(
-        "python_function",
-        loader_module="none",
-        artifacts={name: {"path": f"{name}.json"} for name in ("metrics", "lineage", "predictor")},
-    )
+    artifacts = {name: {"path": f"{name}.json"} for name in ("metrics", "lineage", "predictor", "robustness")}
+    stored.add_flavor("python_function", loader_module="none", artifacts=artifacts | {"panel": {"path": "panel.csv"}})
     stored.save(place / "model/MLmodel")
     manifest = {MANIFEST_TAG: write_manifest(place / "model")}
     changed: dict[str, Any] = {f"datspect.{name}": value for name, value in tags.items()}
@@ -131,6 +138,19 @@ def add_version(
     version = registry.version(str(created.version))
     assert version is not None
     return Side(registry, version)
+
+
+def panel_rows(changed: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
+    """Measures of the network in every row of the panel, sound but for what is changed."""
+    sound = {"roc_auc_low": 0.9, "accuracy_low": 0.8}
+    return [{"name": name, "network": sound | changed.get(name, {})} for name in ROWS]
+
+
+def panel(test: pd.DataFrame, changed: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Answers to altered scans: in every row those to the scans as they are, but for what is changed."""
+    answers = {name: changed.get(name, test["probability"]) for name in ROWS}
+    target = (test["label"] == "pd").astype(int)
+    return pd.DataFrame({"scan": [f"digest of {scan}" for scan in test["scan_id"]], "target": target, **answers})
 
 
 def write_graph(root: Path, test: pd.DataFrame) -> None:

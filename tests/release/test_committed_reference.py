@@ -30,9 +30,9 @@ def test_its_answers_out_of_fold_give_the_committed_measures() -> None:
         assert found[key] == pytest.approx(committed[f"cv.{name}"], abs=1e-6), key
 
 
-def test_its_answers_on_the_holdout_give_the_table_of_the_readme() -> None:
+def test_its_answers_on_the_holdout_give_the_table_of_the_results() -> None:
     found = measures_of(HOLDOUT)
-    table = (ROOT / "README.md").read_text("utf-8").partition("Table 2:")[2]
+    table = (ROOT / "docs/results.md").read_text("utf-8").partition("Table 2:")[2]
     shown = dict(re.findall(r"^\| ([\w ]+?) +\| +([\d.]+)", table, flags=re.MULTILINE))
     names = {"n": "n", "true positive": "true_positive", "false positive": "false_positive", "accuracy": "accuracy"}
     for name, key in (names | {"ROC AUC": "roc_auc", "loss": "loss"}).items():

@@ -1,5 +1,6 @@
 """Where DVC keeps files: it is asked once, and a cache that it has been told elsewhere is found there."""
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,15 @@ from tests.release.repositories import run
 
 from datspect.errors import PromotionError
 from datspect.io.digests import file_digest
-from datspect.release.dvc_cache import Listed, cache_folder, cached_file, cached_path, found_md5, listed_files
+from datspect.release.dvc_cache import (
+    Listed,
+    cache_folder,
+    cached_file,
+    cached_path,
+    found_md5,
+    is_cached,
+    listed_files,
+)
 
 
 def test_without_dvc_it_is_the_default_place(tmp_path: Path) -> None:
@@ -77,3 +86,18 @@ def test_the_digest_of_a_file_is_told_from_none_and_from_what_cannot_be_read(tmp
 def test_a_listing_names_its_files(tmp_path: Path) -> None:
     (tmp_path / "listing").write_text('[{"md5": "1", "relpath": "a/b.csv"}, {"md5": "2", "relpath": "c.npy"}]')
     assert list(listed_files(tmp_path / "listing")) == [Listed("a/b.csv", "1"), Listed("c.npy", "2")]
+
+
+@pytest.mark.parametrize("damaged", [b"", b"[{", b"\xff\xfe", b"{}", b"[1]", b'[{"relpath": "a"}]'])
+def test_a_folder_is_cached_with_all_its_files_unless_its_listing_is_damaged(tmp_path: Path, damaged: bytes) -> None:
+    listing, file = b'[{"md5": "cd%s", "relpath": "a.csv"}]' % (b"0" * 30), cached_path(tmp_path, "cd" + "0" * 30)
+    md5 = f"{hashlib.md5(listing, usedforsecurity=False).hexdigest()}.dir"
+    for path, content in ((cached_path(tmp_path, md5), listing), (file, b"x")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    assert is_cached(tmp_path, md5)
+    cached_path(tmp_path, md5).write_bytes(damaged)
+    assert not is_cached(tmp_path, md5)
+    cached_path(tmp_path, md5).write_bytes(listing)
+    file.unlink()
+    assert not is_cached(tmp_path, md5)

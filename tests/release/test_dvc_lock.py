@@ -145,6 +145,16 @@ def test_results_that_the_lock_does_not_name_are_told_in_one_line(tmp_path: Path
     assert remark_on(tmp_path, [tmp_path / "not there"]) == ""
 
 
+def test_a_file_in_a_folder_that_is_an_output_is_compared_with_that_folder(tmp_path: Path) -> None:
+    file = tmp_path / "reports/grouped/metrics.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{}")
+    commit_lock(tmp_path, {"reports/grouped": content_md5(file.parent)})
+    assert remark_on(tmp_path, [file]) == ""
+    file.write_text("of another start")
+    assert "reports/grouped/metrics.json" in remark_on(tmp_path, [file])
+
+
 def test_results_are_compared_wherever_the_command_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports/metrics.json").write_text("{}")

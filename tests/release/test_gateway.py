@@ -5,6 +5,7 @@ import base64
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -230,6 +231,55 @@ def test_what_is_read_at_once_has_a_bound_and_is_given_back(monkeypatch: pytest.
         assert asked(behind, request(), gateway=gateway)[0] == 200
     assert asked(behind, request(4), gateway=gateway)[0] == 429
     assert asked(behind, request(), gateway=gateway)[0] == 200
+
+
+def test_scans_that_are_answered_at_once_have_a_bound_and_others_may_come_once_these_are() -> None:
+    """As many as two of the largest requests hold; MLflow's server is asked for no more."""
+    entered, ended, statuses = asyncio.Semaphore(0), asyncio.Event(), []
+
+    async def behind(scope: Any, receive: Any, send: Any) -> None:
+        entered.release()
+        await ended.wait()
+        await Behind()(scope, receive, send)
+
+    gateway = Gateway(behind)
+
+    async def ask(n: int) -> None:
+        async def receive() -> Any:
+            return {"type": "http.request", "body": request(n), "more_body": False}
+
+        async def send(message: Any) -> None:
+            statuses.extend([message["status"]] if "status" in message else [])
+
+        headers = [(name.encode(), value.encode()) for name, value in JSON.items()]
+        await gateway({"type": "http", "method": "POST", "path": "/invocations", "headers": headers}, receive, send)
+
+    async def all_ask() -> None:
+        first = [asyncio.create_task(ask(MAX_SCANS)) for _ in range(2)]
+        await entered.acquire()
+        await entered.acquire()
+        await ask(1)
+        assert statuses == [429]
+        ended.set()
+        await asyncio.gather(*first)
+        await ask(MAX_SCANS)
+
+    asyncio.run(all_ask())
+    assert statuses == [429, 200, 200, 200]
+
+
+def test_requests_that_wait_for_their_scans_keep_no_other_waiting() -> None:
+    """MLflow answers each request in a thread of the default pool, which by itself has six on two cores."""
+    n = module.MAX_SCANS_AT_ONCE
+    together = threading.Barrier(n)
+
+    async def no_app(scope: Any, receive: Any, send: Any) -> None: ...
+
+    async def answer_all() -> None:
+        await Gateway(no_app)({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
+        await asyncio.gather(*(asyncio.to_thread(together.wait, 20) for _ in range(n)))
+
+    asyncio.run(answer_all())
 
 
 def test_who_stops_sending_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:

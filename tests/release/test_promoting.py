@@ -75,7 +75,7 @@ def number(registry: Registry, alias: str) -> str | None:
 def test_a_sound_first_version_passes_every_rule_and_needs_no_comparison(registry: Registry, project: Path) -> None:
     decision = ask(add_version(registry, project), None, project)
     assert decision.passed
-    assert [rule.outcome for rule in decision.rules].count("passed") == 11
+    assert [rule.outcome for rule in decision.rules].count("passed") == 12
     assert rule(decision, "comparison with the champion").finding == "there is no champion yet"
 
 
@@ -90,6 +90,9 @@ def test_a_sound_first_version_passes_every_rule_and_needs_no_comparison(registr
         ({"holdout": {"sensitivity_low": 0.79}}, "sensitivity, lower bound", "FAILED"),
         ({"holdout": {"specificity_low": 0.59}}, "specificity, lower bound", "FAILED"),
         ({"holdout": {"recalibration_gain": 0.031}}, "calibration on the test set", "FAILED"),
+        ({"rows": {"blur_8": {"roc_auc_low": 0.79}}}, "robustness, blur_8", "FAILED"),
+        ({"rows": {"noise_10": {"accuracy_low": 0.59}}}, "robustness, noise_10", "FAILED"),
+        ({"panel": ""}, "robustness", "FAILED"),
     ],
 )
 def test_one_defect_stops_a_version_by_its_own_rule(
@@ -112,6 +115,29 @@ def test_a_version_of_the_striatum_is_asked_about_slabs(
     vars(challenger)["predictor"] = MadeUpPredictor(model="striatum")
     assert ask(challenger, None, project).passed
     assert asked == ["striatum"]
+
+
+def test_a_challenger_that_is_worse_in_one_row_of_the_panel_is_stopped_by_that_row(
+    registry: Registry, project: Path
+) -> None:
+    test = predictions("test", 2.0, seed=1)
+    blurred = np.where(np.arange(N) % 3, test["probability"], 0.5 - 0.4 * (test["label"] == "pd"))
+    champion, challenger = add_version(registry, project), add_version(registry, project, altered={"blur_8": blurred})
+    decision = ask(challenger, champion, project)
+    assert stopping(decision) == {"robustness, blur_8, against the champion": "FAILED"}
+    assert "challenger minus champion on 100 scans" in decision.failed[0].finding
+    assert ask(champion, challenger, project).passed
+    assert ask(challenger, champion, project, Wish(new_lineage=True, reason="another camera")).passed
+
+
+def test_panels_of_other_scans_or_another_edition_are_not_compared(registry: Registry, project: Path) -> None:
+    challenger = add_version(registry, project, altered={"blur_8": np.full(N, 0.5)})
+    for panel in ("edition 2, seed 1", ""):
+        decision = ask(challenger, add_version(registry, project, panel=panel), project)
+        assert decision.passed
+        found = rule(decision, "robustness, against the champion")
+        assert found.outcome == "information"
+        assert (panel or "none, an earlier release registered it") in found.finding
 
 
 def test_of_a_version_with_changed_files_nothing_else_is_asked(registry: Registry, project: Path) -> None:

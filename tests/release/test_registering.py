@@ -13,6 +13,7 @@ from tests.tracking.made_up_results import training_data
 
 from datspect.errors import PromotionError
 from datspect.io.records import read_json, write_json
+from datspect.io.tables import read_table
 from datspect.release.looks import LOOKS_TAG, SALT_TAG
 from datspect.release.membership import subject_digest
 from datspect.release.registering import OUTPUTS, read_registrable, register, version_tags
@@ -58,6 +59,39 @@ def test_who_was_in_training_and_test_is_told_by_digests_alone(
     card = registry.artifact(version, "card").read_text("utf-8")
     for text in (json.dumps(dict(version.tags)), path.read_text("utf-8"), card):
         assert "SOMEBODY" not in text
+
+
+def test_a_version_carries_its_answers_to_altered_scans_by_digests_alone(
+    registry: Registry, project: Path, run: dict[str, Any]
+) -> None:
+    add_run(registry, project)
+    results = read_registrable(project)
+    version, _ = register(registry, results)
+    assert version.tags["datspect.panel"] == results.robustness["panel"]
+    assert read_json(registry.artifact(version, "robustness"))["rows"] == results.robustness["rows"]
+    carried = read_table(registry.artifact(version, "panel"), ("scan", "target", "unaltered", "blur_8"))
+    told = read_table(project / "reports/robustness/predictions.csv", ("row", "scan_id", "label", "probability"))
+    digests = told["scan_id"].map(lambda scan: subject_digest(scan, registry.model_tags()[SALT_TAG]))
+    for row in ("unaltered", "blur_8"):
+        probability = dict(zip(digests[told["row"] == row], told["probability"][told["row"] == row], strict=True))
+        assert carried[row].tolist() == [probability[scan] for scan in carried["scan"]]
+    assert carried["scan"].is_monotonic_increasing  # their order says nothing of the scans'
+
+
+@pytest.mark.parametrize(
+    ("kind", "share", "carried"), [("real", False, False), ("real", True, True), ("phantom", False, True)]
+)
+def test_answers_to_single_real_scans_go_to_another_machine_only_if_they_are_to_be_shared(
+    registry: Registry, project: Path, monkeypatch: pytest.MonkeyPatch, kind: str, share: bool, carried: bool
+) -> None:
+    write_graph_results(project, kind)
+    add_run(registry, project)
+    monkeypatch.setattr("datspect.release.registry.beyond_this_machine", lambda uri: True)
+    version, _ = register(registry, read_registrable(project), share_subject_level=share)
+    assert ("datspect.panel" in version.tags) is carried
+    if not carried:
+        with pytest.raises(PromotionError, match="has no panel"):
+            registry.artifact(version, "panel")
 
 
 def test_the_same_files_are_registered_once_and_only_named_again(

@@ -5,13 +5,16 @@ import pytest
 
 from datspect.evaluation.comparison import Predictions
 from datspect.evaluation.metrics import binary_metrics, predicted_labels
-from datspect.params.promotion import PromotionParams
+from datspect.params.promotion import PromotionParams, RobustnessLimits
 from datspect.release import rules
 from datspect.release.rules import Decision, Rule
 
 LIMITS = PromotionParams(
     min_roc_auc=0.85, min_sensitivity=0.8, min_specificity=0.7, max_recalibration_gain=0.025, loss_margin=0.02,
     roc_auc_margin=0.01, min_common_subjects=100, common_margin_factor=2.0,
+    robustness=RobustnessLimits(
+        min_roc_auc=0.8, min_accuracy=0.6, excused=[], loss_margin=0.02, accuracy_margin=0.02
+    ),
 )  # fmt: skip
 LABELS = np.repeat([0, 1], [200, 400])
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Literal
@@ -21,11 +22,14 @@ from tests.normalisation.moved_heads import imaged, pose
 from tests.normalisation.moved_heads import nifti_bytes as nifti_of
 from tests.prediction.made_up_predictor import write_predictor, write_striatal_predictor
 
+from datspect.evaluation.withholding import Withholding
 from datspect.imaging.volume import MNI_SHAPE, Volume, mni_affine
 from datspect.io.scan_reading import read_nifti_bytes
+from datspect.prediction.files import FILES
 from datspect.prediction.predictor import Predictor
 from datspect.release import serving
 from datspect.release.serving import ScanModel, requirements, signature, write_served_model
+from datspect.release.turns import Turns
 from datspect.tracking import pip_requirements
 
 WORKER = """
@@ -117,7 +121,38 @@ def test_an_answer_in_json_says_what_the_ratios_say_and_how_likely_it_is_wrong(
     limit = model.predictor.parts.doubt.limit
     for answer in answers:
         assert 0 < answer["ratio_probability"] < 1
-        assert answer["inconclusive"] == (answer["error_risk"] > limit)
+        assert answer["inconclusive"] == (answer["error_risk"] > limit or "features" in answer["unlike"].split())
+        assert (answer["state"], answer["withheld"], answer["unjudged"]) == ("inconclusive", "", "")
+
+
+def test_a_withheld_scan_is_served_without_class_and_numbers_in_the_columns_of_all_answers(
+    tiny_cohort: Path, tmp_path: Path
+) -> None:
+    """One of two scans has grain beyond the limit, and no answer; the other has one."""
+    content = (tiny_cohort / "volumes/S00.nii").read_bytes()
+    voxels = np.asarray(nib.Nifti1Image.from_bytes(content).dataobj)
+    noise = np.random.default_rng(1).normal(0, voxels.max() / 4, voxels.shape)
+    write_predictor(tmp_path, Withholding({"grain": (None, 0.1)}, at_most=0.01))
+    model = ScanModel()
+    model.load_context(SimpleNamespace(artifacts={"predictor": str(tmp_path)}))
+    sent = io.StringIO()
+    answers = ask(model, [content, nifti_bytes((voxels + noise).clip(0).astype(np.int16))])
+    predictions_to_json(answers, sent)
+    usual, noisy = json.loads(sent.getvalue(), parse_constant=lambda name: pytest.fail(name))["predictions"]
+    assert list(usual) == list(noisy)
+    columns = {column.name for column in signature().outputs}
+    assert set(usual) == columns
+    assert noisy["state"] == "withheld"
+    assert noisy["withheld"] == "noisier than training scans"
+    assert noisy["prediction"] == ""
+    assert noisy["inconclusive"] is True
+    numbers = ("probability", "likelihood_ratio", "model_probability", "ratio_probability", "error_risk")
+    assert [noisy[name] for name in numbers] == [None] * 5
+    unjudged = json.loads(noisy["unjudged"])
+    assert unjudged["prediction"] in ("pd", "control")
+    assert all(unjudged[name] >= 0 for name in numbers)
+    assert usual["state"] == "inconclusive"
+    assert usual["prediction"] in ("pd", "control")
 
 
 @pytest.mark.parametrize(
@@ -150,6 +185,20 @@ def test_a_native_scan_is_answered_and_said_to_be_registered(model: ScanModel, t
     answers = ask(model, [nifti_of(NATIVE), (tiny_cohort / "volumes/S00.nii").read_bytes(), nifti_of(NATIVE, 4)])
     assert answers["placed"].tolist() == ["registered", "as it is", "registered"]
     assert answers["probability"][0] == answers["probability"][2]
+
+
+def test_scans_to_register_take_turns_and_others_wait_for_none(
+    model: ScanModel, tiny_cohort: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model, "turns", Turns(1))
+    with model.turns, ThreadPoolExecutor(1) as pool:
+        assert len(ask(model, [(tiny_cohort / "volumes/S00.nii").read_bytes()])) == 1
+        waiting = pool.submit(ask, model, [nifti_of(NATIVE)])
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=1)
+        model.turns.__exit__()
+        assert waiting.result(timeout=60)["placed"].tolist() == ["registered"]
+        model.turns.__enter__()
 
 
 def test_sizes_are_bounded_before_anything_is_read(model: ScanModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,6 +240,29 @@ def test_requirements_are_pinned_and_the_striatums_are_without_keras() -> None:
     assert all("==" in line for line in (of_paper | of_striatum).values())
     assert {"keras", "numpy"} <= set(of_paper)
     assert set(of_paper) - set(of_striatum) == {line.partition("==")[0] for line in pip_requirements()} - {"numpy"}
+
+
+def test_a_model_of_files_that_are_links_holds_the_files(tmp_path: Path) -> None:
+    (tmp_path / "cache" / "predictor").mkdir(parents=True)
+    write_striatal_predictor(tmp_path / "cache" / "predictor")
+    (tmp_path / "cache" / "0f3c").write_text("{}", "utf-8")
+    linked = tmp_path / "models" / "predictor"
+    linked.mkdir(parents=True)
+    for file in (tmp_path / "cache" / "predictor").iterdir():
+        (linked / file.name).symlink_to(file)
+    metrics = tmp_path / "metrics.json"
+    metrics.symlink_to(tmp_path / "cache" / "0f3c")
+    whole = tmp_path / "whole"
+    whole.symlink_to(linked)
+    for number, predictor in enumerate((linked, whole)):
+        model = tmp_path / f"model{number}"
+        write_served_model(model, predictor, mlflow_model=Model(), extras=[("metrics", metrics)])
+        files = [path for path in (model / "artifacts").rglob("*") if not path.is_dir()]
+        assert {path.name for path in files} == {*FILES, "metrics.json"}
+        for path in files:
+            assert not path.is_symlink()
+            source = metrics if path.name == "metrics.json" else linked / path.name
+            assert path.read_bytes() == source.read_bytes()
 
 
 @pytest.mark.slow

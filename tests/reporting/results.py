@@ -56,6 +56,35 @@ def random_metrics(
     return metrics | {f"{name}{end}": float(rng.random()) for name in names for end in ("", "_low", "_high")}
 
 
+def made_up_panel(rng: np.random.Generator, kind: str = "phantom") -> dict[str, Any]:
+    """metrics.json of stage `robustness`: the scans as they are, and two strengths of one alteration."""
+    texts = {"unaltered": "as they are", "blur_4": "blurred by 4 mm", "blur_8": "blurred by 8 mm"}
+    rows = []
+    for name, text in texts.items():
+        shares = {
+            f"{share}{end}": 0.0 for share in ("inconclusive", "withheld", "refused") for end in ("", "_low", "_high")
+        }
+        judges = {judge: random_metrics(rng) for judge in ("network", "regression", "threshold")}
+        alteration = {"alteration": name.partition("_")[0], "strength": 0.0, "is_largest": name != "blur_4"}
+        rows.append(
+            {
+                "name": name,
+                "title": name.replace("_", ", ") + " mm" * ("_" in name),
+                "text": text,
+                **alteration,
+                **shares,
+                **judges,
+                "minus_unaltered": {},
+            }
+        )
+    mixed = {
+        scans: {judge: random_metrics(rng) for judge in ("network", "regression", "threshold")}
+        for scans in ("original", "smoothed", "mixed")
+    }
+    facts = {"cohort_kind": kind, "n": 12, "panel": "edition 1, seed 1", "threshold": 1.5, "model_sha256": "none"}
+    return {**facts, "rows": rows, "mixed_resolution": mixed}
+
+
 def _subjects(rng: np.random.Generator) -> pd.DataFrame:
     number = np.arange(N)
     return pd.DataFrame(
@@ -108,9 +137,15 @@ def _write_reports(folder: Path, kind: str, splits: pd.DataFrame, rng: np.random
     decisions = random_metrics(rng, ("coverage", "accuracy", "conclusive_accuracy", "errors_found"))
     predictor = {"training_role": decisions, "holdout_decisions": decisions, "holdout": random_metrics(rng)}
     predictor["evidence"] = [{"looks_at": ["margin"], "is_applied": True}]
-    write_json(folder / "predictor/metrics.json", predictor | {"cohort_kind": kind, "holdout_typical": 0.984})
+    write_json(
+        folder / "predictor/metrics.json",
+        predictor | {"cohort_kind": kind, "holdout_typical": 0.984, "holdout_withheld": {"share": 0.01}},
+    )
     write_figure(folder / "predictor/calibration.png", Figure(figsize=(1, 1)))
     write_json(folder / "other_groups/metrics.json", {"cohort_kind": kind, "groups": [], "holdout": []})
+    write_json(folder / "robustness/metrics.json", made_up_panel(rng, kind))
+    write_figure(folder / "robustness/robustness.png", Figure(figsize=(1, 2)))
+    write_json(folder / "grouped/metrics.json", {"cohort_kind": kind, "group": "none"})
     for stage in ("cv", "final"):
         write_json(folder / stage / "run.json", _run(stage, kind))
         write_figure(folder / stage / "training.png", Figure(figsize=(1, 1)))

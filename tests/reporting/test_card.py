@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from tests.reporting.results import made_up_panel
 
 from datspect.evaluation.intervals import wilson_interval
 from datspect.evaluation.metrics import binary_metrics
@@ -36,6 +37,7 @@ def made_up(kind: str = "phantom", **columns: object) -> CardInputs:
         "holdout": binary_metrics(np.arange(20) % 2, np.linspace(0.1, 0.9, 20)),
         "training_role": decisions | promised | {"conclusive_accuracy": 0.97, "conclusive_wrong_at_most": 0.0281},
         "holdout_decisions": decisions,
+        "holdout_withheld": {"share": 0.0125},
     }
     run = {
         "result_id": "the-result", "code_sha256": "c" * 64, "params_sha256": "e" * 64, "data_sha256": "d" * 64,
@@ -48,10 +50,12 @@ def made_up(kind: str = "phantom", **columns: object) -> CardInputs:
         "n_pd": 15,
         "preprocess": {"slices": [40, 41, 42]},
         "doubt": {"limit": 0.18},
+        "withholding": {"at_most": 0.0095},
     }
     return CardInputs(
-        digest="a" * 64, run=run, parts=parts, metrics=metrics, subjects=subjects, splits=splits,
-        predictions=predictions, outputs={"models/predictor": "9" * 32}, looks=3,
+        digest="a" * 64, run=run, parts=parts, metrics=metrics,
+        robustness=made_up_panel(np.random.default_rng(4), kind),
+        subjects=subjects, splits=splits, predictions=predictions, outputs={"models/predictor": "9" * 32}, looks=3,
     )  # fmt: skip
 
 
@@ -85,7 +89,7 @@ def test_small_groups_are_counted_and_not_judged() -> None:
 
 
 def test_the_card_names_nobody_and_calls_a_phantom_a_phantom() -> None:
-    page = card_page(made_up(), PNG)
+    page = card_page(made_up(), PNG, PNG)
     assert "S-QQ" not in page
     assert "P-ZZ" not in page
     assert page.count("PHANTOM") >= 3
@@ -162,7 +166,7 @@ def test_an_ensemble_on_slabs_is_called_one_and_its_recipe_named() -> None:
     assert row(card, "recipe")[1].startswith("striatum")
     for untrue in ("three slices", "axial slices", "Keras", "digest of these weights"):
         assert untrue not in card, untrue
-    assert "recipe striatum" in card_page(of_the_striatum(), PNG)
+    assert "recipe striatum" in card_page(of_the_striatum(), PNG, PNG)
 
 
 def test_the_card_of_the_papers_model_names_no_recipe() -> None:

@@ -59,6 +59,14 @@ def test_without_a_banner_there_is_none() -> None:
     assert 'class="banner"' not in page()
 
 
+def test_a_keyboard_reaches_the_content_the_tables_and_sees_where_it_is() -> None:
+    html = page()
+    assert html.index('<a class="skip" href="#content">') < html.index('<main id="content">')
+    assert 'tabindex="0" role="region"' in html
+    assert ":focus-visible { outline: 3px solid" in html
+    assert '<html lang="en">' in html
+
+
 def test_wide_tables_scroll_in_a_box_of_their_own() -> None:
-    assert '<div class="table"><table>' in page()
+    assert '<div class="table" tabindex="0" role="region" aria-label="table, may scroll sideways"><table>' in page()
     assert '<td style="text-align:right">2</td>' in page()

@@ -12,10 +12,11 @@ from distributed import LocalCluster
 
 from datspect.errors import WorkerError
 from datspect.params.running import ExecutorParams
-from datspect.running.executors import SCHEDULER_VARIABLE, completed, visible_gpus, worker_environments
+from datspect.running.executors import SCHEDULER_VARIABLE, completed, local_places, visible_gpus, worker_environments
 
 IN_TURN = ExecutorParams(kind="local", workers=1, folds_per_gpu=1, scheduler=None, checkpoint_minutes=1)
 IN_PROCESSES = IN_TURN.model_copy(update={"workers": 2})
+AUTO = IN_TURN.model_copy(update={"workers": "auto"})
 ON_DASK = IN_TURN.model_copy(update={"kind": "dask"})
 
 
@@ -71,7 +72,7 @@ def threads(shared: Any, piece: int, report: Any) -> str:
 
 def run(work: Any, shared: Any, pieces: list[Any], params: ExecutorParams) -> tuple[dict[int, Any], set[Any]]:
     told: set[tuple[int, int]] = set()
-    results = dict(completed(work, shared, pieces, params, lambda number, n: told.add((number, n))))
+    results = dict(completed(work, shared, pieces, params, lambda number, n: told.add((number, n)), fills_cores=False))
     return results, told
 
 
@@ -91,6 +92,21 @@ def test_a_piece_whose_process_was_killed_is_done_again(tmp_path: Path) -> None:
     results, _ = run(add_once_killed, tmp_path, [0, 1, 2, 3], IN_PROCESSES)
     assert results == {k: k + 100 for k in range(4)}
     assert (tmp_path / "killed").exists()
+
+
+@pytest.mark.slow
+def test_after_a_kill_auto_has_fewer_pieces_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def environments(n: int, folds_per_gpu: int) -> list[dict[str, str]]:
+        asked.append(n)
+        return worker_environments(n, folds_per_gpu)
+
+    monkeypatch.setattr("datspect.running.executors.local_places", lambda _params, *, fills_cores: 4)
+    monkeypatch.setattr("datspect.running.executors.worker_environments", environments)
+    with pytest.raises(WorkerError, match=r"set executor\.workers to a number, such as 1"):
+        run(die, tmp_path, [0, 1, 2, 3], AUTO)
+    assert asked == [4, 2, 1]
 
 
 @pytest.mark.slow
@@ -124,6 +140,38 @@ def test_each_worker_sees_one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = [environment["CUDA_VISIBLE_DEVICES"] for environment in worker_environments(4, folds_per_gpu=2)]
     assert seen == ["2", "2", "5", "5"]
     assert [e["CUDA_VISIBLE_DEVICES"] for e in worker_environments(3, folds_per_gpu=1)] == ["2", "5", "2"]
+
+
+@pytest.mark.parametrize(
+    ("n_cores", "memory", "fills_cores", "n"),
+    [(8, 64e9, False, 8), (8, 10e9, False, 3), (8, 1e9, False, 1), (8, 64e9, True, 1), (1, 64e9, False, 1)],
+)
+def test_auto_is_what_cores_and_memory_have_room_for(
+    n_cores: int, memory: float, fills_cores: bool, n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr("datspect.running.executors.cpu_count", lambda: n_cores)
+    monkeypatch.setattr("datspect.running.executors.free_memory", lambda: memory)
+    assert local_places(AUTO, fills_cores=fills_cores) == n
+    assert local_places(IN_PROCESSES, fills_cores=fills_cores) == 2
+
+
+def test_auto_leaves_an_accelerator_that_it_cannot_count_to_one_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("datspect.running.executors.visible_gpus", list)
+    monkeypatch.setattr("datspect.running.executors.cpu_count", lambda: 8)
+    monkeypatch.setattr("datspect.running.executors.free_memory", lambda: 64e9)
+    assert local_places(AUTO, fills_cores=False) == 8
+    monkeypatch.setattr("datspect.running.executors.Path.exists", lambda path: str(path) == "/dev/dxg")
+    assert local_places(AUTO, fills_cores=False) == 1
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert local_places(AUTO, fills_cores=False) == 8
+
+
+def test_auto_fills_the_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    assert local_places(AUTO, fills_cores=True) == 2
+    assert local_places(AUTO.model_copy(update={"folds_per_gpu": 3}), fills_cores=False) == 6
 
 
 @pytest.mark.parametrize("chosen", ["", "-1"])

@@ -17,7 +17,7 @@ from datspect.io.records import write_json
 from datspect.io.tables import write_table
 from datspect.modeling.backbone import build_backbone, set_random_weights
 from datspect.modeling.model_files import write_weights
-from datspect.stages import cv, final, predictor
+from datspect.stages import cv, final, grouped, predictor
 
 ROOT = Path(__file__).parents[2]
 WriteParams = Callable[..., Path]
@@ -70,6 +70,21 @@ class Inputs:
             self.root / "models" / name, reports, self.params,
         )  # fmt: skip
         return reports
+
+    def grouped(self, random: str, name: str) -> Path:
+        reports = self.root / name
+        grouped.main(
+            self.root / "images", self.root / "features", self.root / "backbone", self.root / "splits.csv",
+            self.root / "cameras.csv", self.root / random, self.root / "models" / name, reports, self.params,
+        )  # fmt: skip
+        return reports
+
+    def grouped_beside_made_up_folds(self) -> pd.DataFrame:
+        """Train the folds grouped by site, beside random ones that trained nothing; return their predictions."""
+        self.change(split={"group": "site"})
+        splits = pd.read_csv(self.root / "splits.csv")
+        write_table(self.root / "made_up_cv" / "predictions.csv", splits.assign(probability=0.5))
+        return pd.read_csv(self.grouped("made_up_cv", "grouped") / "predictions.csv")
 
     def predictor(self, final: str, name: str) -> Path:
         reports = self.root / name
@@ -125,8 +140,16 @@ def made_up(tmp_path_factory: pytest.TempPathFactory, migrated_database: Path) -
     write_json(root / "images" / "cohort.json", {"kind": "phantom", "n_scans": N, "digest": "d" * 64})
     quality = subjects[["scan_id"]].assign(peak_slice=np.arange(N) % 3 + 40, striatal_contrast=rng.random(N) + 20)
     binding = {f"sbr_{part}_{side}": rng.random(N) + 1 for part in ("caudate", "putamen") for side in ("left", "right")}
-    write_table(root / "images" / "quality.csv", quality.assign(**binding))
+    appearance = {
+        "unevenness": 0.13 + np.arange(N) % 5 / 100,
+        "air": np.arange(N) % 4 / 100,
+        "grain": 0.05 + np.arange(N) % 6 / 1000,
+    }
+    write_table(root / "images" / "quality.csv", quality.assign(**binding, **appearance))
     write_table(root / "splits.csv", splits.iloc[::-1])
+    sites = [f"site{k % 5}" for k in range(N)]
+    cameras = subjects.assign(signature="resolution 1", group=sites, grouped_fold=np.arange(N) % 5 + 1)
+    write_table(root / "cameras.csv", cameras.iloc[::-1])
     (root / "features").mkdir()
     bank = np.stack([clean, clean * 0.98, clean * 1.02]).astype(np.float16)
     np.save(root / "features" / "bank.npy", bank)

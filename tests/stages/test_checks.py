@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from ruamel.yaml import YAML
 
 from datspect.errors import CohortError, LeakageError
 from datspect.io.arrays import read_array, write_array
@@ -18,6 +19,7 @@ from datspect.stages import checks
 N, N_FEATURES = 24, 8
 CHECKS = [
     "age_sex_predicts_label",
+    "camera_predicts_label",
     "feature_overlap",
     "image_overlap",
     "permuted_labels",
@@ -36,9 +38,15 @@ class Inputs:
 
     def run(self) -> dict[str, Any]:
         """What the stage found."""
-        folders = [self.root / part for part in ("images", "features", "splits.csv", "reports")]
+        folders = [self.root / part for part in ("images", "features", "splits.csv", "cameras.csv", "reports")]
         checks.main(*folders, self.params)
         return self.findings()
+
+    def set_params(self, **sections: dict[str, object]) -> None:
+        values = YAML(typ="safe", pure=True).load(self.params.read_text("utf-8"))
+        for section, changes in sections.items():
+            values[section] |= changes
+        YAML().dump(values, self.params)
 
     def findings(self) -> dict[str, Any]:
         return read_json(self.root / "reports/metrics.json")["checks"]
@@ -77,6 +85,10 @@ def inputs(tmp_path: Path, write_params: WriteParams, rng: np.random.Generator) 
     write_json(tmp_path / "images/cohort.json", {"kind": "phantom", "n": N})
     write_array(tmp_path / "images/images.npy", rng.random((N, 12, 10, 3)).astype(np.float32))
     write_table(tmp_path / "splits.csv", splits.iloc[::-1])
+    cameras = subjects[["scan_id", "subject_id", "label"]].assign(
+        signature=[f"resolution {k * 5 % 4 + 1}" for k in range(N)], group="none", grouped_fold=0
+    )
+    write_table(tmp_path / "cameras.csv", cameras.iloc[::-1])
     write_array(tmp_path / "features/bank.npy", np.stack([clean, clean * 0.99, clean * 1.01]).astype(np.float16))
     params = write_params(
         classifier={"width": 8},
@@ -121,7 +133,7 @@ def test_every_fault_is_named_at_once_and_nothing_is_said_to_have_passed(
     with pytest.raises(LeakageError) as caught:
         inputs.run()
     message = str(caught.value)
-    assert message.startswith("5 of 6 checks failed; nothing is trained until they pass")
+    assert message.startswith("5 of 7 checks failed; nothing is trained until they pass")
     for line in (
         "subject P09 (scans S09): fold 1 and 3; expected one only",
         "scans S00, S20 hold the same image: role test and train; dev_fold 0 and 1",
@@ -134,7 +146,10 @@ def test_every_fault_is_named_at_once_and_nothing_is_said_to_have_passed(
     ):
         assert line in message
     findings = inputs.findings()
-    assert {name for name, found in findings.items() if not found["passed"]} == set(CHECKS) - {"permuted_labels"}
+    assert {name for name, found in findings.items() if not found["passed"]} == set(CHECKS) - {
+        "permuted_labels",
+        "camera_predicts_label",
+    }
     assert not any(scan in found["finding"] for found in findings.values() for scan in ("S09", "P09", "S00"))
     assert not (inputs.root / "reports/passed.json").exists()
 
@@ -148,6 +163,7 @@ def test_a_training_that_knows_the_held_out_labels_is_caught(inputs: Inputs, rng
         return pd.concat([table, other], ignore_index=True)
 
     inputs.edit_table("splits.csv", twice)
+    inputs.edit_table("cameras.csv", twice)
     inputs.edit_table("images/subjects.csv", twice)
     write_array(inputs.root / "images/images.npy", rng.random((2 * N, 12, 10, 3)).astype(np.float32))
     own = rng.normal(size=(N, 64))
@@ -160,6 +176,70 @@ def test_a_training_that_knows_the_held_out_labels_is_caught(inputs: Inputs, rng
     found = inputs.findings()["permuted_labels"]
     assert not found["passed"]
     assert found["roc_auc"] > 0.95 > found["limit"]
+
+
+@pytest.mark.parametrize(
+    ("group", "column", "finding"),
+    [
+        ("none", "signature", "camera by its signature alone: out-of-fold ROC AUC"),
+        ("site", "signature", "camera by its signature alone: out-of-fold ROC AUC"),
+        ("scanner", "group", "camera by scanner alone: out-of-fold ROC AUC"),
+    ],
+)
+def test_a_camera_that_tells_the_label_stops_the_graph(
+    inputs: Inputs, monkeypatch: pytest.MonkeyPatch, group: str, column: str, finding: str
+) -> None:
+    monkeypatch.setattr(checks, "_check_training", _no_training)
+    inputs.set_params(split={"group": group})
+
+    def tell(cameras: pd.DataFrame) -> pd.DataFrame:
+        camera = np.where(cameras["label"] == "pd", "new one", "old one")
+        return cameras.assign(group="A", grouped_fold=1).assign(**{column: camera})
+
+    inputs.edit_table("cameras.csv", tell)
+    with pytest.raises(LeakageError) as caught:
+        inputs.run()
+    found = inputs.findings()["camera_predicts_label"]
+    assert found["roc_auc"] == pytest.approx(1.0)
+    assert not found["passed"]
+    assert found["finding"].startswith(finding)
+    for line in ("camera old one: 8 control, 0 pd", "camera new one: 0 control, 16 pd", "raise checks.camera_auc"):
+        assert line in str(caught.value)
+    inputs.set_params(checks={"camera_auc": 1.0})
+    assert inputs.run()["camera_predicts_label"]["passed"]
+
+
+def test_a_group_or_a_subject_or_an_image_on_two_sides_of_the_grouped_folds_is_named(
+    inputs: Inputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "_check_training", _no_training)
+
+    def with_folds(cameras: pd.DataFrame) -> pd.DataFrame:
+        return cameras.assign(group=[f"g{int(scan[1:]) % 6}" for scan in cameras["scan_id"]]).assign(
+            grouped_fold=[int(scan[1:]) % 3 + 1 for scan in cameras["scan_id"]]
+        )
+
+    inputs.edit_table("cameras.csv", with_folds)
+    inputs.run()
+
+    def cross(cameras: pd.DataFrame) -> pd.DataFrame:
+        cameras = with_folds(cameras).set_index("scan_id", drop=False)
+        cameras.loc["S06", "grouped_fold"] = 2  # of g0, whose fold is 1
+        return cameras
+
+    inputs.edit_table("cameras.csv", cross)
+    inputs.edit_table("splits.csv", lambda table: table.replace({"subject_id": {"P10": "P09"}}))
+
+    def copy_image(images: np.ndarray) -> None:
+        images[18] = images[11]
+
+    inputs.edit_array("images/images.npy", copy_image)
+    with pytest.raises(LeakageError) as caught:
+        inputs.run()
+    message = str(caught.value)
+    assert "group g0: grouped_fold 1 and 2; expected one only" in message
+    assert "subject P09 (scans S09, S10): grouped_fold 1 and 2; expected one only" in message
+    assert "grouped_fold 1 and 3" in message.partition("scans S11, S18 hold the same image")[2].splitlines()[0]
 
 
 def test_tables_of_other_cohorts_are_refused(inputs: Inputs) -> None:

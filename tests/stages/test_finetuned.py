@@ -33,7 +33,7 @@ COMPARED = ("metrics.json", "predictions.csv", "history.csv", "table1.csv")
 @pytest.fixture
 def tuned(inputs: Inputs) -> Inputs:
     """The made-up inputs with the last convolution trained too."""
-    inputs.change(backbone={"trainable": TOP}, finetuning={"precision": "float32"})
+    inputs.change(backbone={"trainable": TOP}, finetuning={"precision": "float32"}, executor={"workers": 1})
     return inputs
 
 
@@ -90,6 +90,20 @@ def test_whole_models_are_kept_and_logged_on_demand(tuned: Inputs) -> None:
         np.testing.assert_allclose(predictions.loc[rows, "probability"], expected, atol=1e-5)
     record = read_whole_record(reports, tuned.root / "models" / "cv")
     assert {tuple(model["input_shape"]) for model in record["models"]} == {images.shape[1:]}
+
+
+@pytest.mark.slow
+def test_whole_sites_are_held_out_of_fine_tuned_networks_too(tuned: Inputs) -> None:
+    predictions = tuned.grouped_beside_made_up_folds()
+    models = tuned.root / "models" / "grouped"
+    assert sorted(path.name for path in models.iterdir()) == [f"grouped-{k:02d}.npz" for k in range(1, 6)]
+    images = np.load(tuned.root / "images" / "images.npy")
+    whole = WholeModels(
+        Sources(tuned.root / "images" / "images.npy", tuned.root / "backbone"), load_params(tuned.params)
+    )
+    rows = predictions.index[predictions["grouped_fold"] == 2]
+    expected = np.asarray(whole.build(read_fold(models / "grouped-02.npz"))(images[rows], training=False))[:, 0]
+    np.testing.assert_allclose(predictions.loc[rows, "probability"], expected, atol=1e-5)
 
 
 class _PowerCut(BaseException):

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from datspect.prediction.judging import MEASURED
 from datspect.prediction.predictor import Predictor, PreparedScan
 from datspect.stages import other_groups
 
@@ -26,6 +27,7 @@ def done(made_up: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     rng = np.random.default_rng(5)
     table = pd.DataFrame({"scan_id": ["X1", "X2", "X3"], "peak_slice": 41, "striatal_contrast": [20.5, 20.5, 400.0]})
     table = table.assign(**{name: [2.0, 0.8, 0.6] for name in RATIOS}, flags="", subject_id=["Q1", "Q2", "Q3"])
+    table = table.assign(unevenness=0.15, air=0.01, grain=0.052)
     table.assign(label=LABELS).to_csv(inputs.root / "images" / "other_groups.csv", index=False)
     np.save(inputs.root / "images" / "other_groups.npy", rng.random((3, *SHAPE, 3)).astype(np.float32))
     return inputs
@@ -43,9 +45,7 @@ def test_the_answers_are_those_of_the_predictor(done: Inputs) -> None:
     images = np.load(done.root / "images" / "other_groups.npy")
     measures = pd.read_csv(done.root / "images" / "other_groups.csv")
     scans = [
-        PreparedScan(
-            None, image, {name: measures[name][k] for name in [*RATIOS, "peak_slice", "striatal_contrast"]}, ()
-        )
+        PreparedScan(None, image, {name: measures[name][k] for name in [*RATIOS, *MEASURED]}, ())
         for k, image in enumerate(images)
     ]
     for scan in scans:
@@ -56,6 +56,8 @@ def test_the_answers_are_those_of_the_predictor(done: Inputs) -> None:
     assert table["inconclusive"].tolist() == [int(one.inconclusive) for one in answers]
     assert table["label"].tolist() == LABELS
     assert "striatal_contrast" in table["unlike"][2]
+    assert table["withheld"].tolist() == ["; ".join(one.withheld) for one in answers]
+    assert "striata stand out more than in training scans" in table["withheld"][2]
     assert [(row["label"], row["n"]) for row in metrics["groups"]] == [("atypical", 2), ("swedd", 1)]
     assert metrics["groups"][0]["sbr_caudate"] == pytest.approx(0.7)
 
@@ -67,7 +69,8 @@ def test_beside_them_stand_the_answers_to_the_test_set(done: Inputs) -> None:
         group = known[known["label"] == row["label"]]
         assert row["n"] == len(group)
         assert row["probability"] == pytest.approx(group["probability"].median(), abs=1e-5)
-        assert row["called_inconclusive"] == pytest.approx(group["inconclusive"].mean())
+        assert row["withheld"] == pytest.approx(group["withheld"].notna().mean())
+        assert row["called_inconclusive"] == pytest.approx(group["inconclusive"].mean() - row["withheld"])
         assert row["called_pd"] == ((group["prediction"] == "pd") & (group["inconclusive"] == 0)).mean()
     assert sum(row["n"] for row in metrics["holdout"]) == 6
 

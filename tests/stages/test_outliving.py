@@ -31,7 +31,7 @@ stages:
     params: [training.epochs]
     outs: [models/final, reports/final]
   checks:
-    cmd: python -m datspect.stages.checks images features splits.csv reports/checks
+    cmd: python -m datspect.stages.checks images features splits.csv cameras.csv reports/checks
     deps: [features]
     params: [checks.permuted_epochs]
     outs: [reports/checks]

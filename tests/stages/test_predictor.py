@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from datspect.prediction.files import predictor_digest, read_parts
+from datspect.prediction.judging import WITHHOLDING
 from datspect.prediction.predictor import Predictor, PreparedScan
 
 from .conftest import Inputs, N
@@ -34,7 +35,9 @@ def test_it_repeats_and_no_test_subject_has_a_say_in_it(done: Inputs, tmp_path: 
     images[:6] = 0.5
     np.save(inputs.root / "images" / "images.npy", images)
     quality = pd.read_csv(inputs.root / "images" / "quality.csv")
-    quality.loc[:5, ["peak_slice", "striatal_contrast", "sbr_putamen_left"]] = -9
+    measured = ["peak_slice", "striatal_contrast", "sbr_putamen_left", "unevenness", "air", "grain"]
+    quality[measured] = quality[measured].astype(float)
+    quality.loc[:5, measured] = -9
     quality.to_csv(inputs.root / "images" / "quality.csv", index=False)
     predictions = pd.read_csv(inputs.root / "final" / "predictions.csv")
     predictions.assign(logit=-predictions["logit"]).to_csv(inputs.root / "final" / "predictions.csv", index=False)
@@ -61,9 +64,11 @@ def test_the_predictor_gives_the_tables_answers(done: Inputs) -> None:
     np.testing.assert_allclose([one.error_risk for one in answers], table["error_risk"], atol=1e-5)
     assert [one.prediction for one in answers] == table["prediction"].tolist()
     assert [one.inconclusive for one in answers] == table["inconclusive"].astype(bool).tolist()
+    assert ["; ".join(one.withheld) for one in answers] == table["withheld"].fillna("").tolist()
     metrics = json.loads((reports / "metrics.json").read_text("utf-8"))
     assert metrics["holdout"]["n"] == 6
     assert metrics["holdout_decisions"]["coverage"] == pytest.approx(1 - table["inconclusive"].mean())
+    assert metrics["holdout_withheld"]["n"] == table["withheld"].notna().sum()
     assert read_parts(done.root / "models" / "predictor").n_train == N - 6
     assert predictor.answers([]) == []
 
@@ -72,7 +77,7 @@ def test_many_scans_get_the_answers_that_few_get(done: Inputs) -> None:
     predictor = Predictor.read(done.root / "models" / "predictor")
     images = np.load(done.root / "images" / "images.npy")
     ratios = (f"sbr_{part}_{side}" for part in ("caudate", "putamen") for side in ("left", "right"))
-    measures = dict.fromkeys(("peak_slice", "striatal_contrast", "image_mean", *ratios), 41.0)
+    measures = dict.fromkeys((*WITHHOLDING["paper"], *ratios), 41.0)
     scans = [PreparedScan(None, image, measures, ()) for image in images]  # type: ignore[arg-type]
     many = predictor.answers(scans)
     few = predictor.answers(scans[:3])

@@ -13,7 +13,7 @@ import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
-from tests.reporting.results import N, Results, write_results
+from tests.reporting.results import MEASURES, PROBABILITY_MEASURES, N, Results, random_metrics, write_results
 
 from datspect.errors import CohortError
 from datspect.evaluation.other_groups import answers_by_group
@@ -206,10 +206,11 @@ def test_the_page_needs_nothing_beside_it(phantom: tuple[Results, str, str]) -> 
     assert not tags & {"script", "link", "iframe", "object", "embed", "base"}
     assert page.attributes("html", "lang") == ["en"]
     anchors = page.attributes("h2", "id")
-    assert page.attributes("a", "href") == [f"#{anchor}" for anchor in anchors]
+    assert page.attributes("a", "href") == ["#content", *(f"#{anchor}" for anchor in anchors)]
+    assert "content" in page.attributes("main", "id")
     assert len(set(anchors)) == len(anchors) > 5
     sources = page.attributes("img", "src")
-    assert len(sources) == markdown.count("![") == 8
+    assert len(sources) == markdown.count("![") == 9
     for source in sources:
         pixels = matplotlib.image.imread(io.BytesIO(base64.b64decode(source.removeprefix("data:image/png;base64,"))))
         assert pixels.ndim == 3
@@ -273,7 +274,7 @@ def test_a_run_record_of_an_earlier_version_is_refused(tmp_path: Path, key: str)
         run(results)
 
 
-@pytest.mark.parametrize("stage", ["cv", "final", "baselines", "checks", "predictor", "other_groups"])
+@pytest.mark.parametrize("stage", ["cv", "final", "baselines", "checks", "predictor", "other_groups", "grouped"])
 def test_results_of_a_phantom_and_of_patients_do_not_meet_in_a_report(tmp_path: Path, stage: str) -> None:
     results = write_results(tmp_path, "real")
     path = results.reports / stage / "metrics.json"
@@ -296,17 +297,59 @@ def test_other_groups_have_a_section_where_some_are_answered(tmp_path: Path, pha
     ratios = {f"sbr_{nucleus}_{side}": 0.7 for nucleus in ("caudate", "putamen") for side in ("left", "right")}
     answers = pd.DataFrame(
         {"label": "atypical", "prediction": ["pd", "control", "control"], "probability": [0.9, 0.2, 0.1], **ratios}
-    ).assign(inconclusive=[0, 0, 1], unlike=["", "features", ""])
+    ).assign(inconclusive=[0, 0, 1], withheld="", unlike=["", "features", ""])
     groups = answers_by_group(answers)
     record = {"cohort_kind": "phantom", "groups": groups, "holdout": []}
     write_json(results.reports / "other_groups/metrics.json", record)
     markdown, html = run(results)
     cells = row(markdown, "atypical", "Other groups")
-    assert [cell[:4] for cell in cells[1:6]] == ["3", "0.33", "0.33", "0.33", "0.33"]
-    assert cells[6:] == ["0.200", "0.70", "0.70"]
+    assert [cell[:4] for cell in cells[1:7]] == ["3", "0.33", "0.33", "0.33", "0.00", "0.33"]
+    assert cells[7:] == ["0.200", "0.70", "0.70"]
     assert "3 scans that are neither PD nor control" in markdown
     assert "scaled by its own maximum" in markdown
     assert ">Other groups</a>" in html
+
+
+def test_grouped_folds_have_a_section_beside_the_random_ones(
+    tmp_path: Path, phantom: tuple[Results, str, str], rng: np.random.Generator
+) -> None:
+    assert "grouped" not in phantom[1]
+    results = write_results(tmp_path)
+    names = (*MEASURES, *PROBABILITY_MEASURES)
+    differences = random_metrics(rng, tuple(f"{name}_difference" for name in (*MEASURES, "loss", "loss_by_group")))
+    differences |= {f"loss_difference_by_group{end}": float(rng.random()) for end in ("", "_low", "_high")}
+    record = {
+        "cohort_kind": "phantom",
+        "group": "site",
+        "n_groups": 5,
+        "n_random_folds": 3,
+        "folds": [
+            {"fold": 1, "n_groups": 2, "n_control": 4, "n_pd": 6},
+            {"fold": 2, "n_groups": 3, "n_control": 8, "n_pd": 6},
+        ],
+        "random": random_metrics(rng, names),
+        "out_of_fold": random_metrics(rng, names),
+        "grouped_minus_random": differences,
+        "bracket": {"calibration_slope_from": 0.71, "calibration_slope_to": 1.12},
+    }
+    write_json(results.reports / "grouped/metrics.json", record)
+    markdown, html = run(results)
+    section = "Random against grouped folds"
+    for key, name in (("accuracy", "accuracy"), ("roc_auc", "ROC AUC"), ("loss", "loss")):
+        expected = [shown(record["random"], key), shown(record["out_of_fold"], key)]
+        assert row(markdown, name, section)[1:] == [*expected, shown(differences, f"{key}_difference", "+.4f")]
+    assert row(markdown, "calibration slope", "Random against grouped folds")[1] == shown(
+        record["random"], "calibration_slope"
+    )
+    assert "| calibration slope | 0.7100 | 1.1200 |" in re.sub(" +", " ", markdown)
+    assert (
+        "5 groups lie in 2 grouped folds of 10 to 14 subjects, 43 % to 60 % of them PD; there are 3 random" in markdown
+    )
+    assert "fewer grouped folds than random ones" in markdown
+    assert shown(differences, "loss_difference_by_group", "+.4f") in markdown
+    assert f">{section}</a>" in html
+    loss = [f"{record[folds]['loss']:.4f}" for folds in ("out_of_fold", "random")]
+    assert f"With whole groups held out (site) the loss is {loss[0]}, with random folds {loss[1]}" in markdown
 
 
 def test_a_failed_check_is_said_in_the_summary_and_leads_its_table(phantom: tuple[Results, str, str]) -> None:

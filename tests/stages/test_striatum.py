@@ -98,6 +98,19 @@ def test_every_subject_is_judged_by_an_ensemble_that_has_not_seen_it(striatal: I
     assert np.isfinite(history["validation_loss"]).all()
 
 
+def test_whole_sites_are_held_out_of_ensembles_too(striatal: Inputs) -> None:
+    make_features(striatal)
+    predictions = striatal.grouped_beside_made_up_folds()
+    assert (predictions["prediction"] == predictions["label"]).mean() > 0.8
+    metrics = json.loads((striatal.root / "grouped/metrics.json").read_text("utf-8"))
+    assert metrics["recipe"].startswith("striatum")
+    assert (metrics["group"], len(metrics["folds"])) == ("site", 5)
+    assert metrics["grouped_minus_random"]["loss_difference"] < 0  # the made-up folds know nothing: ln 2
+    for number in range(1, 6):
+        fitted = read_fold(striatal.root / "models" / "grouped" / f"grouped-{number:02d}.npz")
+        assert sorted(fitted.layers) == ["member1", "member2"]
+
+
 def test_the_final_ensemble_is_one_model_that_says_what_its_features_do(striatal: Inputs) -> None:
     make_features(striatal)
     reports = striatal.final("final")

@@ -1,7 +1,8 @@
-"""What the stages cv and final would leave on disk, without their training: random heads on random features."""
+"""What the stages cv, grouped and final would leave on disk, without training: random heads on random features."""
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -16,9 +17,10 @@ from datspect.io.records import read_json
 from datspect.io.tables import write_table
 from datspect.modeling.heads import FittedHead, Head, initial_weights
 from datspect.params.whole import Params, load_params
-from datspect.stages import cv, final
+from datspect.stages import final
 from datspect.training import crossval, record, to_mlflow
 from datspect.training.data import TrainingData
+from datspect.training.out_of_fold import evaluate, write_reports
 from datspect.training.settings import Settings, shown
 
 N, N_FEATURES, N_EPOCHS = 24, 6, 5
@@ -63,22 +65,37 @@ def write_result(root: Path, stage: str, kind: str = "phantom") -> dict[str, Any
 @cache
 def _made(stage: str, kind: str) -> Path:
     """A copy is quicker than drawing the figures again."""
-    writers: dict[str, Callable[[Path, str], None]] = {"cv": write_cv, "final": write_final}
     folder = Path(mkdtemp(prefix="datspect-test-"))
-    writers[stage](folder, kind)
+    WRITERS[stage](folder, kind)
     return folder
 
 
 def write_cv(root: Path, kind: str = "phantom", run_id: str | None = None) -> None:
     """reports/cv and models/cv below `root`."""
-    rng = np.random.default_rng(3)
-    data, reports, models = training_data(kind, rng), root / "reports/cv", root / "models/cv"
+    data = training_data(kind, np.random.default_rng(3))
     heads = crossval.cv_heads(data.splits["fold"].to_numpy(), params().classifier, params().training)
-    fitted = [_fitted(head, rng) for head in heads]
-    begun = _record("cv", root, data)
-    cv.write_reports(cv.evaluate(heads, fitted, data, Scope(data.kind)), fitted, Scope(data.kind), "augmented", reports)
+    _write_folds(root, "cv", data, heads, run_id)
+
+
+def write_grouped(root: Path, kind: str = "phantom") -> None:
+    """reports/grouped and models/grouped below `root`: three grouped folds, which are not the random ones."""
+    data = training_data(kind, np.random.default_rng(5))
+    folds = np.arange(N) // 4 % 3 + 1
+    data = replace(data, splits=data.splits.assign(grouped_fold=folds))
+    heads = crossval.grouped_heads(folds, params().classifier, params().training)
+    _write_folds(root, "grouped", data, heads, place="grouped_fold")
+
+
+def _write_folds(
+    root: Path, stage: str, data: TrainingData, heads: list[Head], run_id: str | None = None, place: str = "fold"
+) -> None:
+    rng, reports, models = np.random.default_rng(6), root / "reports" / stage, root / "models" / stage
+    fitted, scope = [_fitted(head, rng) for head in heads], Scope(data.kind)
+    begun = _record(stage, root, data)
+    evaluation = evaluate(heads, fitted, data, scope, place=place)
+    write_reports(evaluation, fitted, "3-fold cross-validation", scope, "augmented", reports)
     saved = [_saved(models / f"{head.name}.keras", head, [N_FEATURES]) for head in heads]
-    record.write_run_record(reports, begun, run_id, heads, fitted, saved, to_mlflow.FILES["cv"])
+    record.write_run_record(reports, begun, run_id, heads, fitted, saved, to_mlflow.FILES[stage])
 
 
 def write_final(root: Path, kind: str = "phantom") -> None:
@@ -92,13 +109,15 @@ def write_final(root: Path, kind: str = "phantom") -> None:
     begun = _record("final", root, data)
     said = rng.random(is_test.sum()).astype(np.float32)
     evaluation = final.evaluate(heads, fitted, data, Scope(data.kind), is_test, said)
-    final.write_reports(evaluation, fitted, rng.random((is_test.sum(), 20, 16, 3)), "augmented", reports)
+    final.write_reports(
+        evaluation, fitted, rng.random((is_test.sum(), 20, 16, 3)), "augmented", "radiological", reports
+    )
     saved = [_saved(models / "model.keras", heads[0], [20, 16, 3])]
     record.write_run_record(reports, begun, None, heads, fitted, saved, to_mlflow.FILES["final"])
 
 
 def _record(stage: str, root: Path, data: TrainingData) -> dict[str, Any]:
-    write_table(root / "splits.csv", data.splits)
+    write_table(root / "splits.csv", data.splits.drop(columns="grouped_fold", errors="ignore"))
     settings = Settings(shown(params().model_dump(mode="json"), data.kind))
     splits = root / "splits.csv"
     return record.run_record(stage, data, params(), [splits], splits, REQUIREMENTS, settings)
@@ -116,3 +135,6 @@ def _saved(path: Path, head: Head, input_shape: list[int]) -> dict[str, Any]:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(f"weights of {head.name}".encode())
     return record.saved_model(path, head.name, input_shape)
+
+
+WRITERS: dict[str, Callable[..., None]] = {"cv": write_cv, "final": write_final, "grouped": write_grouped}

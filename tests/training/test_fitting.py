@@ -101,7 +101,7 @@ def test_a_fold_whose_worker_is_killed_is_trained_elsewhere_with_the_same_result
     cluster: LocalCluster, tmp_path: Path
 ) -> None:
     material, heads = made_up_material(), made_up_heads()
-    found = dict(completed(fit_and_die_once, (material, tmp_path), heads, EXECUTOR, lambda *_: None))
+    found = dict(completed(fit_and_die_once, (material, tmp_path), heads, EXECUTOR, lambda *_: None, fills_cores=False))
     assert (tmp_path / "killed").exists()
     for number, head in enumerate(heads):
         here = fit_fold(head, material)

@@ -95,7 +95,7 @@ def write_from_study(project: Path, monkeypatch: pytest.MonkeyPatch, stage: str,
     changed = made_up_results.params().model_copy(update={"parameters_from": origin})
     with monkeypatch.context() as patch:
         patch.setattr(made_up_results, "params", lambda: changed)
-        {"cv": made_up_results.write_cv, "final": made_up_results.write_final}[stage](project)
+        made_up_results.WRITERS[stage](project)
     return read_json(project / "reports" / stage / "run.json")
 
 
@@ -131,7 +131,7 @@ def test_of_a_study_of_another_split_nobody_is_said_to_have_taken_part_or_not(st
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["cv", "final"])
+@pytest.mark.parametrize("stage", ["cv", "grouped", "final"])
 def test_a_study_is_in_the_record_the_tags_and_the_digest(
     project: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
@@ -148,7 +148,7 @@ def test_a_study_is_in_the_record_the_tags_and_the_digest(
     assert tuned["parameters_from"] == origin_of_parameters(stage, study, data.splits, digest)
     assert tuned["parameters_from"]["same_split"] is True
     assert tuned["tags"]["datspect.parameters_from"] == "study wide, trial 7"
-    assert tuned["tags"].get("mlflow.note.content") == (tuned["parameters_from"]["note"] if stage == "cv" else None)
+    assert tuned["tags"].get("mlflow.note.content") == (None if stage == "final" else tuned["parameters_from"]["note"])
     assert tuned["params"]["parameters_from"] == {"study": "wide", "trial": 7, "split": study.split}
     assert len({record["params_sha256"] for record in (own, tuned, later)}) == 3
     assert len({record["data_sha256"] for record in (own, tuned, later)}) == 1
@@ -163,8 +163,8 @@ def test_of_a_study_of_another_split_the_runs_of_both_stages_are_described(
     assert record["tags"]["mlflow.note.content"] == record["parameters_from"]["note"]
 
 
-def test_cv_and_final_run_again_for_another_study_and_nothing_depends_on_the_search_itself() -> None:
+def test_what_trains_runs_again_for_another_study_and_nothing_depends_on_the_search_itself() -> None:
     stages = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
     names = {stage: [name.split(".")[0] for name in parts.get("params", [])] for stage, parts in stages.items()}
-    assert [stage for stage in names if "parameters_from" in names[stage]] == ["cv", "final"]
+    assert [stage for stage in names if "parameters_from" in names[stage]] == ["cv", "grouped", "final"]
     assert [stage for stage in names if "tune" in names[stage]] == []

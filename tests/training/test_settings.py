@@ -38,7 +38,18 @@ def write(path: Path, values: Any) -> Path:
 def test_every_section_that_a_fold_depends_on_is_shown_and_no_other() -> None:
     values = shown(sections(parameters_from={"study": "a", "trial": 1, "split": "0" * 12}), CohortKind.PHANTOM)
     assert set(values) == set(SECTIONS)
-    untold = {"other_groups", "prediction", "baselines", "checks", "promotion", "tune", "executor", "tracking"}
+    untold = {
+        "other_groups",
+        "prediction",
+        "baselines",
+        "checks",
+        "figures",
+        "promotion",
+        "robustness",
+        "tune",
+        "executor",
+        "tracking",
+    }
     assert untold | set(SECTIONS) == set(sections())  # a new section must be in one of the two
 
 

@@ -19,7 +19,14 @@ def _subjects(n_control, n_pd):
 
 
 def _params(**changes):
-    paper = {"n_folds": 10, "test_fraction": 0.2, "test_per_class": None, "n_dev_folds": 10, "seed": 2019}
+    paper = {
+        "n_folds": 10,
+        "test_fraction": 0.2,
+        "test_per_class": None,
+        "n_dev_folds": 10,
+        "group": "none",
+        "seed": 2019,
+    }
     return SplitParams(**{**paper, **changes})
 
 

@@ -47,7 +47,7 @@ def saved_models(project: Path) -> dict[str, bytes]:
     return {path.read_bytes().decode(): path.read_bytes() for path in (project / "mlruns").rglob("*.keras")}
 
 
-@pytest.mark.parametrize("stage", ["cv", "final"])
+@pytest.mark.parametrize("stage", ["cv", "grouped", "final"])
 def test_the_parent_holds_the_metrics_the_files_and_the_cohort(project: Path, recorded: Recorded, stage: str) -> None:
     run = recorded.client.get_run(record(project, stage))
     reports = project / "reports" / stage
@@ -57,7 +57,7 @@ def test_the_parent_holds_the_metrics_the_files_and_the_cohort(project: Path, re
     }
     metrics = read_json(reports / "metrics.json")
     # In the columns of the folds, by which the table of runs is sorted, the run has their means.
-    means = {f"fold/{name}": metrics["cv"][f"{name}_mean"] for name in TABLE_1_MEASURES} if stage == "cv" else {}
+    means = {f"fold/{name}": metrics["cv"][f"{name}_mean"] for name in TABLE_1_MEASURES} if stage != "final" else {}
     # Who compares runs would look at the test set each time.
     assert of_the_whole == flat_metrics({name: metrics[name] for name in metrics if name != "holdout"}) | means
     assert run.data.params["training.epochs"] == str(made_up_results.params().training.epochs)
@@ -67,7 +67,7 @@ def test_the_parent_holds_the_metrics_the_files_and_the_cohort(project: Path, re
     for sent in (project / "mlruns").rglob("reports/*"):
         assert sent.read_bytes() == (reports / sent.name).read_bytes()
     (dataset,) = run.inputs.dataset_inputs
-    n_rows = {"cv": made_up_results.N, "final": made_up_results.N - 6}[stage]
+    n_rows = made_up_results.N - 6 if stage == "final" else made_up_results.N
     assert (dataset.dataset.name, f'"num_rows": {n_rows},' in dataset.dataset.profile) == ("phantom", True)
 
 
@@ -206,6 +206,40 @@ def test_the_report_of_another_result_is_not_sent(project: Path, recorded: Recor
     assert "report.html" not in recorded.files(run_id)
 
 
+def write_panel(project: Path, model_sha256: str) -> list[Path]:
+    """What stage `robustness` left of a model, as far as its content matters here; the last one names subjects."""
+    folder = project / "reports/robustness"
+    write_json(folder / "metrics.json", {"model_sha256": model_sha256})
+    for name in ("robustness.csv", "robustness.png", "predictions.csv"):
+        (folder / name).write_text(f"{name} of altered scans")
+    return [folder / "robustness.csv", folder / "robustness.png"]
+
+
+@pytest.mark.parametrize("kind", ["phantom", "real"])
+def test_what_altered_scans_showed_is_sent_once_and_names_nobody(
+    project: Path, recorded: Recorded, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datspect.tracking.run.beyond_this_machine", lambda uri: True)
+    run_id = record(project, "final", kind)
+    (model,) = read_json(project / "reports/final/run.json")["models"]
+    panel = write_panel(project, model["sha256"])
+    with tracking.required_connection("datspect") as connection:
+        sent = [
+            to_mlflow.log_report(connection, run_id, project / "reports", share_subject_level=False) for _ in range(2)
+        ]
+    assert sent == [True, False]
+    assert {path.name for path in panel} <= set(recorded.files(run_id))
+    assert b"predictions.csv of altered scans" not in everything_sent(project)
+    assert not [name for name in recorded.client.get_run(run_id).data.metrics if "robust" in name]  # of the test set
+
+
+def test_what_altered_scans_showed_of_another_model_is_not_sent(project: Path, recorded: Recorded) -> None:
+    run_id = record(project, "final")
+    write_panel(project, "another model")
+    send_report(project / "reports", share_subject_level=False)
+    assert "robustness.csv" not in recorded.files(run_id)
+
+
 def test_without_a_whole_run_of_stage_final_the_report_waits_for_relog(
     project: Path, recorded: Recorded, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -303,7 +337,7 @@ def test_a_model_asks_for_the_releases_it_was_made_with(project: Path) -> None:
     assert set(made_up_results.REQUIREMENTS) < set(requirements.read_text().split())
 
 
-@pytest.mark.parametrize("stage", ["cv", "final"])
+@pytest.mark.parametrize("stage", ["cv", "grouped", "final"])
 @pytest.mark.parametrize(
     ("kind", "remote", "share", "withheld"),
     [
@@ -356,7 +390,7 @@ def test_what_lies_beside_the_reports_is_not_sent(project: Path, recorded: Recor
     assert recorded.files(record(project, "cv")) == {"run.json", *FILES["cv"]}
 
 
-@pytest.mark.parametrize("stage", ["cv", "final"])
+@pytest.mark.parametrize("stage", ["cv", "grouped", "final"])
 def test_a_whole_result_is_read(project: Path, stage: str) -> None:
     made_up_results.write_result(project, stage)
     read = read_whole_record(project / "reports" / stage, project / "models" / stage)

@@ -177,7 +177,7 @@ def test_a_set_of_ranges_goes_by_its_name_and_into_params_by_its_values() -> Non
     base = of_the_striatum().base
     assert base.values["alter"] == "whole"
     half = base.changed({"alter": "half"})
-    assert half.settings["shift_mm"] == 2.0
+    assert half.settings["shift_mm"] == 2.5
     assert "alter" not in half.settings
     assert half.changed(base.values) == base
 

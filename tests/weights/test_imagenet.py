@@ -1,7 +1,5 @@
 import logging
 import os
-import subprocess
-import sys
 import time
 import zipfile
 from pathlib import Path
@@ -14,8 +12,9 @@ import pytest
 
 from datspect.errors import WeightsError
 from datspect.modeling.backbone import build_backbone, layer_arrays, model_digest, set_random_weights
-from datspect.weights import imagenet
+from datspect.weights import imagenet, sources
 from datspect.weights.imagenet import WeightsOrigin, set_weights
+from datspect.weights.sources import keras_file
 
 SHAPE = (109, 91)
 
@@ -49,6 +48,12 @@ def offline(monkeypatch: pytest.MonkeyPatch, refusing_address: str) -> None:
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
     monkeypatch.setenv("PIP_NO_INDEX", "false")
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+
+
+@pytest.fixture
+def answering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Keras' host be within reach."""
+    monkeypatch.setattr(imagenet, "out_of_reach", lambda *_: None)
 
 
 def write_layered(path: Path, model: keras.Model, *, inside: str | None = None, parts: int = 1) -> None:
@@ -148,14 +153,15 @@ def test_a_file_in_the_keras_cache_is_used_without_a_download(
     small: keras.Model, other: keras.Model, backbone_params: Any, keras_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (keras_home / "models").mkdir(parents=True)
-    name = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
-    write_layered(keras_home / "models" / name, other)
+    write_layered(keras_home / "models" / keras_file("MobileNetV2").name, other)
+    monkeypatch.setattr(imagenet, "out_of_reach", pytest.fail)
     monkeypatch.setattr(imagenet, "run_while_progressing", pytest.fail)
     origin = set_weights(small, backbone_params(weights="imagenet"))
     assert origin.source == "Keras"
     assert origin.tensor_digest == model_digest(other)
 
 
+@pytest.mark.usefixtures("answering")
 def test_a_damaged_file_in_the_keras_cache_is_not_used(
     backbone_params: Any, other: keras.Model, keras_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,20 +176,62 @@ def test_a_damaged_file_in_the_keras_cache_is_not_used(
         set_weights(other, backbone_params(architecture="Xception", weights="imagenet"))
 
 
-def test_a_download_by_keras_is_used_and_kept_in_its_cache(
+@pytest.mark.usefixtures("answering")
+def test_a_download_from_keras_host_is_used_and_kept_in_its_cache(
     small: keras.Model, other: keras.Model, backbone_params: Any, keras_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
-
     def download(command: Any, watched: Path, **options: Any) -> None:
         assert options["stalled_seconds"] == 30
         watched.mkdir()
-        write_layered(watched / name, other)
+        write_layered(Path(command[-1]), other)
 
     monkeypatch.setattr(imagenet, "run_while_progressing", download)
     origin = set_weights(small, backbone_params(weights="imagenet"))
     assert origin.source == "Keras"
-    assert [path.name for path in (keras_home / "models").iterdir()] == [name]
+    assert [path.name for path in (keras_home / "models").iterdir()] == [keras_file("MobileNetV2").name]
+
+
+@pytest.mark.usefixtures("offline")
+def test_no_download_is_begun_from_a_host_out_of_reach(
+    small: keras.Model, backbone_params: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imagenet, "run_while_progressing", pytest.fail)
+    with pytest.raises(WeightsError, match=r"Keras' host: failed .*: its host cannot be reached: .*refused"):
+        set_weights(small, backbone_params(weights="imagenet"))
+
+
+@pytest.mark.parametrize(("architecture", "patience"), [("InceptionV3", imagenet.ANSWER_SECONDS), ("MobileNetV2", 30)])
+def test_a_silent_host_is_waited_for_where_no_other_source_follows(
+    architecture: str, patience: float, backbone_params: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+
+    def silent(_address: str, seconds: float) -> str:
+        asked.append(seconds)
+        return "no answer"
+
+    monkeypatch.setattr(imagenet, "out_of_reach", silent)
+    wanted = backbone_params(weights="imagenet", architecture=architecture, download_seconds=30)
+    with pytest.raises(WeightsError, match="cannot be reached"):
+        imagenet._from_keras(None, wanted)
+    assert asked == [patience]
+
+
+def test_a_host_that_was_out_of_reach_is_asked_again(
+    small: keras.Model, other: keras.Model, backbone_params: Any, monkeypatch: pytest.MonkeyPatch, weights_server: Path
+) -> None:
+    monkeypatch.setattr(imagenet, "SERVER", "http://127.0.0.1:1/")
+    with pytest.raises(WeightsError, match="its host cannot be reached"):
+        set_weights(small, backbone_params(weights="imagenet"))
+    monkeypatch.setattr(imagenet, "SERVER", sources.SERVER)
+    write_layered(weights_server / "mobilenet_v2" / keras_file("MobileNetV2").name, other)
+    assert set_weights(small, backbone_params(weights="imagenet")).tensor_digest == model_digest(other)
+
+
+@pytest.mark.usefixtures("weights_server")
+def test_a_host_that_has_no_such_file_is_named_as_such(small: keras.Model, backbone_params: Any) -> None:
+    with pytest.raises(WeightsError, match=r"Keras' host: failed .*404"):
+        set_weights(small, backbone_params(weights="imagenet"))
 
 
 def test_a_wheel_that_was_tampered_with_is_not_used(
@@ -242,12 +290,12 @@ def test_without_any_network_the_error_names_every_attempt_and_the_way_out(
     message = str(failure.value)
     for part in (
         "Keras' cache: failed",
-        "Keras' own download: failed",
+        "Keras' host: failed",
         "package index (plantdoc-predictor 0.2.1): fail",
     ):
         assert part in message
         assert part in caplog.text
-    assert "Connection refused" in message or "URL fetch failure" in message
+    assert "cannot be reached: [Errno 111] Connection refused" in message
     assert "set backbone.weights to its path" in message
     assert model_digest(small) == before  # never random weights in silence
 
@@ -263,23 +311,9 @@ def test_servers_that_never_answer_cost_the_bounded_time(
     started = time.monotonic()
     with pytest.raises(WeightsError) as failure:
         set_weights(small, backbone_params(architecture="InceptionV3", weights="imagenet", download_seconds=2.0))
-    assert str(failure.value).count("no progress for 2 s") == 2
-    assert time.monotonic() - started < 90  # mostly two interpreters that start
-
-
-@pytest.mark.slow
-def test_the_download_ends_with_the_process_that_asked_for_it(
-    keras_home: Path, silent_server: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("https_proxy", f"http://{silent_server}")
-    command = [sys.executable, "-m", "datspect.weights.keras_download", "MobileNetV2"]
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    while not (keras_home / "models").exists():  # where Keras downloads to
-        assert child.poll() is None
-        time.sleep(0.1)
-    assert child.stdin is not None
-    child.stdin.close()
-    assert child.wait(timeout=60) == 1
+    assert "its host cannot be reached" in str(failure.value)
+    assert str(failure.value).count("no progress for 2 s") == 1  # pip
+    assert time.monotonic() - started < 60  # mostly an interpreter that starts
 
 
 @pytest.mark.slow

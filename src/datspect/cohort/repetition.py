@@ -8,6 +8,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from datspect.cohort.screening import ScreenedScan
+from datspect.cohort.visits import visit_places
 from datspect.imaging.likeness import near_copies
 
 
@@ -17,15 +18,19 @@ def bad_scans(scans: pd.DataFrame, screened: list[ScreenedScan]) -> dict[str, st
     Screening refused a scan, or it repeats another. Of scans with the same voxels, and of copies of one acquisition,
     all but the first are bad; if they belong to several subjects, all are, since nobody can tell whose they are. Of a
     subject's scans all but the first are bad; if their labels differ, all are. Scans without another fault come first,
-    then they are ordered by visit and scan_id, as text.
+    then they are ordered by visit (V2 before V10) and by scan_id, as text.
 
     `scans`: columns scan_id, subject_id, label, visit. `screened`: one for each scan.
     """
     bad = {scan.scan_id: scan.reason for scan in screened if scan.reason}
     contents = scans["scan_id"].map({scan.scan_id: scan.content_sha256 for scan in screened})
-    scans = scans.assign(content=contents, acquisition=contents.map(_shared_acquisitions(screened)))
+    scans = scans.assign(
+        content=contents,
+        acquisition=contents.map(_shared_acquisitions(screened)),
+        place=visit_places(scans["visit"]),
+    )
     for find in (_repeated_volumes, _repeated_acquisitions, _repeated_subjects):
-        ordered = scans.assign(bad=scans["scan_id"].isin(bad)).sort_values(["bad", "visit", "scan_id"])
+        ordered = scans.assign(bad=scans["scan_id"].isin(bad)).sort_values(["bad", "place", "scan_id"])
         for scan_id, reason in find(ordered).items():
             bad[scan_id] = f"{bad[scan_id]}; {reason}" if scan_id in bad else reason
     return dict(sorted(bad.items()))
@@ -34,8 +39,10 @@ def bad_scans(scans: pd.DataFrame, screened: list[ScreenedScan]) -> dict[str, st
 def _shared_acquisitions(screened: Iterable[ScreenedScan]) -> dict[str, int]:
     """Return a number for each acquisition that has near-copies, by the content of the copies."""
     prints = {scan.content_sha256: scan.fingerprint for scan in screened if scan.fingerprint is not None}
+    out_of_view = {scan.content_sha256: scan.out_of_view for scan in screened}
     contents = sorted(prints)
-    pairs = near_copies(np.stack([prints[content] for content in contents])) if contents else []
+    fingerprints = [prints[content] for content in contents]
+    pairs = near_copies(np.stack(fingerprints), [out_of_view[content] for content in contents]) if contents else []
     if not pairs:
         return {}
     rows, columns = zip(*pairs, strict=True)

@@ -8,8 +8,11 @@ from numpy.typing import NDArray
 
 from datspect.cohort.table import Cohort
 from datspect.errors import ScanError
+from datspect.imaging.appearance import appearance
+from datspect.imaging.coarse_waves import Fingerprint
+from datspect.imaging.grey_levels import check_grey_levels
 from datspect.imaging.intensity import image_max, nonspecific_ratio
-from datspect.imaging.likeness import Fingerprint, fingerprint
+from datspect.imaging.likeness import Unseen, fingerprint, unseen
 from datspect.imaging.orientation import mni_ras_affine, reorient
 from datspect.imaging.quantification import measure_binding, peak_slice, reference_mean
 from datspect.imaging.regions import Regions, striatal_regions
@@ -33,7 +36,8 @@ _STRIATUM = ("caudate_left", "caudate_right", "putamen_left", "putamen_right")
 class ScreenedScan:
     """Image, striatal voxels and quality of one scan, or the reason why it cannot be used.
 
-    `image`: shape (H, W, 3), in [0, 1]; `striatum`: see `striatal_voxels`; `box`: see `striatal_box`.
+    `image`: shape (H, W, 3), in [0, 1]; `striatum`: see `striatal_voxels`; `box`: see `striatal_box`;
+    `out_of_view`: see `unseen`.
     """
 
     scan_id: str
@@ -44,6 +48,7 @@ class ScreenedScan:
     quality: dict[str, float | int | str] = field(default_factory=dict)
     content_sha256: str = ""
     fingerprint: Fingerprint | None = None
+    out_of_view: Unseen | None = None
 
 
 def mni_regions(params: PreprocessParams) -> Regions:
@@ -63,14 +68,14 @@ def screen_scan(cohort: Cohort, row: int, params: PreprocessParams, regions: Reg
         quality = measure_quality(volume, params, regions)
         striatum = striatal_voxels(volume, regions)
         box = striatal_box(volume, params.z_offset_voxels, brain_voxels(params.z_offset_voxels))
-        likeness = fingerprint(volume.data)
+        likeness, out_of_view = fingerprint(volume.data), unseen(volume.data)
     except ScanError as error:
         return ScreenedScan(scan["scan_id"], reason=str(error))
-    return ScreenedScan(scan["scan_id"], "", image, striatum, box, quality, voxel_sha256(volume), likeness)
+    return ScreenedScan(scan["scan_id"], "", image, striatum, box, quality, voxel_sha256(volume), likeness, out_of_view)
 
 
 def check_volume(volume: Volume) -> None:
-    """Refuse an RAS+ volume without finite, varying voxels on the MNI grid.
+    """Refuse an RAS+ volume without finite voxels on the MNI grid that vary in more than a few grey levels.
 
     Raises
     ------
@@ -90,6 +95,7 @@ def check_volume(volume: Volume) -> None:
     # Every eighth voxel settles it for nearly every scan.
     if all(part.min() == part.max() for part in (volume.data[::8, ::8, ::8], volume.data)):
         raise ScanError(f"every voxel is {volume.data.flat[0]:g}; the volume is empty")
+    check_grey_levels(volume.data)
 
 
 def network_image(volume: Volume, params: PreprocessParams, regions: Regions) -> NDArray[np.float32]:
@@ -139,13 +145,15 @@ def striatal_voxels(volume: Volume, regions: Regions) -> NDArray[np.float32]:
 
 
 def measure_quality(volume: Volume, params: PreprocessParams, regions: Regions) -> dict[str, float | int | str]:
-    """Return peak slice, intensity range (file units), striatal contrast, specific binding ratios and flags of a scan.
+    """Return what the quality table says of a scan: numbers, and flags.
+
+    They are peak slice, intensity range (file units), striatal contrast, specific binding ratios and `appearance`.
 
     The striatal contrast is (mean of caudates and putamina - reference mean) / sd of the reference; dimensionless.
 
     Raises
     ------
-    ScanError : the reference region holds no signal.
+    ScanError : the reference region or the brain holds no signal.
     """
     binding = measure_binding(volume.data, regions)
     reference = volume.data[regions.reference].astype(np.float64)
@@ -156,6 +164,7 @@ def measure_quality(volume: Volume, params: PreprocessParams, regions: Regions) 
         "intensity_max": float(volume.data.max()),
         "striatal_contrast": striatal_excess / max(float(reference.std()), 1e-6 * float(reference.mean())),
         **{f"sbr_{name}": value for name, value in binding.items()},
+        **appearance(volume.data, params.z_offset_voxels),
     }
     return quality | {"flags": " ".join(_flags(quality, params.slices))}
 

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from datspect.commands.completion import contenders
+from datspect.commands.exits import FOUND
+from datspect.commands.forms import Form, as_json, plain
 from datspect.errors import DatspectError
 
 if TYPE_CHECKING:
@@ -18,8 +21,10 @@ _WHAT = (
 
 
 def compare(
-    a: Annotated[str, typer.Argument(help=_WHAT)],
-    b: Annotated[str, typer.Argument(help="What A is compared with; the same forms.")] = "workspace",
+    a: Annotated[str, typer.Argument(help=_WHAT, autocompletion=contenders)],
+    b: Annotated[
+        str, typer.Argument(help="What A is compared with; the same forms.", autocompletion=contenders)
+    ] = "workspace",
     into: Annotated[
         Path | None,
         typer.Option(file_okay=False, help="Write page, picture and record here; default reports/comparisons/A-vs-B."),
@@ -28,6 +33,7 @@ def compare(
         bool, typer.Option("--holdout", help="Show the holdout too: one more look at the test set.")
     ] = False,
     log: Annotated[bool, typer.Option("--log", help="Send page, picture and record to MLflow as well.")] = False,
+    form: Form = "table",
 ) -> None:
     """Compare A with B: parameters that differ, measures side by side, differences on subjects that both judged.
 
@@ -53,21 +59,22 @@ def compare(
     comparison, pairs = comparing.compare(first, second, holdout=holdout)
     if any(compared.name == HOLDOUT.name for compared in comparison.sets):  # counted before anybody sees it
         comparison = replace(comparison, remarks=(*comparison.remarks, *_looks(first, second)))
-    typer.echo(as_text(comparison))
+    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    in_json = form == "json"
+    print(as_json({**plain(comparison), "folder": shown}) if in_json else as_text(comparison))
     try:
         files = comparison_files.write_comparison(folder, (a, b), comparison, pairs)
     except OSError as error:
         raise DatspectError(
             f"--into {folder}: cannot be written ({error.strerror}); the comparison is above, page and picture are not"
         ) from None
-    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    typer.echo(f"\nwritten to {shown}: {', '.join(file.name for file in files)}")
+    typer.echo(f"\nwritten to {shown}: {', '.join(file.name for file in files)}", err=in_json)
     if log:
         experiment = load_params(root / "params.yaml").tracking.experiment
         run_id = comparison_files.log_comparison(experiment, (first, second), comparison, files)
-        typer.echo(f"sent to MLflow as run {run_id}")
+        typer.echo(f"sent to MLflow as run {run_id}", err=in_json)
     if not pairs:
-        raise typer.Exit(1)
+        raise typer.Exit(FOUND)
 
 
 def _looks(*contenders: "Contender") -> list[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from datspect.commands.exits import STOPPED, WrongUseError
 from datspect.errors import ImportingError
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from datspect.importing.pseudonyms import Pseudonyms
     from datspect.importing.scan import ImportOptions
     from datspect.io.sources import Source, UnusableSource
-
-STOPPED = 130
-"""Exit code after Ctrl-C, the same as in shells."""
 
 log = logging.getLogger("datspect.importing")
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
@@ -79,7 +77,7 @@ class Import:
 
         check_target(self.to)
         if self.names and not sys.stdout.isatty():
-            raise ImportingError("--names shows original ids and paths: it needs a terminal, not a file or a pipe")
+            raise WrongUseError("--names shows original ids and paths: it needs a terminal, not a file or a pipe")
 
     def options(self) -> "ImportOptions":
         """Return the options of a single scan's import."""

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from datspect.commands.project import PARAMS, params_or_defaults
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
 
@@ -31,7 +33,9 @@ def native(
     in_mni: Annotated[
         bool, typer.Option("--in-mni", help="Also write to truth/in_mni what a perfect registration would give.")
     ] = False,
-    params: Annotated[Path, typer.Option(help="Read the section phantom here.")] = Path("params.yaml"),
+    params: Annotated[
+        Path, typer.Option(help="Read the section phantom here; where there is none, that of the package.")
+    ] = PARAMS,
 ) -> None:
     """Simulate scans in native space: necks, cut fields of view, tilted heads, any grid, with the true transforms.
 
@@ -43,7 +47,7 @@ def native(
     from datspect.phantom.native_cohort import PARTICIPANTS, SCANS, check_empty, native_params, write_native_cohort
 
     check_empty(folder)
-    wanted = native_params(load_params(params).phantom, n, seed)
+    wanted = native_params(load_params(params_or_defaults(params)).phantom, n, seed)
     typer.echo(f"calibrating the {wanted.n_sites} simulated sites, less than a minute on two cores", err=True)
     written = write_native_cohort(folder, build_laboratory(wanted), stored_as.value, in_mni=in_mni)
     groups = ", ".join(f"{count} {group}" for group, count in written["group"].value_counts().items())

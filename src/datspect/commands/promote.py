@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from datspect.cohort.scope import Scope
-from datspect.errors import PromotionError
+from datspect.commands.completion import versions
+from datspect.commands.exits import FOUND, WrongUseError
+from datspect.commands.forms import Form, as_json
 
 if TYPE_CHECKING:
     from datspect.release.promoting import Wish
@@ -15,13 +17,16 @@ Reason = Annotated[str, typer.Option(help="Say why; the registry keeps it with t
 
 
 def promote(
-    version: Annotated[str, typer.Argument(help="Number or alias of the version.")] = "challenger",
+    version: Annotated[
+        str, typer.Argument(help="Number or alias of the version.", autocompletion=versions)
+    ] = "challenger",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Ask the rules and move nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Promote it even if rules failed; needs --reason.")] = False,
     new_lineage: Annotated[
         bool, typer.Option("--new-lineage", help="Do not compare it with the champion; needs --reason.")
     ] = False,
     reason: Reason = "",
+    form: Form = "table",
 ) -> None:
     """Make a version the champion if it passes the rules of section `promotion` in params.yaml.
 
@@ -33,12 +38,14 @@ def promote(
     from datspect.release.manifest import MANIFEST_TAG
 
     if (force or new_lineage) and not reason.strip():
-        raise PromotionError("--force and --new-lineage need --reason: say why, it is kept with the version")
+        raise WrongUseError("--force and --new-lineage need --reason: say why, it is kept with the version")
     wish = promoting.Wish(dry_run=dry_run, force=force, new_lineage=new_lineage, reason=reason.strip())
     with registry.opened() as (opened, root, params):
         wanted, current = opened.named(version), opened.version(registry.CHAMPION)
         if current is not None and current.number == wanted.number:
-            typer.echo(f"version {wanted.number} is the champion already")
+            said = f"version {wanted.number} is the champion already"
+            record = {"version": int(wanted.number), "champion": int(wanted.number), "passed": None, "moved": False}
+            print(as_json({**record, "conclusion": said, "rules": [], "protocol": None}) if form == "json" else said)
             return
         challenger = promoting.Side(opened, wanted)
         champion = promoting.Side(opened, current) if current else None
@@ -52,22 +59,31 @@ def promote(
         path = promoting.write_protocol(root, decision, moved, wish, numbers)
     of = Scope.of_tags(wanted.tags).short
     against = f"version {current.number}" if current else "none"
-    typer.echo(f"version {wanted.number} ({of}) against the champion ({against})\n")
-    _print_rules(decision)
-    typer.echo(f"\n{_conclusion(decision, wish, moved, wanted.number)}\nwritten to {path.relative_to(root)}")
+    conclusion, protocol = _conclusion(decision, wish, moved, wanted.number), path.relative_to(root)
+    if form == "json":
+        now = int(current.number) if current else None
+        record = {"version": int(wanted.number), "champion": now, "passed": decision.passed, "moved": moved}
+        print(as_json({**record, "conclusion": conclusion, "rules": decision.rules, "protocol": protocol}))
+    else:
+        typer.echo(f"version {wanted.number} ({of}) against the champion ({against})\n")
+        _print_rules(decision)
+        advice = "; commit it: git then holds why, and the digest to serve by (docs/security.md)" if moved else ""
+        typer.echo(f"\n{conclusion}\nwritten to {protocol}{advice}")
     if not (moved or (dry_run and decision.passed)):
-        raise typer.Exit(1)
+        raise typer.Exit(FOUND)
 
 
-def rollback(reason: Reason = "") -> None:
+def rollback(reason: Reason = "", form: Form = "table") -> None:
     """Make the previous champion the champion again; the two change places."""
     from datspect.release import promoting, registry
 
     if not reason.strip():
-        raise PromotionError("rollback needs --reason: say why, it is kept with the version")
+        raise WrongUseError("rollback needs --reason: say why, it is kept with the version")
     with registry.opened() as opened:
         now, before = promoting.roll_back(opened.registry, reason.strip())
-    typer.echo(f"version {now.number} is the champion again; version {before.number} is the previous one")
+    said = f"version {now.number} is the champion again; version {before.number} is the previous one"
+    record = {"champion": int(now.number), "previous": int(before.number)}
+    print(as_json(record) if form == "json" else said)
 
 
 def _print_rules(decision: "Decision") -> None:

@@ -4,11 +4,14 @@ from typing import Annotated
 
 import typer
 
+from datspect.commands.forms import Form, as_json
+
 
 def register(
     again: Annotated[
         bool, typer.Option("--again", help="Make a new version though there is one: it lacks a manifest, or changed.")
     ] = False,
+    form: Form = "table",
 ) -> None:
     """Register the model that dvc.lock names as a version of `datspect`, and make it the challenger.
 
@@ -22,7 +25,12 @@ def register(
 
     results = registering.read_registrable(repository_root())
     with registry.opened() as opened:
-        version, is_new = registering.register(opened.registry, results, again=again)
+        share = opened.params.tracking.share_subject_level
+        version, is_new = registering.register(opened.registry, results, again=again, share_subject_level=share)
+    if form == "json":
+        record = {"version": int(version.number), "alias": registry.CHALLENGER, "is_new": is_new}
+        print(as_json({**record, "has_manifest": has_manifest(version), **results.scope.record}))
+        return
     if not has_manifest(version):
         typer.echo(without_manifest(version))
     what = "registered" if is_new else "was registered before"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("datspect.relog")
 
-STAGES = ("cv", "final")
+STAGES = ("cv", "final", "grouped")
 
 
 def relog(
@@ -25,7 +25,7 @@ def relog(
         bool, typer.Option("--again", help="Send them though MLflow has all of it; new runs replace the old ones.")
     ] = False,
 ) -> None:
-    """Send to MLflow the results of cv and final that did not arrive there, arrived in part, or were lost there.
+    """Send to MLflow the results of cv, final and grouped that did not arrive there, arrived in part, or were lost.
 
     The command trains nothing, changes no output, and without --again it sends nothing that is complete in MLflow and
     can be opened there. It sends to the experiment that params.yaml names now.

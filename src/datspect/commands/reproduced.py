@@ -4,17 +4,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from datspect.commands.exits import FOUND, NO_VERDICT
+from datspect.commands.forms import Form, as_json
+
 if TYPE_CHECKING:
     from datspect.release.reproduction import Verdict
-
-NO_VERDICT = 3
-"""Exit code if there is nothing to compare with."""
 
 
 def reproduced(
     renew: Annotated[
         bool, typer.Option("--renew", help="Make the results on disk, of a phantom, the ones to compare with.")
     ] = False,
+    form: Form = "table",
 ) -> None:
     """Compare the results on disk with the committed ones of the same parameters and cohort.
 
@@ -29,13 +30,20 @@ def reproduced(
     results = reference.results_on_disk(root)
     if renew:
         reference.write_reference(root, results)
-        typer.echo(f"{reference.ANSWERS} and {reference.ABOUT} now hold these results ({results.scope.short})")
+        files = [reference.ANSWERS, reference.ABOUT]
+        said = f"{' and '.join(files)} now hold these results ({results.scope.short})"
+        print(as_json({"renewed": files, **results.scope.record}) if form == "json" else said)
         return
     verdict = reproduction.verdict(reference.reference_on_disk(root), results)
-    typer.echo(f"{verdict.headline} ({results.scope.short})")
-    _explain(verdict)
+    if form == "json":
+        reproduced = verdict.reproduced if verdict.agreements else None
+        record = {"reproduced": reproduced, "headline": verdict.headline, **results.scope.record}
+        print(as_json(record | vars(verdict)))
+    else:
+        typer.echo(f"{verdict.headline} ({results.scope.short})")
+        _explain(verdict)
     if not verdict.reproduced:
-        raise typer.Exit(1 if verdict.agreements else NO_VERDICT)
+        raise typer.Exit(FOUND if verdict.agreements else NO_VERDICT)
 
 
 def _explain(verdict: "Verdict") -> None:

@@ -5,9 +5,14 @@ from typing import Annotated
 
 import typer
 
+from datspect.commands.completion import versions
+from datspect.commands.exits import SIGNALLED
+
 
 def serve(
-    version: Annotated[str, typer.Argument(help="Number or alias of the version.")] = "champion",
+    version: Annotated[
+        str, typer.Argument(help="Number or alias of the version.", autocompletion=versions)
+    ] = "champion",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Listen here, on this machine alone.")] = 5001,
     unverified: Annotated[
         bool, typer.Option("--unverified", help="Serve also a version that was registered without a manifest.")
@@ -33,19 +38,20 @@ def serve(
     import tempfile
 
     from datspect.errors import PromotionError
-    from datspect.release import registry
     from datspect.release.checked import copy_checked, has_manifest
+    from datspect.release.reading import readable
+    from datspect.release.registry import NAME
     from datspect.running.servers import serve as run_server
 
     if copy_to is not None and copy_to.exists():
         raise PromotionError(f"{copy_to} is there already; name a folder that is not")
     with tempfile.TemporaryDirectory(prefix="datspect-serve-") as temporary:  # for its owner alone
         folder = Path(temporary) / "model"
-        with registry.opened(alone=False) as (opened, _, _):
-            wanted = opened.named(version)
-            copy_checked(opened, wanted, folder, unverified=unverified, expected=manifest)
+        with readable() as registry:
+            wanted = registry.named(version)
+            copy_checked(registry, wanted, folder, unverified=unverified, expected=manifest)
         said = "every file as registered" if has_manifest(wanted) else "NOT VERIFIED: it has no manifest"
-        typer.echo(f"version {wanted.number} of {registry.NAME}, {said}")
+        typer.echo(f"version {wanted.number} of {NAME}, {said}")
         if copy_to is not None:
             shutil.move(folder, copy_to)
             typer.echo(f"copied to {copy_to}")
@@ -54,4 +60,5 @@ def serve(
             f"Serving it on http://127.0.0.1:{port}/invocations (Ctrl-C ends it); docs/serving.md says how to ask"
         )
         program = [sys.executable, "-m", "datspect.release.scoring_app", str(folder), str(port)]
-        raise typer.Exit(run_server([*program, *(answers_to or [])]))
+        code = run_server([*program, *(answers_to or [])])
+        raise typer.Exit(code if code >= 0 else SIGNALLED - code)

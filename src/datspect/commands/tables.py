@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from datspect.commands.exits import WrongUseError
+from datspect.commands.forms import Form, as_json
 from datspect.errors import CohortError, DatspectError
 
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
@@ -20,31 +22,42 @@ def tables(
     holdout: Annotated[
         bool, typer.Option("--holdout", help="Show Table 2 too: one more look at the test set, which is counted.")
     ] = False,
+    brief: Annotated[bool, typer.Option("--brief", help="Show one small table, without folds and holdout.")] = False,
+    form: Form = "table",
 ) -> None:
     """Print Table 1 beside the paper's, and the baselines; with --holdout Table 2 too."""
     # Here, so that `datspect --help` does not wait for pandas.
     from datspect.io.records import read_json
     from datspect.io.tables import read_table
     from datspect.release.dvc_lock import remark_on
-    from datspect.reporting.printed import printed_tables
+    from datspect.reporting.printed import printed_tables, table_in_brief
     from datspect.running.addresses import repository_root
 
+    _check_use(brief=brief, holdout=holdout, into=into, form=form)
     document = None if into is None else _document(into)  # before a report is read or a look is counted
     if remark := remark_on(repository_root(), [reports / name for name in _READ]):
         typer.echo(remark, err=True)
-    text = printed_tables(
-        read_table(reports / "cv" / "table1.csv"),
-        read_json(reports / "cv" / "metrics.json"),
-        read_json(reports / "final" / "metrics.json"),
-        read_json(reports / "baselines" / "metrics.json"),
-        holdout=holdout,
-    )
+    table = read_table(reports / "cv" / "table1.csv")
+    cv, final, baselines = (read_json(reports / name) for name in _READ[1:])
+    text = table_in_brief(cv, baselines) if brief else printed_tables(table, cv, final, baselines, holdout=holdout)
     if holdout:  # counted before anybody sees it
         typer.echo(_look(reports), err=True)
-    if into is None or document is None:
+    if form == "json":
+        print(as_json({**cv, "table_1": table.to_dict("records"), "baselines": baselines["out_of_fold"],
+                       "holdout": final["holdout"] if holdout else None}))  # fmt: skip
+    elif into is None or document is None:
         print(text)
     else:
         _put(into, _replaced(document, text, into), text)
+
+
+def _check_use(*, brief: bool, holdout: bool, into: Path | None, form: str) -> None:
+    if brief and (holdout or form == "json"):
+        raise WrongUseError(
+            "--brief is one small table without the holdout: leave it out, or --holdout and --format json"
+        )
+    if into is not None and form == "json":
+        raise WrongUseError("--into and --format json: one at a time; a Markdown file holds tables")
 
 
 def _document(path: Path) -> str:

@@ -1,9 +1,12 @@
 """Command `verify`: compare every output on disk, and every file in DVC's cache, with dvc.lock."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import typer
+
+from datspect.commands.exits import FOUND
+from datspect.commands.forms import Form, as_json
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
 _FEW, _SHOWN = 200, 10
 
 
-def verify() -> None:
+def verify(form: Form = "table") -> None:
     """Compare every output, in the workspace and in DVC's cache, with its digest in dvc.lock, file by file.
 
     DVC takes a cached file for whole without reading it, so `dvc checkout` and `dvc repro` bring damage back. The exit
@@ -32,16 +35,27 @@ def verify() -> None:
     with bar:
         for output in outputs:
             found[output] = verifying.differences(root, output, bar.update)
+    n_wrong = sum(bool(ones) for ones in found.values())
+    if form == "json":
+        print(as_json(_record(found, mending.commands(root, found) if n_wrong else [])))
+        raise typer.Exit(FOUND if n_wrong else 0)
     for output, ones in found.items():
         _print(output, ones)
-    n_wrong = sum(bool(ones) for ones in found.values())
     if n_wrong:
         typer.echo(f"\nnot what dvc.lock names: {n_wrong} of {len(outputs)} outputs. To mend them:\n")
         for command in mending.commands(root, found):
             typer.echo(f"  {command}")
         typer.echo("\nThen dvc repro, and make verify once more.")
-        raise typer.Exit(1)
+        raise typer.Exit(FOUND)
     typer.echo(f"\nall {len(outputs)} outputs are what dvc.lock names, in the workspace and in DVC's cache")
+
+
+def _record(found: "Mapping[Output, Sequence[Difference]]", commands: Sequence[str]) -> dict[str, object]:
+    outputs = [
+        {"path": output.path, "stage": output.stage, "md5": output.md5, "whole": not ones, "differences": list(ones)}
+        for output, ones in found.items()
+    ]
+    return {"whole": not any(found.values()), "outputs": outputs, "commands": list(commands)}
 
 
 def _print(output: "Output", found: Sequence["Difference"]) -> None:

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import precision_recall_curve, roc_curve
 
 from datspect.arrays import FloatArray, IntArray
 from datspect.evaluation.intervals import wilson_interval
@@ -11,12 +10,16 @@ from datspect.evaluation.metrics import N_CALIBRATION_BINS
 
 def roc_points(labels: IntArray, scores: FloatArray) -> pd.DataFrame:
     """Return columns false_positive_rate and true_positive_rate, both rising; `scores`, shape (N,), rise with PD."""
+    from sklearn.metrics import roc_curve  # here, as in `fit_regression`
+
     false_positive_rate, true_positive_rate, _ = roc_curve(labels, scores)
     return pd.DataFrame({"false_positive_rate": false_positive_rate, "true_positive_rate": true_positive_rate})
 
 
 def pr_points(labels: IntArray, scores: FloatArray) -> pd.DataFrame:
     """Return columns recall and precision, by rising recall; `scores`, shape (N,), rise with PD."""
+    from sklearn.metrics import precision_recall_curve  # here, as in `fit_regression`
+
     precision, recall, _ = precision_recall_curve(labels, scores)
     return pd.DataFrame({"recall": recall[::-1], "precision": precision[::-1]})
 

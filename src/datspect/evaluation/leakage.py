@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import norm
-from sklearn.metrics import roc_auc_score
+from scipy.special import ndtri
 
 from datspect.arrays import FloatArray, IntArray
 from datspect.evaluation.baselines import Fitted
@@ -23,6 +22,8 @@ from datspect.evaluation.metrics import predicted_labels
 
 SPLIT_COLUMNS = ("fold", "role", "dev_fold")
 """Each value of each column is a side; what lies on two sides of one column has leaked."""
+GROUPED_COLUMN = "grouped_fold"
+"""The same, in a split table that has grouped folds too."""
 CHANCE_COVERAGE = 0.999
 """Share of permutations whose area under the ROC curve stays below the limit."""
 
@@ -42,10 +43,11 @@ class Check:
 def check_subject_overlap(splits: pd.DataFrame) -> Check:
     """Check that no subject lies in two folds, two roles or two development folds, and that the three agree.
 
-    `splits`: columns scan_id, subject_id, fold, role, dev_fold, as read: somebody may have edited them.
+    `splits`: columns scan_id, subject_id, fold, role, dev_fold, as read: somebody may have edited them. Where there are
+    grouped folds, columns group and grouped_fold too: no group lies in two either.
     """
-    faults = [fault for column in SPLIT_COLUMNS for fault in _subjects_on_two_sides(splits, column)]
-    faults += _impossible_places(splits)
+    faults = [fault for column in _columns(splits) for fault in _subjects_on_two_sides(splits, column)]
+    faults += [*_impossible_places(splits), *_groups_on_two_sides(splits)]
     n_subjects = splits["subject_id"].nunique()
     finding = f"each of {n_subjects} subjects lies on one side of every split"
     if faults:
@@ -62,7 +64,7 @@ def check_image_overlap(scan_ids: list[str], images: NDArray[Any], splits: pd.Da
     taken for two scans. Slices of one value, as above the head, do not count.
 
     `scan_ids`: one for each image. `images`: shape (N, H, W, 3), columns from left to right. `splits`: columns scan_id,
-    fold, role, dev_fold.
+    fold, role, dev_fold, and grouped_fold where there are grouped folds.
     """
     prints = {scan_id: _ImagePrint.of(image) for scan_id, image in zip(scan_ids, images, strict=True)}
     whole = _shared((scan_id, one.image) for scan_id, one in prints.items())
@@ -124,6 +126,8 @@ def check_permuted_labels(labels: IntArray, scores: FloatArray) -> Check:
     `labels`: the permuted ones, shape (N,), 1 for PD. `scores`: shape (N,), out-of-fold scores of the training on them;
     NaN for a scan that no fold holds out.
     """
+    from sklearn.metrics import roc_auc_score  # here, as in `fit_regression`
+
     held_out = np.isfinite(scores)
     labels, scores = labels[held_out], scores[held_out]
     auc, limit = float(roc_auc_score(labels, scores)), chance_limit(labels)
@@ -152,7 +156,7 @@ def chance_limit(labels: IntArray) -> float:
     Mann, Whitney, Annals of Mathematical Statistics 18 (1947), 50-60 (s). The doubling is ours.
     """
     m, n = int(labels.sum()), int(len(labels) - labels.sum())
-    return min(1.0, 0.5 + float(norm.ppf(CHANCE_COVERAGE) * np.sqrt(2 * (m + n + 1) / (12 * m * n))))
+    return min(1.0, 0.5 + float(ndtri(CHANCE_COVERAGE) * np.sqrt(2 * (m + n + 1) / (12 * m * n))))
 
 
 def check_label_from(
@@ -167,6 +171,8 @@ def check_label_from(
     `what` alone. `limit`: largest lower bound of DeLong's interval that passes. `details`: how `what` is spread over
     the labels, for the message.
     """
+    from sklearn.metrics import roc_auc_score  # here, as in `fit_regression`
+
     auc = float(roc_auc_score(labels, said.scores))
     low, high = delong_interval(labels, said.scores)
     by_chance = chance_limit(labels)
@@ -237,7 +243,7 @@ def _shared(contents: Iterable[tuple[str, Hashable]]) -> list[tuple[str, ...]]:
 def _sides(splits: pd.DataFrame, scans: tuple[str, ...]) -> str:
     """Return on which sides the scans lie, for each split of which they touch more than one; "" if there is none."""
     rows = splits[splits["scan_id"].isin(scans)]
-    apart = [column for column in SPLIT_COLUMNS if len(rows[column].unique()) > 1]
+    apart = [column for column in _columns(splits) if len(rows[column].unique()) > 1]
     return "; ".join(f"{column} {_listed(rows[column])}" for column in apart)
 
 
@@ -251,6 +257,21 @@ def _scans(scans: Iterable[str]) -> str:
 
 def _listed(values: "pd.Series[Any]") -> str:
     return " and ".join(str(value) for value in sorted(set(values), key=str))
+
+
+def _columns(splits: pd.DataFrame) -> list[str]:
+    return [*SPLIT_COLUMNS, *([GROUPED_COLUMN] if GROUPED_COLUMN in splits else [])]
+
+
+def _groups_on_two_sides(splits: pd.DataFrame) -> list[str]:
+    if GROUPED_COLUMN not in splits:
+        return []
+    sides = splits.groupby("group")[GROUPED_COLUMN].unique()
+    return [
+        f"group {group}: {GROUPED_COLUMN} {_listed(pd.Series(found))}; expected one only"
+        for group, found in sides.items()
+        if len(found) > 1
+    ]
 
 
 def _subjects_on_two_sides(splits: pd.DataFrame, column: str) -> list[str]:

@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
-from scipy.special import expit, xlogy
-from scipy.stats import chi2
+from scipy.special import expit, gammaincinv, xlogy
 
 from datspect.arrays import FloatArray, IntArray
 from datspect.evaluation.intervals import CONFIDENCE, with_bounds
@@ -13,8 +12,8 @@ from datspect.evaluation.intervals import CONFIDENCE, with_bounds
 STEEPEST = 50.0
 """No slope beyond this, of either sign, is looked for."""
 
-_HALF_DROP = float(chi2.ppf(CONFIDENCE, 1)) / 2
-"""The log likelihood at an interval's ends lies so far below its maximum."""
+_HALF_DROP = float(gammaincinv(0.5, CONFIDENCE))
+"""The log likelihood at an interval's ends lies so far below its maximum: half a quantile of chi squared."""
 
 
 def calibration_measures(labels: IntArray, probabilities: FloatArray) -> dict[str, float]:

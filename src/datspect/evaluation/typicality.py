@@ -38,30 +38,37 @@ class Typicality:
         return np.asarray(self.distances(features) <= self.limit)
 
 
-def fit_typicality(
+def held_out_distances(
     features: FloatArray,
     folds: IntArray,
     *,
     n_directions: int,
-    share: float,
     features_by_fold: Mapping[int, FloatArray] | None = None,
-) -> Typicality:
+) -> FloatArray:
+    """Return how far each subject lies from a description of the other `folds`, all of shape (N,).
+
+    Every subject is nearer to its own description than a stranger is. A network that was trained on a subject knows it
+    too. If networks were trained, `features_by_fold` has for each fold the features of all subjects, shape (N, F), by
+    the network that was trained on the other folds.
+    """
+    distances = np.empty(len(features))
+    for fold in np.unique(folds):
+        members = folds == fold
+        seen = features if features_by_fold is None else features_by_fold[int(fold)]
+        distances[members] = _described(seen[~members], n_directions).distances(seen[members])
+    return distances
+
+
+def fit_typicality(features: FloatArray, held_out: FloatArray, *, n_directions: int, share: float) -> Typicality:
     """Describe a cohort's features, shape (N, F).
 
-    The limit is the distance within which the share `share` of the subjects lies. Each subject is measured by a
-    description of the other `folds`, shape (N,): every subject is nearer to its own description than a stranger is. A
-    network that was trained on a subject knows it too. If networks were trained, `features_by_fold` has for each fold
-    the features of all subjects, shape (N, F), by the network that was trained on the other folds.
+    The limit is the distance within which the share `share` of the subjects lies; `held_out` is how far each lies, as
+    `held_out_distances` has it, shape (N,).
 
     References
     ----------
     Tipping, Bishop, "Probabilistic principal component analysis", J. R. Stat. Soc. B 61 (1999), 611-622.
     """
-    held_out = np.empty(len(features))
-    for fold in np.unique(folds):
-        members = folds == fold
-        seen = features if features_by_fold is None else features_by_fold[int(fold)]
-        held_out[members] = _described(seen[~members], n_directions).distances(seen[members])
     described = _described(features, n_directions)
     limit = float(np.quantile(held_out, share, method="higher"))
     return Typicality(described.mean, described.directions, described.variances, described.rest_variance, limit)

@@ -5,6 +5,8 @@ from math import ceil
 from matplotlib.figure import Figure
 
 from datspect.arrays import FloatArray
+from datspect.figures.convention import as_displayed, ends
+from datspect.params.figures import Convention
 from datspect.text import in_figure
 
 TILES_PER_ROW = 10
@@ -14,14 +16,15 @@ _PITCH_INCHES, _TILE_INCHES, _PAD_INCHES = 1.25, 1.19, 0.03
 _TITLE_POINTS = 6.0
 _TITLE_CHARACTERS = 20
 """So many fit above a tile at `_TITLE_POINTS`; longer titles are set smaller."""
-_CAPTION_INCHES = 0.35
+_CAPTION_INCHES = 0.4
+_MARK_POINTS = 6.0
 
 
-def contact_sheet(images: FloatArray, titles: list[str], caption: str) -> Figure:
+def contact_sheet(images: FloatArray, titles: list[str], caption: str, convention: Convention) -> Figure:
     """Draw many slices on one page, a title above each, all from 0 (black) to 1 (white).
 
-    `images`: shape (N, H, W), values in [0, 1], first row anterior. `titles`: one or more lines for each image.
-    `caption`: one line above all images.
+    `images`: shape (N, H, W), values in [0, 1], first row anterior, first column the patient's left. `titles`: one or
+    more lines for each image. `caption`: up to two lines above all images.
     """
     if len(images) != len(titles):
         raise ValueError(f"expected a title for each of {len(images)} images, got {len(titles)}")
@@ -43,6 +46,17 @@ def contact_sheet(images: FloatArray, titles: list[str], caption: str) -> Figure
         middle = width / 2 + (column - (columns - 1) / 2) * _PITCH_INCHES
         top = height - _CAPTION_INCHES - title_height - row * (tile_height + title_height)
         extent = (middle - _TILE_INCHES / 2, middle + _TILE_INCHES / 2, top - tile_height, top)
-        page.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest", extent=extent, aspect="auto")
+        page.imshow(
+            as_displayed(image, convention),
+            cmap="gray",
+            vmin=0,
+            vmax=1,
+            interpolation="nearest",
+            extent=extent,
+            aspect="auto",
+        )
         page.text(middle, top + _PAD_INCHES, in_figure(title), fontsize=points, ha="center", va="bottom")
+        inside = (extent[0] + _PAD_INCHES, extent[1] - _PAD_INCHES)
+        for place, mark, side in zip(inside, ends(convention), ("left", "right"), strict=True):
+            page.text(place, extent[2] + _PAD_INCHES, mark, fontsize=_MARK_POINTS, color="white", ha=side, va="bottom")
     return figure

@@ -1,5 +1,6 @@
 """Draw one page on one answer by slabs: the scan, the mean control, and what makes the difference between the two."""
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from datspect.arrays import BoolArray, FloatArray
-from datspect.figures.explanation import draw_binding
+from datspect.evaluation.normal_range import AgainstControls
+from datspect.figures.convention import ends, mark_ends, sides_note
+from datspect.figures.explanation import NO_MAP, OUTLINE, draw_binding
+from datspect.params.figures import Convention
 
 UPTAKE_SHOWN = 5.0
 """Uptake that is drawn white; the mean control's striata reach about 4 times that of the brain."""
@@ -28,11 +32,14 @@ class SlabExplanation:
     template : T1 image in any unit, shape (X, Y, k), between the ends `template_mm` along x and y
     striatum : bool, on the grid of `template`
     attribution : shape (x, y, k), in log odds, positive towards PD
-    log_odds : of PD, of the mean control and of the scan
+    log_odds : of PD, of the mean control, of the scan with noise (the mean) and of the scan
     measures : binding ratios, keyed sbr_caudate_left and so on
+    against_controls : the same against those of controls, if known
     striatal_share : share of the absolute attribution that lies within the striatum
-    completeness_error : error of the sum of the attribution, as a share of the difference that it explains
+    noise : over what the attribution is a mean, in words; "" if it is of the scan alone
+    missed : by how many log odds the sum of the attribution differs from the difference that it explains
     offset_mm : how far above the cohort's place the scan lies
+    withheld : the scan has no answer: what the attribution says of one is not drawn
     """
 
     title: str
@@ -45,13 +52,17 @@ class SlabExplanation:
     template_mm: tuple[tuple[float, float], tuple[float, float]]
     striatum: BoolArray
     attribution: FloatArray
-    log_odds: tuple[float, float]
+    log_odds: tuple[float, float, float]
     n_controls: int
     measures: Mapping[str, float]
+    against_controls: AgainstControls | None
+    convention: Convention
     striatal_share: float
-    completeness_error: float
+    missed: float
     is_complete: bool
+    noise: str
     offset_mm: float
+    withheld: bool = False
 
 
 def draw_slab_explanation(shown: SlabExplanation) -> Figure:
@@ -59,40 +70,50 @@ def draw_slab_explanation(shown: SlabExplanation) -> Figure:
     n_slabs = shown.attribution.shape[2]
     figure = Figure(figsize=(13.5, 7.6), layout="constrained")
     figure.suptitle(f"{shown.title}: {shown.answer}\n{shown.cohort}; research only, no diagnosis", fontsize=11)
-    grid = figure.add_gridspec(3, n_slabs + 1, width_ratios=(*(1,) * n_slabs, 1.15))
-    rows = [[figure.add_subplot(grid[row, slab]) for slab in range(n_slabs)] for row in range(3)]
-    full = max(float(np.quantile(np.abs(shown.attribution), _STRONG)), LEAST_FULL)
-    for slab, (scan, control, parts) in enumerate(zip(*rows, strict=True)):
-        low, high = shown.edges_mm[2][slab : slab + 2]
-        scan.set_title(f"z {low:+.0f} to {high:+.0f} mm", fontsize=9)
+    labels = ["the scan", f"mean of {shown.n_controls} controls", "what makes the difference"]
+    n_rows = 2 if shown.withheld else 3
+    grid = figure.add_gridspec(n_rows, n_slabs + 1, width_ratios=(*(1,) * n_slabs, 1.15))
+    rows = [[figure.add_subplot(grid[row, slab]) for slab in range(n_slabs)] for row in range(n_rows)]
+    for slab, (scan, control, *below) in enumerate(zip(*rows, strict=True)):
+        scan.set_title(height_of(shown, slab), fontsize=9)
         uptake = [
-            _draw_uptake(axes, each[:, :, slab], shown) for axes, each in ((scan, shown.scan), (control, shown.control))
+            draw_uptake(axes, each[:, :, slab], shown) for axes, each in ((scan, shown.scan), (control, shown.control))
         ]
-        colours = _draw_attribution(parts, shown, slab, full)
-    for axes, label in zip(
-        (row[0] for row in rows),
-        ("the scan", f"mean of {shown.n_controls} controls", "what makes the difference"),
-        strict=True,
-    ):
-        axes.set_ylabel(f"{label}\ny, MNI mm", fontsize=9)
-    for axes in rows[2]:
+        colours = [draw_slab_attribution(axes, shown, slab) for axes in below]
+        for axes, colour in zip((scan, control, *below), ("white", "white", "black"), strict=False):
+            mark_ends(axes, ends(shown.convention), colour=colour)
+            axes.tick_params(labelsize=7, length=2)
+    for row, label in zip(rows, labels, strict=False):
+        row[0].set_ylabel(f"{label}\ny, MNI mm", fontsize=9)
+    for axes in rows[-1]:
         axes.set_xlabel("x, MNI mm", fontsize=8)
     _bar(figure, uptake[0], rows[0] + rows[1], "uptake, times that of the brain")
-    _bar(figure, colours, rows[2], "log odds per pixel: blue to control, red to PD")
-    draw_binding(figure.add_subplot(grid[0, n_slabs]), shown.measures)
+    if colours:
+        _bar(figure, colours[0], rows[2], "log odds per pixel: blue to control, red to PD")
+    figure.supxlabel(sides_note(shown.convention), fontsize=8)
+    draw_binding(figure.add_subplot(grid[0, n_slabs]), shown.measures, shown.convention, shown.against_controls)
     _write_facts(figure.add_subplot(grid[1:, n_slabs]), shown)
     return figure
 
 
-def _draw_uptake(axes: Axes, values: FloatArray, shown: SlabExplanation) -> Any:
+def height_of(shown: SlabExplanation, slab: int) -> str:
+    """Return where a slab lies, for its heading."""
+    low, high = shown.edges_mm[2][slab : slab + 2]
+    return f"z {low:+.0f} to {high:+.0f} mm"
+
+
+def draw_uptake(axes: Axes, values: FloatArray, shown: SlabExplanation) -> Any:
+    """Draw the uptake of a slab, shape (X, Y); return what a colour bar is made for."""
     (left, right), (back, front), _ = shown.edges_mm
     extent = (left, right, back, front)
     picture = axes.imshow(values.T, cmap="inferno", vmin=0, vmax=UPTAKE_SHOWN, origin="lower", extent=extent)
-    _mark_sides(axes, "white")
+    _turn(axes, shown.convention)
     return picture
 
 
-def _draw_attribution(axes: Axes, shown: SlabExplanation, slab: int, full: float) -> Any:
+def draw_slab_attribution(axes: Axes, shown: SlabExplanation, slab: int) -> Any:
+    """Draw the attribution of a slab over the template; return what a colour bar is made for."""
+    full = max(float(np.quantile(np.abs(shown.attribution), _STRONG)), LEAST_FULL)
     (left, right), (back, front), _ = shown.edges_mm
     darker = 1.3 * float(shown.template.max())  # so that colours stand out
     template_extent = (*shown.template_mm[0], *shown.template_mm[1])
@@ -102,22 +123,17 @@ def _draw_attribution(axes: Axes, shown: SlabExplanation, slab: int, full: float
     extent = (left, right, back, front)
     picture = axes.imshow(values, cmap="RdBu_r", vmin=-full, vmax=full, alpha=opacity, origin="lower", extent=extent)
     if shown.striatum[:, :, slab].any():
-        axes.contour(
-            shown.striatum[:, :, slab].T, levels=[0.5], colors="#009E73", linewidths=0.9, extent=template_extent
-        )
+        axes.contour(shown.striatum[:, :, slab].T, levels=[0.5], colors=OUTLINE, linewidths=1, extent=template_extent)
     axes.set(xlim=(left, right), ylim=(back, front))
-    _mark_sides(axes, "black")
+    _turn(axes, shown.convention)
     return picture
 
 
-def _mark_sides(axes: Axes, colour: str) -> None:
-    """Write L and R, the patient's, and mark millimetres."""
-    for place, side in ((0.03, "L"), (0.97, "R")):
-        axes.text(
-            place, 0.03, side, color=colour, fontsize=9, ha="left" if side == "L" else "right", transform=axes.transAxes
-        )
+def _turn(axes: Axes, convention: Convention) -> None:
+    """Turn the picture as the convention wants it, and mark millimetres."""
+    if convention == "radiological":
+        axes.invert_xaxis()  # x still rises to the patient's right, which is now on the left
     axes.set(xticks=range(-40, 41, 20), yticks=range(-40, 41, 20))
-    axes.tick_params(labelsize=7, length=2)
 
 
 def _bar(figure: Figure, picture: Any, axes: list[Axes], label: str) -> None:
@@ -128,15 +144,16 @@ def _bar(figure: Figure, picture: Any, axes: list[Axes], label: str) -> None:
 
 def _write_facts(axes: Axes, shown: SlabExplanation) -> None:
     axes.set_axis_off()
-    control, scan = shown.log_odds
-    facts = (
+    control, noisy, scan = shown.log_odds
+    place = f"scan lies {abs(shown.offset_mm):.1f} mm {'above' if shown.offset_mm > 0 else 'below'} the cohort"
+    facts: tuple[str, ...] = (
         "log odds of PD, as the network gives them:",
         f"  mean control {control:+.2f}, this scan {scan:+.2f}",
-        f"  the map adds up to the difference, {scan - control:+.2f}:",
-        f"  {'complete' if shown.is_complete else 'NOT COMPLETE: do not read it'}"
-        f" (off by {shown.completeness_error:.2%})",
-        f"of the map within the striatum: {shown.striatal_share:.0%}",
-        f"scan lies {abs(shown.offset_mm):.1f} mm {'above' if shown.offset_mm > 0 else 'below'} the cohort;",
+        f"  mean over the draws {noisy:+.2f}; the map adds",
+        f"  up to the difference, {noisy - control:+.2f}:",
+        f"  {'complete' if shown.is_complete else 'NOT COMPLETE: do not read it'} (misses {shown.missed:.2f} log odds)",
+        f"within the striatum, before the blur: {shown.striatal_share:.0%}",
+        f"{place};",
         "template and striatum are placed likewise",
         "",
         "Red: what made the network say PD, such as",
@@ -144,5 +161,9 @@ def _write_facts(axes: Axes, shown: SlabExplanation) -> None:
         "spoke against it. Outline: the striatum and",
         "4 mm around it. The map says what moved",
         "this network's answer, not where disease is.",
+        "",
+        *textwrap.wrap(f"The map is a {shown.noise}.", 46),
     )
-    axes.text(0, 1, "\n".join(facts), fontsize=9, va="top", linespacing=1.6, transform=axes.transAxes)
+    if shown.withheld:
+        facts = (NO_MAP, place)
+    axes.text(0, 1, "\n".join(facts), fontsize=8.5, va="top", linespacing=1.4, transform=axes.transAxes)

@@ -5,10 +5,7 @@ import pandas as pd
 
 TILES_PER_LABEL = 30
 
-ORDER = (
-    f"the patient's left on the left; up to {TILES_PER_LABEL} of each label from high to low binding ratio of "
-    "the worse putamen (the number)"
-)
+ORDER = f"up to {TILES_PER_LABEL} of each label from high to low binding ratio of the worse putamen (the number)"
 """The order of such a page, for its caption."""
 
 

@@ -4,21 +4,22 @@ A copy keeps the counting noise and the small anatomy of its original, which no 
 both in the coarse spatial frequencies. They are compared there, after place, sharpness and scale are fitted away.
 """
 
-from functools import cache
+from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datspect.errors import ScanError
-from datspect.imaging.volume import MNI_SHAPE, Voxels, mni_affine
+from datspect.imaging.coarse_waves import FINEST_MM, Fingerprint, coefficients, grid, voxels
+from datspect.imaging.volume import MNI_SHAPE, Voxels
 
-Fingerprint = NDArray[np.complex64]
-"""A scan's coarse Fourier coefficients, shape (3692,), 30 kB."""
+Unseen = NDArray[np.uint8]
+"""How much of each 8 mm cell of the MNI grid a scan does not show, 0 to 255; shape (23, 28, 23), 15 kB."""
 
-FINEST_MM, COARSEST_MM = 16.0, 40.0
-"""Wavelengths that are compared. Finer ones do not outlive 8 mm of smoothing. Coarser ones are the head's outline and
-serve to align the scans."""
+COARSEST_MM = 40.0
+"""Wavelengths from `FINEST_MM` to this are compared. Finer ones do not outlive 8 mm of smoothing. Coarser ones are the
+head's outline and serve to align the scans."""
 MIN_SCANS = 16
 """Fewer scans do not show what is common to all; see `near_copies`."""
 ALIKE = 0.5
@@ -37,9 +38,14 @@ _CLUSTER = 0.8
 """A third scan may be a copy too from this correlation."""
 _CLUSTER_SHARE = 0.1
 """Such scans are copies only if they are at most this share of the cohort; else they show what is common."""
+_CUT = 0.02
+"""From this share of the mean scan a scan counts as cut: less is noise at the edge of the head."""
+_NOTHING = 0.2
+"""Of the volume's mean, about a twentieth of the brain's uptake: the smoothed edge of a cut scan lies above it."""
+_CELL = 4
+"""Voxels along the side of a cell of `Unseen`."""
 _ALIGNING_STEPS = 8
 _NORMAL = NormalDist()
-_VOXEL_MM = float(mni_affine()[2, 2])
 
 
 def fingerprint(data: Voxels) -> Fingerprint:
@@ -51,15 +57,30 @@ def fingerprint(data: Voxels) -> Fingerprint:
     """
     if data.shape != MNI_SHAPE:
         raise ScanError(f"expected shape {MNI_SHAPE} on the 2 mm MNI grid, got {data.shape}; normalise it first")
-    coefficients = _spectrum(data)[_grid()[1]]
-    size = np.linalg.norm(coefficients[1:])  # without the mean, which an offset of the grey values changes
+    found = coefficients(data)
+    size = np.linalg.norm(found[1:])  # without the mean, which an offset of the grey values changes
     if not size > 0:
         raise ScanError("the volume has no structure; it is empty")
-    return np.asarray(coefficients / size, dtype=np.complex64)
+    return np.asarray(found / size, dtype=np.complex64)
 
 
-def near_copies(fingerprints: NDArray[np.complex64]) -> list[tuple[int, int]]:
+def unseen(data: Voxels) -> Unseen:
+    """Return where voxels `data`, shape `MNI_SHAPE`, hold next to nothing: air, or what lies out of view."""
+    lowest = float(data.min())
+    nothing = data <= lowest + _NOTHING * (data.mean(dtype=np.float64) - lowest)
+    empty = np.pad(nothing.astype(np.float32), [(0, -size % _CELL) for size in MNI_SHAPE])
+    cells = empty.reshape([part for size in empty.shape for part in (size // _CELL, _CELL)])
+    return np.asarray(np.rint(255 * cells.mean(axis=(1, 3, 5))), dtype=np.uint8)
+
+
+def near_copies(
+    fingerprints: NDArray[np.complex64], out_of_view: Sequence[Unseen | None] = ()
+) -> list[tuple[int, int]]:
     """Return pairs (i, j), i < j, that are copies of one acquisition; `fingerprints` has shape (n, 3692).
+
+    `out_of_view`: what `unseen` gives of each scan, in the same order. Two cut fields of view are alike where they end,
+    as few others are. So copies must be found again once what is cut away is fitted away too. Without it a scan counts
+    as whole.
 
     `MIN_SCANS` or more scans: two are copies under two conditions. They correlate by `ALIKE` once the mean scan is
     fitted away. They still correlate by `COPIED` and beyond chance once all that the other scans explain is fitted away
@@ -73,7 +94,14 @@ def near_copies(fingerprints: NDArray[np.complex64]) -> list[tuple[int, int]]:
     if len(fingerprints) < MIN_SCANS:
         pairs = zip(*np.triu_indices(len(fingerprints), 1), strict=True)
         return [(int(i), int(j)) for i, j in pairs if misfit(fingerprints[i], fingerprints[j]) <= STRICT_MISFIT]
-    residuals = _residuals(fingerprints)
+    alike = _alike(_residuals(fingerprints))
+    if not alike:
+        return []
+    shown = _alike(_residuals(fingerprints, out_of_view))
+    return [pair for pair in alike if pair in shown]
+
+
+def _alike(residuals: NDArray[np.float64]) -> list[tuple[int, int]]:
     correlation = residuals @ residuals.T
     candidates = [(int(i), int(j)) for i, j in np.argwhere(np.triu(correlation, 1) >= ALIKE)]
     precision = np.asarray(np.linalg.inv(correlation + NOISE_SHARE * np.eye(len(correlation))), dtype=np.float64)
@@ -108,21 +136,47 @@ def _within_cluster(precision: NDArray[np.float64], correlation: NDArray[np.floa
     return float(covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1]))
 
 
-def _residuals(fingerprints: NDArray[np.complex64]) -> NDArray[np.float64]:
-    """Return what the mean scan, blurred and moved to fit, leaves of each; real rows of norm 1."""
+def _residuals(fingerprints: NDArray[np.complex64], out_of_view: Sequence[Unseen | None] = ()) -> NDArray[np.float64]:
+    """Return what the mean scan, blurred, moved and cut to fit, leaves of each; real rows of norm 1."""
     mean = fingerprints.mean(axis=0)
     for _ in range(2):
         aligned = _aligned(fingerprints, mean)
         mean = aligned.mean(axis=0)
-    compared = np.linalg.norm(_grid()[0], axis=0) >= 1 / COARSEST_MM
-    rest = _without(aligned[:, compared], _blurs_and_shifts(mean)[:, compared])
+    compared = np.linalg.norm(grid()[0], axis=0) >= 1 / COARSEST_MM
+    whole = _blurs_and_shifts(mean)[:, compared]
+    rest = _without(aligned[:, compared], whole)
+    for scan, missing in _cut_away(mean, out_of_view).items():
+        # Aligned with the whole mean, the scan would be pulled away from its cut.
+        moved = _aligned(fingerprints[scan : scan + 1], mean - missing)
+        cut = np.concatenate([whole, _blurs_and_shifts(missing)[:, compared]])
+        rest[scan] = _without(moved[:, compared], cut)[0]
     sizes = np.linalg.norm(rest, axis=1, keepdims=True)
     return np.asarray(rest / np.maximum(sizes, np.finfo(np.float32).tiny), dtype=np.float64)
 
 
+def _cut_away(mean: Fingerprint, out_of_view: Sequence[Unseen | None]) -> dict[int, Fingerprint]:
+    """Return the part of the mean scan that each cut scan does not show, by the scan's place in `out_of_view`."""
+    shown = np.maximum(voxels(mean), 0)
+    found = {}
+    for scan, cells in enumerate(out_of_view):
+        if cells is None:
+            continue
+        missing = shown * _at_voxels(cells)
+        if missing.sum() > _CUT * shown.sum():
+            found[scan] = coefficients(missing)
+    return found
+
+
+def _at_voxels(cells: Unseen) -> NDArray[np.float32]:
+    """Return the share of each voxel's cell, 0 to 1, shape `MNI_SHAPE`."""
+    for axis in range(cells.ndim):
+        cells = np.repeat(cells, _CELL, axis=axis)
+    return np.asarray(cells[tuple(slice(size) for size in MNI_SHAPE)] / np.float32(255))
+
+
 def _aligned(fingerprints: NDArray[np.complex64], reference: Fingerprint) -> NDArray[np.complex64]:
     """Return the scans moved onto `reference`, by their coarsest waves; shape (n, 3692)."""
-    frequencies = _grid()[0]
+    frequencies = grid()[0]
     coarse = np.linalg.norm(frequencies, axis=0) <= 1 / COARSEST_MM
     waves, product = frequencies[:, coarse], fingerprints[:, coarse] * reference[coarse].conj()
     curvature = np.einsum("nd,ad,bd->nab", np.abs(product), waves, waves) * 2 * np.pi
@@ -149,7 +203,7 @@ def _blurs_and_shifts(scan: Fingerprint) -> NDArray[np.complex64]:
 
     A blur multiplies the coefficient of frequency f by a function of f^2 along each axis, a shift by 1 + i a f.
     """
-    waves = _grid()[0] * FINEST_MM
+    waves = grid()[0] * FINEST_MM
     squared = (waves**2).sum(axis=0)
     factors = [np.ones_like(squared), *waves**2, squared**2, squared**3, *(1j * waves), *(1j * waves * squared)]
     return np.asarray(np.stack(factors) * scan, dtype=np.complex64)
@@ -160,43 +214,3 @@ def _without(scans: NDArray[np.complex64], basis: NDArray[np.complex64]) -> NDAr
     rows, columns = (np.concatenate([part.real, part.imag], axis=1) for part in (scans, basis))
     directions = np.linalg.qr(columns.T)[0]
     return np.asarray(rows - (rows @ directions) @ directions.T)
-
-
-@cache
-def _grid() -> tuple[NDArray[np.float64], tuple[NDArray[np.intp], ...]]:
-    """Return frequencies (cycles per mm along x, y, z), rising, shape (3, 3692), and their places in `_spectrum`.
-
-    They hold one of each two opposite frequencies, whose coefficients are conjugates. The first is 0, the mean.
-    """
-    axes = [waves / (_VOXEL_MM * size) for waves, size in zip(_wave_numbers(), MNI_SHAPE, strict=True)]
-    z, y, x = (grid.ravel() for grid in np.meshgrid(*reversed(axes), indexing="ij"))
-    length = np.sqrt(x**2 + y**2 + z**2)
-    kept = (length <= 1 / FINEST_MM) & ((x > 0) | ((x == 0) & ((y > 0) | ((y == 0) & (z >= 0)))))
-    order = np.flatnonzero(kept)[np.argsort(length[kept], kind="stable")]
-    return np.stack([x, y, z])[:, order], np.unravel_index(order, [len(axis) for axis in reversed(axes)])
-
-
-def _wave_numbers() -> list[NDArray[np.int64]]:
-    """Return the waves per side length: along x from 0 upwards, along y and z both ways."""
-    most = [int(_VOXEL_MM * size / FINEST_MM) for size in MNI_SHAPE]
-    return [np.arange(0 if axis == 0 else -limit, limit + 1) for axis, limit in enumerate(most)]
-
-
-@cache
-def _waves() -> list[NDArray[np.complex64]]:
-    """Return exp(-2 pi i k x / size) along x, y and z, each of shape (size, waves), x from the middle of the grid."""
-    places = [np.arange(size) - (size - 1) / 2 for size in MNI_SHAPE]
-    return [
-        np.exp(-2j * np.pi * np.outer(place, waves) / len(place)).astype(np.complex64)
-        for place, waves in zip(places, _wave_numbers(), strict=True)
-    ]
-
-
-def _spectrum(data: Voxels) -> NDArray[np.complex64]:
-    """Return the Fourier coefficients of the volume at `_wave_numbers`, shape (kz, ky, kx)."""
-    along_x, along_y, along_z = _waves()
-    # x is the fastest axis of a NIfTI file, hence the transpose. Voxels are real, which halves the longest product.
-    rows = np.ascontiguousarray(data.T, dtype=np.float32).reshape(-1, len(along_x))
-    parts = rows @ np.concatenate([along_x.real, along_x.imag], axis=1)
-    partial = (parts[:, : along_x.shape[1]] + 1j * parts[:, along_x.shape[1] :]).reshape(len(along_z), len(along_y), -1)
-    return np.asarray(np.tensordot(along_z.T, along_y.T @ partial, axes=1))  # (kz, z) x (z, ky, kx)

@@ -157,7 +157,7 @@ def structure_fractions(structure: Structure, shape: tuple[int, int, int], affin
     for ellipsoid in structure.ellipsoids:
         np.maximum(inside, ellipsoid_fractions(ellipsoid, shape, affine), out=inside)
     if structure.half is not None:
-        y_mm = _linear_on_grid(affine[1], shape)
+        y_mm = _linear_on_grid(affine[1], tuple(slice(0, size) for size in shape))
         behind = np.clip(0.5 - y_mm / np.float32(_voxel_size_mm(affine)), 0, 1)
         inside *= behind if structure.half == "posterior" else 1 - behind
     return inside
@@ -172,16 +172,20 @@ def ellipsoid_fractions(ellipsoid: Ellipsoid, shape: tuple[int, int, int], affin
     semi_axes = np.asarray(ellipsoid.semi_axes_mm)
     to_unit_sphere = np.asarray(ellipsoid.axes) / semi_axes[:, np.newaxis] @ affine[:3]
     to_unit_sphere[:, 3] -= np.asarray(ellipsoid.axes) @ np.asarray(ellipsoid.centre_mm) / semi_axes
-    squared_radius = np.zeros(shape, dtype=np.float32)
-    squared_slope = np.zeros(shape, dtype=np.float32)
+    # Zero from this radius outwards, since the distance below is at least (radius - 1) times the shortest semi-axis.
+    box = _box_of_sphere(to_unit_sphere, 1 + 0.5 * _voxel_size_mm(affine) / float(semi_axes.min()), shape)
+    fractions = np.zeros(shape, dtype=np.float32)
+    inside = fractions[box]
+    squared_radius, squared_slope = np.zeros_like(inside), np.zeros_like(inside)
     for row, semi_axis in zip(to_unit_sphere, semi_axes, strict=True):
-        coordinate_squared = np.square(_linear_on_grid(row, shape))
+        coordinate_squared = np.square(_linear_on_grid(row, box))
         squared_radius += coordinate_squared
         squared_slope += coordinate_squared / np.float32(semi_axis**2)
     # Distance to the surface to first order: (r - 1) / |gradient of r|.
     radius = np.sqrt(squared_radius)
     distance_mm = (radius - 1) * radius / np.sqrt(np.maximum(squared_slope, np.float32(1e-12)))
-    return np.clip(0.5 - distance_mm / np.float32(_voxel_size_mm(affine)), 0, 1)
+    np.clip(0.5 - distance_mm / np.float32(_voxel_size_mm(affine)), 0, 1, out=inside)
+    return fractions
 
 
 def striatal_regions(shape: tuple[int, int, int], affine: Affine, z_offset_voxels: float) -> Regions:
@@ -238,12 +242,29 @@ def _indices_between(low_mm: float, high_mm: float, step_mm: float, origin_mm: f
     return slice(max(0, int(np.ceil(first))), min(size, int(np.floor(last)) + 1))
 
 
-def _linear_on_grid(row: NDArray[np.float64], shape: tuple[int, int, int]) -> Fractions:
-    """Return row[0] i + row[1] j + row[2] k + row[3] at every voxel (i, j, k), shape `shape`.
+def _box_of_sphere(
+    to_unit_sphere: NDArray[np.float64], radius: float, shape: tuple[int, int, int]
+) -> tuple[slice, slice, slice]:
+    """Return index ranges, on a grid of `shape`, of a box around all voxels within `radius` of a sphere's centre.
+
+    `to_unit_sphere`: shape (3, 4), voxel to coordinates in which the sphere is the unit sphere.
+    """
+    to_voxels = np.linalg.inv(to_unit_sphere[:, :3])
+    centre = -to_voxels @ to_unit_sphere[:, 3]
+    reach = radius * np.sqrt((to_voxels**2).sum(axis=1)) + 1  # 1: more than rounding can cost
+    low, high = np.floor(centre - reach), np.ceil(centre + reach) + 1
+    x, y, z = (
+        slice(*(int(np.clip(end, 0, size)) for end in ends)) for *ends, size in zip(low, high, shape, strict=True)
+    )
+    return x, y, z
+
+
+def _linear_on_grid(row: NDArray[np.float64], box: tuple[slice, ...]) -> Fractions:
+    """Return row[0] i + row[1] j + row[2] k + row[3] at every voxel (i, j, k) of `box`, shape of the box.
 
     The sums of broadcast vectors give the same bits whatever the BLAS and its threads; a matrix product would not.
     """
-    i, j, k = (np.arange(size, dtype=np.float64) * row[axis] for axis, size in enumerate(shape))
+    i, j, k = (np.arange(side.start, side.stop, dtype=np.float64) * row[axis] for axis, side in enumerate(box))
     plane = ((i[:, np.newaxis] + j) + row[3]).astype(np.float32)
     return np.asarray(plane[:, :, np.newaxis] + k.astype(np.float32), dtype=np.float32)
 

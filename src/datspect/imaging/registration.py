@@ -1,6 +1,6 @@
 """Register a scan in any space to a template of the head: found coarsely, then turned and sized, then by an affine.
 
-SimpleITK does the fine part. The whole head is compared, since patients have lost the striata and a gland may be the
+SimpleITK turns and sizes. The whole head is compared, since patients have lost the striata and a gland may be the
 brightest thing in view.
 """
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, binary_fill_holes, map_coordinates
 
 from datspect.arrays import BoolArray
+from datspect.imaging.head_fit import CENTRE_MM, HeadParts, fitted_affine, head_parts
 from datspect.imaging.head_image import HeadImage, head_images
 from datspect.imaging.head_search import LEAST_SHARE_SEEN, Flips, Start, found_heads, signs
 from datspect.imaging.volume import Affine, Volume
@@ -32,13 +33,10 @@ MOST_UNEVEN, MOST_SHEAR = 1.2, 0.06
 LOWEST_MM = -45.0
 """Heads are compared from here upwards, mm above the template's origin: further down are glands, neck and jaw."""
 
-_CENTRE_MM = (0.0, -18.0, 8.0)
 _DIM, _BRIGHT = 1.7, 4.0
 """Nothing counts as brighter than so many times the head's level. At first the head alone decides, whatever shines in
 or near it; then, from nearby, the striata have their say."""
-_SIMILAR, _AFFINE = (60, 0.5), ((80, 0.2), (80, 0.03))
-"""Steps at most, and the first of them; a longer one throws an affine out of the head."""
-_LAST_STEP = 0.005
+_MOST_STEPS, _FIRST_STEP, _LAST_STEP = 60, 0.5, 0.005
 _GOOD = 0.93
 """A likeness that needs no second start."""
 _WORTH_REFINING = 0.75
@@ -76,6 +74,11 @@ class Template:
         every = np.argwhere(self.head[::_POINTS_STEP, ::_POINTS_STEP, ::_POINTS_STEP]) * _POINTS_STEP
         points: NDArray[np.float64] = apply_affine(self.volume.affine, every)
         return points[points[:, 2] >= LOWEST_MM + self.z_offset_mm]
+
+    @cached_property
+    def parts(self) -> HeadParts:
+        """The template as a sum of parts."""
+        return head_parts(self.images[0], self.z_offset_mm)
 
     @cached_property
     def images(self) -> tuple[HeadImage, HeadImage]:
@@ -123,15 +126,17 @@ def register(scan: Volume, template: Template) -> Registration:
     ------
     ScanError : nothing in the scan stands out.
     """
-    fine, coarse = (image.dimmed(_BRIGHT) for image in head_images(scan))
-    fine_template, coarse_template = (image.dimmed(_BRIGHT) for image in template.images)
-    starts = found_heads(coarse.dimmed(_DIM), coarse_template.dimmed(_DIM))
+    fine, coarse = head_images(scan)
+    fine_dim, coarse_dim = fine.dimmed(_DIM), coarse.dimmed(_DIM)
+    fine_template, coarse_template = (image.dimmed(_DIM) for image in template.images)
+    starts = found_heads(coarse_dim, coarse_template)
     if starts[0].likeness < _WORTH_REFINING:
         return Registration(starts[0].to_scan.round(_DECIMALS), starts[0].flips, starts[0].likeness)
     found: list[Registration] = []
     for start in _distinct(starts):
-        to_scan = _refined(fine, fine_template, start).round(_DECIMALS)
-        likeness = _likeness(coarse.dimmed(_DIM), coarse_template.dimmed(_DIM), to_scan)
+        to_scan = _turned_and_sized(fine_dim, fine_template, start)
+        to_scan = fitted_affine(fine.dimmed(_BRIGHT), template.parts, to_scan).round(_DECIMALS)
+        likeness = _likeness(coarse_dim, coarse_template, to_scan)
         found.append(Registration(to_scan, start.flips, likeness))
         if likeness >= _GOOD:
             break
@@ -175,7 +180,7 @@ def shear_of(to_scan: Affine) -> float:
 def _distinct(starts: list[Start]) -> list[Start]:
     """Return the best starts that put the head into different places, or the wrong way round."""
     chosen: list[Start] = []
-    points = np.array([(*_CENTRE_MM, 1.0), (60.0, 40.0, 40.0, 1.0), (-60.0, -60.0, 20.0, 1.0)]).T
+    points = np.array([(*CENTRE_MM, 1.0), (60.0, 40.0, 40.0, 1.0), (-60.0, -60.0, 20.0, 1.0)]).T
     for start in starts:
         apart = [np.linalg.norm((start.to_scan - other.to_scan) @ points, axis=0).max() for other in chosen]
         if all(distance > _DISTINCT_MM for distance in apart):
@@ -185,38 +190,22 @@ def _distinct(starts: list[Start]) -> list[Start]:
     return chosen
 
 
-def _refined(scan: HeadImage, template: HeadImage, start: Start) -> Affine:
-    """Return the affine that registration reaches from `start`: seven parameters, then twelve.
-
-    A cut view may leave room for an affine that squeezes the head: then smaller steps are tried, then seven parameters.
-    """
+def _turned_and_sized(scan: HeadImage, template: HeadImage, start: Start) -> Affine:
+    """Return what registration with seven parameters reaches from `start`."""
     import SimpleITK
 
     mirror = np.diag([*signs(start.flips), 1.0])
-    template = _mirrored(template, start.flips)
-    centre = mirror[:3, :3] @ _CENTRE_MM
     similar = SimpleITK.Similarity3DTransform()
-    _set(similar, start.to_scan @ mirror, centre, _ORTHOGONAL)
-    _optimise(similar, template.dimmed(_DIM), scan.dimmed(_DIM), *_SIMILAR)
-    for steps in _AFFINE:
-        affine = SimpleITK.AffineTransform(3)
-        _set(affine, _matrix(similar), centre)
-        _optimise(affine, template, scan, *steps)
-        if is_plausible(_matrix(affine)):
-            return _matrix(affine) @ mirror
-    _optimise(similar, template, scan, *_SIMILAR)
+    centre = mirror[:3, :3] @ CENTRE_MM
+    similar.SetCenter(centre.tolist())
+    to_scan = start.to_scan @ mirror
+    similar.SetMatrix(to_scan[:3, :3].ravel().tolist(), _ORTHOGONAL)
+    similar.SetTranslation((apply_affine(to_scan, centre) - centre).tolist())
+    _optimise(similar, _mirrored(template, start.flips), scan)
     return _matrix(similar) @ mirror
 
 
-def _set(transform: "SimpleITK.Transform", to_scan: Affine, centre: NDArray[np.float64], *tolerance: float) -> None:
-    transform.SetCenter(centre.tolist())
-    transform.SetMatrix(to_scan[:3, :3].ravel().tolist(), *tolerance)
-    transform.SetTranslation((apply_affine(to_scan, centre) - centre).tolist())
-
-
-def _optimise(
-    transform: "SimpleITK.Transform", template: HeadImage, scan: HeadImage, n_steps: int, first_step: float
-) -> None:
+def _optimise(transform: "SimpleITK.Transform", template: HeadImage, scan: HeadImage) -> None:
     """Change `transform` until template and scan correlate best where both are seen."""
     import SimpleITK
 
@@ -229,7 +218,7 @@ def _optimise(
     method.SetMetricSamplingPercentage(_SAMPLED, _SEED)
     method.SetInterpolator(SimpleITK.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(
-        first_step, _LAST_STEP, n_steps, relaxationFactor=0.6, gradientMagnitudeTolerance=1e-8
+        _FIRST_STEP, _LAST_STEP, _MOST_STEPS, relaxationFactor=0.6, gradientMagnitudeTolerance=1e-8
     )
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetInitialTransform(transform, inPlace=True)

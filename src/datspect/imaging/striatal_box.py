@@ -6,6 +6,7 @@ the cohort's offset, with the midsagittal plane through the middle of its middle
 
 import math
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,10 +74,25 @@ def brain_uptake(data: FloatArray, brain: VoxelIndices) -> float:
     ------
     EmptyRegionError : it is not positive.
     """
-    uptake = float(np.median(data[brain]))
+    uptake = median(data[brain])
     if not uptake > 0:
         raise EmptyRegionError(f"the median over the brain is {uptake:g}; expected a positive value")
     return uptake
+
+
+def median(values: NDArray[Any]) -> float:
+    """Return the median of values, shape (n,), as `np.median` does, in a fraction of its time; NaN if one is NaN.
+
+    >>> median(np.array([5, 1, 2, 4]))
+    3.0
+    """
+    if not values.size or np.isnan(values.max()):
+        return math.nan
+    middle = len(values) // 2
+    parted = np.partition(values, middle)  # one place alone: several take NumPy eight times as long
+    if len(values) % 2:
+        return float(parted[middle])
+    return float(np.mean([parted[:middle].max(), parted[middle]], dtype=np.result_type(values, np.float16)))
 
 
 @cache

@@ -8,6 +8,7 @@ from statistics import median
 
 import pandas as pd
 
+from datspect.cohort.signature import GEOMETRY, GEOMETRY_NAME
 from datspect.cohort.table import REGISTRATION_NAME
 from datspect.imaging.head_search import FLIPS
 from datspect.importing.folder import DOUBTFUL
@@ -53,12 +54,13 @@ def account_text(account: Account) -> str:
 
 
 def write_account(folder: Path, account: Account) -> None:
-    """Write `account.txt`, `excluded.tsv` (what, reason), `orientation.tsv` and `registration.csv` (a row a scan)."""
+    """Write `account.txt`, `excluded.tsv` (what, reason), and of scans `orientation.tsv`, registration and geometry."""
     write_text(folder / ACCOUNT_NAME, account_text(account))
     excluded = pd.DataFrame([(out.what, out.reason) for out in account.exclusions], columns=["what", "reason"])
     write_table(folder / EXCLUDED_NAME, excluded, sep="\t")
     write_table(folder / ORIENTATION_NAME, orientation_table(account.imported), sep="\t")
     write_table(folder / REGISTRATION_NAME, registration_table(account.imported))
+    write_table(folder / GEOMETRY_NAME, geometry_table(account.imported))
 
 
 def orientation_table(imported: Iterable[ImportedScan]) -> pd.DataFrame:
@@ -89,6 +91,12 @@ def registration_table(imported: Iterable[ImportedScan]) -> pd.DataFrame:
         if scan.registration is not None
     ]
     return pd.DataFrame(rows, columns=["scan_id", *MEASURES])
+
+
+def geometry_table(imported: Iterable[ImportedScan]) -> pd.DataFrame:
+    """Return on which grid each registered scan came, by which cameras may be told: scan_id, matrix and spacing."""
+    rows = [(scan.scan_id, *scan.geometry) for scan in sorted(imported, key=lambda scan: scan.scan_id) if scan.geometry]
+    return pd.DataFrame(rows, columns=["scan_id", *GEOMETRY])
 
 
 def _seen(account: Account) -> list[str]:

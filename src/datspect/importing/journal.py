@@ -30,6 +30,7 @@ class ImportedScan:
     """A scan in the cohort folder, and what was seen while it was imported.
 
     `how`: whether its voxels stayed, or were resampled or registered. `registration`: how well, None unless registered.
+    `geometry`: matrix and spacing of the grid on which a registered scan came, empty for others.
     `correlations` with the mean phantom are keyed by the flips ("" for the scan as it is). `best` is the key of the
     highest, `margin` its lead, `fixed` the flips that were undone. `z_offset_voxels`: height of the scan above MNI with
     `best` undone.
@@ -48,6 +49,7 @@ class ImportedScan:
     z_offset_voxels: float
     notes: tuple[str, ...] = ()
     registration: dict[str, float] | None = None
+    geometry: tuple[str, ...] = ()
     passed_over: tuple[PassedOver, ...] = ()
 
 
@@ -155,9 +157,11 @@ def _parsed_entry(line: str) -> Entry | None:
     try:
         scan = record["scan"]
         passed_over = tuple(PassedOver(**earlier) for earlier in scan.pop("passed_over"))
-        notes = tuple(scan.pop("notes"))
+        notes, geometry = tuple(scan.pop("notes")), tuple(scan.pop("geometry", ()))
         tried = tuple((scan_id, seal) for scan_id, seal in record["tried"])
-        return Entry(ImportedScan(**scan, notes=notes, passed_over=passed_over), tried, record["made_with"])
+        return Entry(
+            ImportedScan(**scan, notes=notes, geometry=geometry, passed_over=passed_over), tried, record["made_with"]
+        )
     except (TypeError, KeyError, ValueError, AttributeError):
         return None  # cut short when the process was killed: that scan is read again
 

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from nibabel.affines import voxel_sizes
+
 from datspect.cohort.screening import check_volume
 from datspect.errors import ImportingError, IneligibleError, ScanError
 from datspect.imaging.registration import Template
@@ -119,6 +121,7 @@ def _import_scan(
         z_offset_voxels=round(seen.z_offset_voxels, _DIGITS),
         notes=scan.notes,
         registration=_registration(found),
+        geometry=_geometry(scan) if found.how == "registered" else (),
         passed_over=passed_over,
     )
 
@@ -153,6 +156,12 @@ def _picture_path(folder: Path, scan_id: str) -> Path:
 def _registration(found: Placed) -> dict[str, float] | None:
     """Return what the table of registrations says of a scan."""
     return None if found.quality is None else {k: round(v, _DIGITS) for k, v in found.quality.measures.items()}
+
+
+def _geometry(scan: ReadScan) -> tuple[str, str]:
+    """Return matrix and spacing, in the order of the axes that are stored: a part of a camera's signature."""
+    matrix = " x ".join(f"{side}" for side in scan.volume.data.shape)
+    return matrix, f"{' x '.join(f'{mm:.2f}' for mm in voxel_sizes(scan.volume.affine))} mm"
 
 
 def _read(source: Source, frames: Frames) -> ReadScan:

@@ -13,6 +13,7 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from datspect.cohort.kind import CohortKind
+from datspect.cohort.signature import GEOMETRY_NAME
 from datspect.cohort.table import COLUMNS, REGISTRATION_NAME, Cohort, write_cohort
 from datspect.errors import ImportingError
 from datspect.importing.account import (
@@ -36,7 +37,10 @@ from datspect.running.progress import progress
 Seals = Mapping[str, list[Tried]]
 """Every subject's candidates with the seals of their files."""
 
-_RESULTS = ("participants.tsv", "cohort.json", ACCOUNT_NAME, EXCLUDED_NAME, ORIENTATION_NAME, REGISTRATION_NAME)
+_RESULTS = (
+    *("participants.tsv", "cohort.json", ACCOUNT_NAME, EXCLUDED_NAME, ORIENTATION_NAME),
+    *(REGISTRATION_NAME, GEOMETRY_NAME),
+)
 _NAMED = 10
 
 log = logging.getLogger("datspect.importing")
@@ -109,7 +113,7 @@ def _imported(
     mean_phantom()  # made here once: each worker would make its own
     if options.space != "mni":
         offset = options.z_offset_voxels
-        _ = head_template(USUAL_Z_OFFSET_VOXELS if offset is None else offset).images
+        _ = head_template(USUAL_Z_OFFSET_VOXELS if offset is None else offset).parts
     work = partial(import_subject, folder=folder, options=options)
     # Each matrix product has one thread: on all cores in every worker they would slow each other down.
     with threadpool_limits(1), closing(unordered(work, subjects, options.n_workers)) as outcomes:

@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 from datetime import date
 
-_FIRST = {"sc": -2, "screening": -2, "bl": -1, "baseline": -1}
+from datspect.cohort.visits import BEFORE_ALL
+
 _CODE = re.compile(r"(v|visit|u|t|fu|w|week|m|month|y|year|)[-_ ]?(\d{1,3})(w|m|y|)", re.IGNORECASE)
 _DATE = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)")
 
@@ -33,13 +34,13 @@ def in_order(visits: Sequence[str]) -> list[int] | None:
 
 def written_visit(visit: str, number: int) -> str:
     """Return a visit as it may be kept: a short code as it is, everything else, which may be a date, as its number."""
-    is_code = visit.casefold() in _FIRST or _CODE.fullmatch(visit)
+    is_code = visit.casefold() in BEFORE_ALL or _CODE.fullmatch(visit)
     return visit if is_code or not visit else f"visit{number}"
 
 
 def _key(visit: str) -> _Key | None:
-    if visit.casefold() in _FIRST:
-        return "first", _FIRST[visit.casefold()]
+    if visit.casefold() in BEFORE_ALL:
+        return "first", BEFORE_ALL[visit.casefold()]
     dated = _DATE.fullmatch(visit)
     if dated:
         try:

@@ -1,21 +1,25 @@
-"""Tell which transfer syntaxes of DICOM are read, and what makes a readable file of the others.
+"""Tell which transfer syntaxes of DICOM are read, and what makes a readable file of the others."""
 
-JPEG Lossless is not read: of the libraries that pydicom knows for it, GDCM ends the whole process at a spoilt stream,
-and the other is under the GPL.
-"""
-
-from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    UID,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    RLELossless,
+)
 
 from datspect.errors import ScanError
 
-READABLE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless)
+JPEG_LOSSLESS = (JPEGLossless, JPEGLosslessSV1)
+PACKED = (RLELossless, *JPEG_LOSSLESS)
+READABLE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, *PACKED)
 
 _CONVERTERS = {
     "1.2.840.10008.1.2.1.99": "deflated; dcmconv +te IN OUT (DCMTK) writes it plainly",
     "1.2.840.10008.1.2.4.8": "JPEG-LS; dcmdjpls IN OUT (DCMTK) or gdcmconv --raw IN OUT (GDCM) unpacks it",
     "1.2.840.10008.1.2.4.9": "JPEG 2000; gdcmconv --raw IN OUT (GDCM) unpacks it",
-    "1.2.840.10008.1.2.4.57": "JPEG Lossless; dcmdjpeg IN OUT (DCMTK) or gdcmconv --raw IN OUT (GDCM) unpacks it",
-    "1.2.840.10008.1.2.4.70": "JPEG Lossless; dcmdjpeg IN OUT (DCMTK) or gdcmconv --raw IN OUT (GDCM) unpacks it",
     "1.2.840.10008.1.2.4.5": "JPEG, which may have lost detail; dcmdjpeg IN OUT (DCMTK) unpacks what is left",
     "1.2.840.10008.1.2.4.": "compressed pixels; gdcmconv --raw IN OUT (GDCM) may unpack them",
 }

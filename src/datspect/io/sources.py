@@ -85,30 +85,43 @@ class _Links:
 def find_sources(roots: Sequence[Path], *, follow_links: bool = False) -> tuple[list[Source], list[UnusableSource]]:
     """Return all files below `roots` (folders, zips, single files) and in zips within folders, sorted by name.
 
-    Files of one name below several roots have their folder's name before it. A link to a file that lies below a root is
-    followed and keeps its own name; with `follow_links` a link to any file or folder is. Files that a system leaves
-    behind (names that begin with a dot, `__MACOSX`) are passed over and not counted. A file that two roots lead to is
-    found once. An archive that cannot be read, or that holds what an honest one never does, is unusable and does not
-    stop the rest.
+    Files of one name below several roots have their folder's name before it. A link that is itself a root, or that
+    leads to a file below a root, is followed and keeps its own name; with `follow_links` a link to any file or folder
+    is. Files that a system leaves behind (names that begin with a dot, `__MACOSX`) are passed over and not counted. A
+    file that two roots lead to, links included, is found once, by its name below the first; links below one root are
+    files of their own, since stores that name files by content have one file for two equal scans. An archive that
+    cannot be read, or that holds what an honest one never does, is unusable and does not stop the rest.
 
     Raises
     ------
     ImportingError : a root does not exist or cannot be read, or there are more than `MAX_FILES` files.
     """
     found: dict[tuple[Path, str | None, str], Found] = {}
+    known: set[tuple[str, str | None, str]] = set()
     links = _Links(tuple(root.resolve() for root in roots), follow_links)
     for number, root in enumerate(roots, start=1):
         if not os.access(root, os.R_OK):
             raise ImportingError(f"download {number} of {len(roots)} as named on the command line {root_problem(root)}")
-        for place, what in _below(root.resolve(), links):
+        below = set()
+        for place, what in _below(_own_place(root), links):
+            leads_to = (os.path.realpath(place[0]), *place[1:])
+            if isinstance(what, Source) and leads_to in known:
+                continue
+            below.add(leads_to)
             found.setdefault(place, what)
             if len(found) > MAX_FILES:
                 raise ImportingError(f"more than {MAX_FILES:,} files; name the folder that holds the DaT scans alone")
+        known |= below
     uses = Counter(what.name for what in found.values())
     found = {place: _told_apart(what) if uses[what.name] > 1 else what for place, what in found.items()}
     ordered = sorted(found.items(), key=lambda item: (item[1].name, item[0][0]))
     sources = [what for _, what in ordered if isinstance(what, Source)]
     return sources, [what for _, what in ordered if isinstance(what, UnusableSource)]
+
+
+def _own_place(root: Path) -> Path:
+    """Return where a root is; a link to a file stays one, since what it leads to may be called by a digest."""
+    return root.resolve() if root.is_dir() else root.parent.resolve() / root.name
 
 
 def _told_apart(what: Found) -> Found:

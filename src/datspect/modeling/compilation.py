@@ -1,6 +1,7 @@
 """Compile functions written in `keras.ops`, and take their gradients; no other module knows a Keras backend."""
 
 import logging
+import os
 from collections.abc import Callable
 from functools import cache
 from typing import Any, cast
@@ -124,33 +125,52 @@ def on_accelerator() -> bool:
 
 
 def n_programs(n_heads: int) -> int:
-    """Return how many compiled programs to train heads with at once.
+    """Return how many compiled programs to train `n_heads` heads with.
 
-    Under TensorFlow on a CPU it is one for two heads, whatever the number of cores: what two heads change in training
-    stays in a core's cache (ten heads of 60 epochs on two cores: 8.3 s by five programs of one thread each, 10.7 s by
-    two, 8.6 s by ten). A program of a single head adds in another order, so of several heads none trains alone. Under
-    JAX, whose programs have threads of their own, it is at most 2; on an accelerator 1.
+    On an accelerator it is one for all. On a CPU each head has its own, and so adds in one order, whichever heads
+    there are beside it; what a head changes in training, 4 MB, stays in a core's cache for an epoch.
     """
-    if on_accelerator():
-        return 1
-    if keras.backend.backend() == "tensorflow":
-        return max(1, n_heads // 2)
-    return min(2, n_heads, int(cpu_count()))
+    return 1 if on_accelerator() else n_heads
+
+
+def n_at_once() -> int:
+    """Return how many programs to run at the same time: two a core, of which one may be busy in Python."""
+    return 1 if on_accelerator() else 2 * int(cpu_count())
+
+
+def hold_to_several_threads() -> None:
+    """Let TensorFlow have two threads for its operations at least, on however few cores.
+
+    A compiled program adds in another order where there is but one, and in the same for any other number. It has an
+    effect before TensorFlow's first computation in this process.
+    """
+    if _is_tensorflow_on_cpu() and (n_threads() or int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0)) or cpu_count()) < 2:
+        _set_threads(2)
 
 
 def hold_to_one_thread() -> None:
-    """Let each compiled program compute on one thread; without this its sums depend on how many cores there are.
+    """Let each operation compute on one thread; without this its sums depend on how many cores there are.
 
     It concerns TensorFlow on a CPU, and has an effect before TensorFlow's first computation in this process.
     """
+    if _is_tensorflow_on_cpu() and n_threads() != 1:
+        _set_threads(1)
+
+
+def _is_tensorflow_on_cpu() -> bool:
+    """Return it without a look at logical devices, after which the number of threads is settled."""
     if keras.backend.backend() != "tensorflow":
-        return
+        return False
     import tensorflow as tf
 
-    if tf.config.list_physical_devices("GPU") or n_threads() == 1:
-        return
+    return not tf.config.list_physical_devices("GPU")
+
+
+def _set_threads(n: int) -> None:
+    import tensorflow as tf
+
     try:
-        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_intra_op_parallelism_threads(n)
     except RuntimeError:
         log.info("TensorFlow has computed before in this process: last digits of what is trained depend on its threads")
 

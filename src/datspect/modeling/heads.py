@@ -1,11 +1,17 @@
 """Describe a head on features (dense ReLU, dropout, dense sigmoid): what it is, how it starts, what it predicts."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
 from datspect.arrays import BoolArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import keras
+
+FINAL_HEAD = "final"
+"""Name of the head that is trained on the whole training role."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +86,10 @@ def logits(weights: HeadWeights, features: FloatArray) -> FloatArray:
     return np.asarray(hidden @ weights.output_kernel + np.float32(weights.output_bias))
 
 
-def build_head(weights: HeadWeights, dropout: float) -> keras.Model:
+def build_head(weights: HeadWeights, dropout: float) -> "keras.Model":
     """Return the head as a Keras model of built-in layers: features, shape (N, F), in, probability, (N, 1), out."""
+    import keras  # here, since heads that are trained are judged without it
+
     n_features, width = weights.kernel.shape
     model = keras.Sequential(
         [
@@ -98,7 +106,7 @@ def build_head(weights: HeadWeights, dropout: float) -> keras.Model:
     return model
 
 
-def head_weights(model: keras.Model) -> HeadWeights:
+def head_weights(model: "keras.Model") -> HeadWeights:
     """Return the weights that `build_head` received."""
     kernel, bias, output_kernel, output_bias = model.get_weights()
     return HeadWeights(kernel, bias, output_kernel[:, 0], float(output_bias[0]))

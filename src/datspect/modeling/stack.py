@@ -2,13 +2,14 @@
 
 Each head keeps its own rows, order, dropout, learning rates, width and seed, and shares the bank of features. The
 gradients of two dense layers are short, so they are written out, and one compiled program runs a whole epoch of many
-heads on any backend. On a CPU several such programs run side by side, each with some of the heads. docs/shapes.md
+heads on any backend. On a CPU each head has a program of its own, and some of these run side by side. docs/shapes.md
 explains the arrays.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from contextlib import nullcontext
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from datspect.arrays import FloatArray, IntArray
 from datspect.imaging.augmentation import draw_order
-from datspect.modeling.compilation import compiled, hold_to_one_thread, n_programs
+from datspect.modeling.compilation import compiled, hold_to_several_threads, n_at_once, n_programs
 from datspect.modeling.heads import FittedHead, Head, HeadWeights, epoch_order, initial_weights
 from datspect.modeling.steps import (
     HeadTensors,
@@ -92,50 +93,75 @@ def heads_after(
     longest one keeps its weights, moments and step count in the surplus steps. Narrower heads are padded with hidden
     units of weight zero, which Adam leaves at zero.
     """
-    hold_to_one_thread()
+    hold_to_several_threads()
     # As bits, which the compiled program reads as float16: of a tensor in float16 outside of one TensorFlow reports, as
     # an error, that oneDNN does not compute in it.
     bits = bank.reshape(-1, bank.shape[2]).astype(np.float16, copy=False).view(np.uint16)
     flat_bank = ops.convert_to_tensor(bits)
     shares = np.array_split(np.arange(len(heads)), n_programs(len(heads)))
-    stacks = [_Stack(heads[rows[0] : rows[-1] + 1], bank, labels, batch_size) for rows in shares]
+    n_validation = max(1, *(len(head.validation_rows) for head in heads))  # the same in all: one program less
+    stacks = [_Stack(heads[rows[0] : rows[-1] + 1], bank, labels, batch_size, n_validation) for rows in shares]
     parts = [_Part(stack, flat_bank, watch) for stack in stacks]
-    progress = _SlowestPart(len(parts), report)
-    with ThreadPoolExecutor(len(parts)) as pool:
+    turns = _Turns(parts, report)
+    with ThreadPoolExecutor(min(len(parts), n_at_once())) as pool:
         try:
             for epoch in epochs:
-                fitting = [
-                    pool.submit(part.train_until, epoch, partial(progress.advance, n)) for n, part in enumerate(parts)
-                ]
-                for part_fitting in fitting:
-                    part_fitting.result()
+                turns.begin(epoch)
+                for working in [pool.submit(turns.work) for _ in range(min(len(parts), n_at_once()))]:
+                    working.result()
                 yield [head for part in parts for head in part.heads()]
         except BaseException:
-            progress.stop()  # the pool waits for its threads: they end with the epoch at hand
+            turns.stop()  # the pool waits for its threads: they end with the epoch at hand
             raise
 
 
-class _SlowestPart:
-    """Count the epochs that every part of the stack has done."""
+class _Turns:
+    """Let the parts of the stack train an epoch each in turn, and count the epochs that every part has done."""
 
-    def __init__(self, n_parts: int, report: Callable[[int], None] | None) -> None:
-        self._done = [0] * n_parts
+    def __init__(self, parts: Sequence["_Part"], report: Callable[[int], None] | None) -> None:
+        self._parts = parts
         self._report = report
         self._lock = Lock()
+        self._compiling = Lock()  # the first epoch of a part compiles its program, or finds that of a part before it
+        self._waiting: deque[_Part] = deque()
+        self._until = 0
+        self._n_done = 0
         self._stopped = False
 
-    def advance(self, part: int) -> bool:
-        """Count an epoch of `part`; return whether it should go on."""
-        with self._lock:
-            before = min(self._done)
-            self._done[part] += 1
-            if self._report is not None and min(self._done) > before:
-                self._report(min(self._done))
-            return not self._stopped
+    def begin(self, epoch: int) -> None:
+        """Let every part train until `epoch` epochs are done."""
+        self._until = epoch
+        self._waiting.extend(part for part in self._parts if part.n_epochs < epoch)
+
+    def work(self) -> None:
+        """Train the part that has waited longest for one epoch, again and again, until none waits."""
+        try:
+            while not self._stopped and (part := self._next()) is not None:
+                with self._compiling if part.n_epochs == 0 else nullcontext():
+                    part.train_epoch()
+                self._count()
+                if part.n_epochs < self._until:
+                    self._waiting.append(part)
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """End every part after its present epoch."""
         self._stopped = True
+
+    def _next(self) -> "_Part | None":
+        """Return the part that has waited longest; None where none waits: those that are left have a thread each."""
+        with self._lock:
+            return self._waiting.popleft() if self._waiting else None
+
+    def _count(self) -> None:
+        with self._lock:
+            n_done = min(part.n_epochs for part in self._parts)
+            if n_done > self._n_done:
+                self._n_done = n_done
+                if self._report is not None:
+                    self._report(n_done)
 
 
 class _Part:
@@ -149,18 +175,20 @@ class _Part:
         self._validation = stack.validation_rows()
         self._weight_decay = np.array([head.weight_decay for head in stack.heads], np.float32)
         self._sums: list[FloatArray] = []  # an array of shape (4, K) for each epoch done
+        self._run_epoch = compiled(_epoch)
 
-    def train_until(self, epoch: int, advance: Callable[[], bool]) -> None:
-        """Train until `epoch` epochs are done, or until `advance`, which is called after each, returns False."""
-        run_epoch = compiled(_epoch)
-        for number in range(len(self._sums), epoch):
-            batches = self._stack.training_batches(number)
-            self._state, sums = run_epoch(self._state, self._bank, batches, self._validation, self._weight_decay)
-            self._sums.append(ops.convert_to_numpy(sums))
-            if self._watch is not None:
-                self._watch(self._stack.heads, self._sums[-1])
-            if not advance():
-                break
+    @property
+    def n_epochs(self) -> int:
+        """Return the number of epochs done."""
+        return len(self._sums)
+
+    def train_epoch(self) -> None:
+        """Train one epoch more."""
+        batches = self._stack.training_batches(self.n_epochs)
+        self._state, sums = self._run_epoch(self._state, self._bank, batches, self._validation, self._weight_decay)
+        self._sums.append(ops.convert_to_numpy(sums))
+        if self._watch is not None:
+            self._watch(self._stack.heads, self._sums[-1])
 
     def heads(self) -> list[FittedHead]:
         """Return the heads as they are now."""
@@ -182,12 +210,15 @@ class _Part:
 class _Stack:
     """Make the padded arrays of a list of K heads; D is the width of the widest."""
 
-    def __init__(self, heads: Sequence[Head], bank: NDArray[np.float16], labels: IntArray, batch_size: int) -> None:
+    def __init__(
+        self, heads: Sequence[Head], bank: NDArray[np.float16], labels: IntArray, batch_size: int, n_validation: int
+    ) -> None:
         n_draws, n_subjects = bank.shape[0] - 1, bank.shape[1]
         self.heads = heads
         self._n_subjects = n_subjects
         self._labels = labels.astype(np.float32)
         self._batch_size = batch_size
+        self._n_validation = n_validation
         self._width = max(head.width for head in heads)
         self._n_steps = -(-max(len(head.train_rows) for head in heads) // batch_size)
         n_epochs = len(heads[0].learning_rates)
@@ -213,8 +244,8 @@ class _Stack:
         )
 
     def validation_rows(self) -> Rows:
-        """Return the clean rows that validate each head, arrays of shape (K, V)."""
-        rows = _no_rows((len(self.heads), max(1, *(len(head.validation_rows) for head in self.heads))))
+        """Return the clean rows that validate each head, arrays of shape (K, V), filled up to V."""
+        rows = _no_rows((len(self.heads), self._n_validation))
         for h, head in enumerate(self.heads):
             n = len(head.validation_rows)
             rows.index[h, :n], rows.target[h, :n] = head.validation_rows, self._labels[head.validation_rows]
@@ -283,7 +314,7 @@ def _step(
     weights = state.weights
     real = ops.cast(rows.real, "float32")
     n_real = ops.sum(real, axis=1)
-    active = n_real > 0
+    active = n_real > 0 if n_real.shape[0] > 1 else None  # a head by itself has no surplus steps
     hidden = hidden_units(weights, features)  # (K, B, D)
     kept = hidden * factor
     scores = log_odds(weights, kept)
@@ -296,7 +327,7 @@ def _step(
         output_kernel=ops.sum(d_scores[:, :, None] * kept, axis=1),
         output_bias=ops.sum(d_scores, axis=1),
     )
-    n_steps = state.n_steps + ops.cast(active, "float32")
+    n_steps = state.n_steps + (1.0 if active is None else ops.cast(active, "float32"))
     # Kernels decay, biases do not.
     decay = HeadTensors(rate * weight_decay, ops.zeros_like(rate), rate * weight_decay, ops.zeros_like(rate))
     rate = corrected_rate(rate, n_steps)
@@ -307,16 +338,19 @@ def _step(
 
 
 def _adamw(
-    weight: Tensor, first: Tensor, second: Tensor, gradient: Tensor, decay: Tensor, rate: Tensor, active: Tensor
+    weight: Tensor, first: Tensor, second: Tensor, gradient: Tensor, decay: Tensor, rate: Tensor, active: Tensor | None
 ) -> tuple[Tensor, ...]:
     """Return the new weight and moments, shape (K, ...) each; a head that is not active keeps its old ones.
 
-    `decay`, `rate`, `active`: shape (K,); `decay` is the share of the weight that it loses before the step.
+    `decay`, `rate`, `active`: shape (K,); `decay` is the share of the weight that it loses before the step. None: all
+    heads are active.
     """
     per_head = (-1,) + (1,) * (len(weight.shape) - 1)
-    decay, rate, active = (ops.reshape(each, per_head) for each in (decay, rate, active))
+    decay, rate = ops.reshape(decay, per_head), ops.reshape(rate, per_head)
     after = adam(weight * (1 - decay), first, second, gradient, rate)
-    before = (weight, first, second)
+    if active is None:
+        return after
+    before, active = (weight, first, second), ops.reshape(active, per_head)
     return tuple(ops.where(active, new, old) for new, old in zip(after, before, strict=True))
 
 

@@ -5,6 +5,7 @@ codes of MNI space, so a header that claims it needs only to be plausible. Whate
 as lying in MNI space where registration leaves it where it is.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -14,6 +15,7 @@ from nibabel.affines import apply_affine
 from numpy.typing import NDArray
 
 from datspect.errors import IneligibleError, ScanError
+from datspect.imaging.grey_levels import check_grey_levels
 from datspect.imaging.head_image import field_of_view
 from datspect.imaging.head_search import Flips
 from datspect.imaging.orientation import mni_ras_affine, reorient
@@ -80,26 +82,30 @@ def placed(
     wrong_way: WrongWay = "refuse",
     z_offset_voxels: float | None = None,
     template: Template | None = None,
+    turn: AbstractContextManager[object] | None = None,
 ) -> Placed:
     """Bring a scan onto the MNI grid; registered heads are put `z_offset_voxels` above MNI, as the graph expects them.
 
     `template`: what scans are registered to, None for the mean phantom. `wrong_way`: what becomes of heads that lie
-    upside down or back to front. What is registered is never left so.
+    upside down or back to front. What is registered is never left so. `turn`: entered while the scan is
+    registered, so that a server can let few be at it at a time.
 
     Raises
     ------
     NotPlacedError : it was registered, and is not where it should be.
     ScanError : the scan cannot be placed, or lies the wrong way; the message says what was seen.
     """
+    check_grey_levels(scan.volume.data)  # as stored: resampling would make more of them
     offset = USUAL_Z_OFFSET_VOXELS if z_offset_voxels is None else z_offset_voxels
     if space != "native":
         claimed = _as_claimed(scan, must=space == "mni")
         if claimed is not None:
             return _upright(*claimed, wrong_way)
-    seen = field_of_view(scan.volume)
-    template = head_template(offset) if template is None else template
-    registration = register(seen, template)
-    registered = _registered(seen, registration, template, offset, wrong_way)
+    with turn or nullcontext():
+        seen = field_of_view(scan.volume)
+        template = head_template(offset) if template is None else template
+        registration = register(seen, template)
+        registered = _registered(seen, registration, template, offset, wrong_way)
     if space == "auto" and _stays(registration):
         volume = reorient(resampled_to_mni(scan.volume, is_whole=False))
         return _upright(volume, "resampled", check_uprightness(volume), wrong_way)

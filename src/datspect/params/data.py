@@ -8,6 +8,10 @@ from pydantic_core import PydanticCustomError
 from datspect.params.base import Section, Seed
 
 PHANTOM_COHORT_PATH = "data/phantom/cohort"
+NO_GROUP, SIGNATURE = "none", "signature"
+"""Values of `split.group` that name no column: no grouped folds, and what a scan shows of its camera."""
+NO_GROUPS = ("scan_id", "subject_id", "label", "path", "sha256")
+"""Columns of participants.tsv that name no camera."""
 SMALLEST_SIDE, LARGEST_SIDE = 32, 1024
 """Pixels of an image either way; some architectures need more."""
 
@@ -85,6 +89,7 @@ class PhantomParams(Section):
     counts_millions: float = Field(ge=0.1, le=10)
     site_counts: Annotated[list[PositiveFactor], Field(min_length=2, max_length=2)]
     site_gain: float = Field(ge=0, le=0.5)
+    site_by_label: float = Field(ge=0, le=1)
     brain_uptake_sd: float = Field(ge=0, le=0.2)
     registration_shift_sd_mm: float = Field(ge=0, le=3)
     registration_rotation_sd_degrees: float = Field(ge=0, le=5)
@@ -99,6 +104,14 @@ class PhantomParams(Section):
         lowest, highest = self.site_counts
         if lowest > highest:
             raise ValueError(f"site_counts = {self.site_counts}: the first, the lowest, must not exceed the second")
+        return self
+
+    @model_validator(mode="after")
+    def _each_label_has_sites(self) -> Self:
+        if self.site_by_label and self.n_sites < 2:
+            raise ValueError(
+                f"site_by_label = {self.site_by_label:g}: each label needs a site; set n_sites to 2 or more"
+            )
         return self
 
     @model_validator(mode="after")
@@ -142,4 +155,14 @@ class SplitParams(Section):
     test_fraction: float = Field(gt=0, lt=1)
     test_per_class: TestPerClass | None
     n_dev_folds: int = Field(ge=2)
+    group: str = Field(min_length=1)
     seed: Seed
+
+    @model_validator(mode="after")
+    def _group_is_no_id(self) -> Self:
+        if self.group in NO_GROUPS:
+            raise ValueError(
+                f"group = {self.group}: expected {NO_GROUP}, site, {SIGNATURE} or another column of participants.tsv, "
+                f"not one of {', '.join(NO_GROUPS)}"
+            )
+        return self

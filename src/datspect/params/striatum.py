@@ -12,35 +12,21 @@ Model = Literal["paper", "striatum"]
 _Share = Annotated[float, Field(ge=0, le=1)]
 
 
-_Shift = Annotated[float, Field(ge=0, le=10, description="mm at most, along each axis, either way")]
-_Turn = Annotated[float, Field(ge=0, le=8, description="degrees at most, about each axis, either way")]
-_Scale = Annotated[float, Field(ge=0, le=0.1, description="size between 1 - this and 1 + this")]
-_Gain = Annotated[float, Field(ge=0, lt=0.5, description="factor between 1 - this and 1 + this")]
-_Blur = Annotated[float, Field(ge=0, le=15, description="FWHM in mm at most; half of the draws are not blurred")]
-_Noise = Annotated[float, Field(ge=0, le=0.5, description="sd of a voxel at the brain's uptake, at most")]
-
-
 class AlterRanges(Section):
-    """The ranges alone, named as in `AlterParams`; a study may choose among several sets of them."""
+    """How far volumes are altered; every range is drawn from evenly. A study may choose among several sets of them."""
 
-    shift_mm: _Shift
-    turn_degrees: _Turn
-    scale: _Scale
-    gain: _Gain
-    blur_mm: _Blur
-    noise: _Noise
+    shift_mm: float = Field(ge=0, le=10, description="at most, along each axis, either way")
+    turn_degrees: float = Field(ge=0, le=8, description="at most, about each axis, either way")
+    scale: float = Field(ge=0, le=0.1, description="size between 1 - this and 1 + this")
+    gain: float = Field(ge=0, lt=0.5, description="factor between 1 - this and 1 + this")
+    blur_mm: float = Field(ge=0, le=15, description="FWHM at most; half of the draws are not blurred")
+    noise: float = Field(ge=0, le=0.5, description="sd of a voxel at the brain's uptake, at most")
 
 
-class AlterParams(Section):
-    """How volumes are altered for training; every range is drawn from evenly."""
+class AlterParams(AlterRanges):
+    """How volumes are altered for training."""
 
     draws: int = Field(ge=1, description="altered views of each scan, used again when all were seen")
-    shift_mm: _Shift
-    turn_degrees: _Turn
-    scale: _Scale
-    gain: _Gain
-    blur_mm: _Blur
-    noise: _Noise
     noise_fwhm_mm: float = Field(gt=0, le=20, description="of the filter that a reconstruction's noise went through")
     swap_sides: bool
     lowered_share: _Share = Field(description="of the controls, whose binding is lowered alike everywhere: pd")

@@ -15,10 +15,12 @@ from datspect.params.data import (
     PreprocessParams,
     SplitParams,
 )
+from datspect.params.figures import FiguresParams
 from datspect.params.fitting import FittingParams
 from datspect.params.judging import BaselinesParams, ChecksParams, PredictionParams
 from datspect.params.network import SMALLEST_SIDE
 from datspect.params.promotion import PromotionParams
+from datspect.params.robustness import RobustnessParams
 from datspect.params.tuning import TuneParams
 
 
@@ -33,8 +35,10 @@ class Params(FittingParams):
     other_groups: OtherGroupsParams
     split: SplitParams
     prediction: PredictionParams
+    robustness: RobustnessParams
     baselines: BaselinesParams
     checks: ChecksParams
+    figures: FiguresParams
     promotion: PromotionParams
     tune: TuneParams
 

@@ -9,7 +9,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from datspect.cohort.table import CONTROL, PD
-from datspect.imaging.volume import Volume
+from datspect.imaging.regions import mni_affine_of
+from datspect.imaging.resampling import resampled_to_mni
+from datspect.imaging.volume import Volume, mni_affine
 from datspect.phantom import modalities, organs
 from datspect.phantom.anatomy import build_head
 from datspect.phantom.cohort import Laboratory, draw_subject
@@ -51,12 +53,26 @@ DOUBTFUL: tuple[Doubtful, ...] = get_args(Doubtful)
 
 _STREAM = 16
 """Stream of random numbers, which no subject of a cohort has."""
+_Z_OFFSET_VOXELS = 4.0
+"""Stored MNI volumes lie so far above MNI."""
 OUTSIDE_MM = (24.0, 45.0)
 """The middles of the striata lie so far outside of a field that does not hold them."""
 
 
 def hopeless_scan(kind: Hopeless | Doubtful, laboratory: Laboratory, index: int) -> Volume:
     """Return scan `index` of a kind, as stored: a function of (parameters, kind, index) alone."""
+    return _scan_and_camera(kind, laboratory, index)[0]
+
+
+def hopeless_in_place(kind: Hopeless | Doubtful, laboratory: Laboratory, index: int) -> Volume:
+    """Return the same scan on the stored MNI grid, where a perfect registration of the head would put it."""
+    volume, camera = _scan_and_camera(kind, laboratory, index)
+    to_scan = camera.header.to_world @ camera.head_to_camera @ mni_affine_of(mni_affine(), _Z_OFFSET_VOXELS)
+    in_mni = mni_affine() @ np.linalg.inv(to_scan) @ volume.affine
+    return resampled_to_mni(Volume(volume.data, in_mni), is_whole=False)
+
+
+def _scan_and_camera(kind: Hopeless | Doubtful, laboratory: Laboratory, index: int) -> tuple[Volume, NativeCamera]:
     stream = (_STREAM, (*HOPELESS, *DOUBTFUL).index(kind), index)
     rng = np.random.default_rng(np.random.SeedSequence(laboratory.params.seed, spawn_key=stream))
     label = (CONTROL, PD)[index % 2]
@@ -65,8 +81,8 @@ def hopeless_scan(kind: Hopeless | Doubtful, laboratory: Laboratory, index: int)
     if kind == "head_without_striata":
         _, anatomy, _ = draw_subject(laboratory.params, label, index)
         nothing_binds = build_head(anatomy, laboratory.background).activity(np.zeros(6))
-        return native_scan(replace(subject, activity=nothing_binds), camera, rng).volume
-    return _MAKERS[kind](subject, camera, rng)
+        return native_scan(replace(subject, activity=nothing_binds), camera, rng).volume, camera
+    return _MAKERS[kind](subject, camera, rng), camera
 
 
 def without_striata(camera: NativeCamera, rng: np.random.Generator, *, above: bool) -> NativeCamera:

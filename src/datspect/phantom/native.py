@@ -8,12 +8,12 @@ from scipy.ndimage import affine_transform, convolve1d
 from datspect.arrays import BoolArray, FloatArray
 from datspect.imaging.regions import SIDES, mni_affine_of
 from datspect.imaging.volume import MNI_SHAPE, Affine, Volume, mni_affine
-from datspect.phantom.acquisition import Acquisition, draw_acquisition, refined, stored_scan
+from datspect.phantom.acquisition import Acquisition, refined, stored_scan
 from datspect.phantom.anatomy import build_head
 from datspect.phantom.background import Activity
 from datspect.phantom.binding import Person
 from datspect.phantom.body import NECK_JOINT_MM, Body, draw_body, with_body
-from datspect.phantom.cohort import Laboratory, draw_subject, pseudonym
+from datspect.phantom.cohort import Laboratory, draw_subject, drawn_acquisition, pseudonym
 from datspect.phantom.native_projection import N_ACROSS, N_BEYOND, acquire_field
 from datspect.phantom.native_storage import (
     Grid,
@@ -116,9 +116,14 @@ def draw_native_subject(laboratory: Laboratory, label: str, index: int) -> tuple
     return NativeSubject(subject_id, person, activity, draw_body(rng), true_binding), rng
 
 
-def draw_native_camera(laboratory: Laboratory, rng: np.random.Generator, *, axes: str | None = None) -> NativeCamera:
-    """Draw an ordinary scan: both striata lie within the field of view; `axes` as `LPS` fixes the stored order."""
-    acquisition = draw_acquisition(laboratory.sites, rng)
+def draw_native_camera(
+    laboratory: Laboratory, rng: np.random.Generator, label: str | None = None, *, axes: str | None = None
+) -> NativeCamera:
+    """Draw an ordinary scan: both striata lie within the field of view; `axes` as `LPS` fixes the stored order.
+
+    `label`: of the subject, whose site may depend on it; None for a scan that may be made anywhere.
+    """
+    acquisition = drawn_acquisition(laboratory, label, rng)
     turn = small_rotation(TILT_DEGREES, rng)
     size = np.diag((_HEAD_SIZE + _HEAD_SIZE_SD * _bell(rng, 1)) * (1 + _HEAD_SIDE_SD * _bell(rng, 3)))
     axial_mm = _draw_axial_mm(rng)
@@ -137,7 +142,7 @@ def draw_native_camera(laboratory: Laboratory, rng: np.random.Generator, *, axes
 def ordinary_scan(laboratory: Laboratory, label: str, index: int, *, axes: str | None = None) -> NativeScan:
     """Return an ordinary native scan of a subject: a function of (parameters, label, index, axes) alone."""
     subject, rng = draw_native_subject(laboratory, label, index)
-    camera = draw_native_camera(laboratory, rng, axes=axes)
+    camera = draw_native_camera(laboratory, rng, label, axes=axes)
     return native_scan(subject, camera, rng)
 
 

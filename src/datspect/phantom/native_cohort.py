@@ -122,7 +122,7 @@ def _write_member(
     codes: FormCodes = _drawn(_CODES, draw)
     axes: str | None = _drawn(_DICOM_AXES, draw) if kind.startswith("dicom") else None
     subject, rng = draw_native_subject(laboratory, label, index)
-    scan = native_scan(subject, draw_native_camera(laboratory, rng, axes=axes), rng)
+    scan = native_scan(subject, draw_native_camera(laboratory, rng, label, axes=axes), rng)
     file = _write_scan(folder / SCANS, scan, subject, kind, codes, laboratory.params.seed)
     if in_mni:
         write_volume(folder / IN_MNI / f"{subject.subject_id}.nii", scan.in_mni)

@@ -25,6 +25,7 @@ from datspect.phantom.projector import (
     outline,
     scattered,
     transmitted,
+    transposed,
 )
 from datspect.phantom.reconstruction import Subsets, build_subsets
 
@@ -100,6 +101,7 @@ def _projectors() -> tuple[Projector, Projector]:
     blurred, plain = (
         replace(each, matrices=tuple(matrix.multiply(inside).tocsr() for matrix in each.matrices)) for each in both
     )
+    blurred, plain = (replace(each, transposes=transposed(each.matrices)) for each in (blurred, plain))
     return blurred, plain
 
 

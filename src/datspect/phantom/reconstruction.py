@@ -36,27 +36,37 @@ def build_subsets(model: Projector, n_subsets: int = N_SUBSETS) -> Subsets:
 
 
 def osem(counts: Projections, scatter: Projections | None, subsets: Subsets, n_iterations: int) -> Activity:
-    """Return the activity that explains `counts`, shape of the model's volumes, after `n_iterations` over all subsets.
+    """Return the activity that explains `counts` after `n_iterations` over all subsets, shape (X, Y, ..., Z).
 
     `scatter`: the scatter to expect, shape of `counts`; None: it is not corrected. Hudson and Larkin 1994,
     doi:10.1109/42.363108.
     """
-    level = counts.sum(dtype=np.float64) / subsets.sensitivities.sum(dtype=np.float64)
-    estimate = np.full(subsets.model.shape, level, dtype=np.float32)
+    estimate = _even(counts, subsets)
+    heads = tuple(range(2, counts.ndim - 1))
     for _ in range(n_iterations):
         for angles, sensitivity in zip(subsets.angles, subsets.sensitivities, strict=True):
             expected = subsets.model.forward(estimate, angles)
             if scatter is not None:
                 expected += scatter[angles.start :: angles.step]
-            measured = counts[angles.start :: angles.step]
-            ratio = np.asarray(measured / np.maximum(expected, _TINY), dtype=np.float32)
+            np.maximum(expected, _TINY, out=expected)
+            ratio = np.divide(counts[angles.start :: angles.step], expected, out=expected)
             estimate *= subsets.model.back(ratio, angles)
-            estimate /= sensitivity
+            estimate /= np.expand_dims(sensitivity, heads)
     return estimate
 
 
+def _even(counts: Projections, subsets: Subsets) -> Activity:
+    """Return the even activity, one value a head, from which `osem` begins, shape (X, Y, ..., Z)."""
+    seen = subsets.sensitivities.sum(dtype=np.float64)
+    volume = np.empty((*subsets.model.shape[:2], *counts.shape[2:]), dtype=np.float32)
+    for head in np.ndindex(*counts.shape[2:-1]):
+        of_head = (slice(None), slice(None), *head)
+        volume[of_head] = np.ascontiguousarray(counts[of_head]).sum(dtype=np.float64) / seen
+    return volume
+
+
 def filtered_backprojection(counts: Projections, model: Projector) -> Activity:
-    """Return the filtered backprojection, shape of the model's volumes, with a ramp under a Hann window.
+    """Return the filtered backprojection, shape (X, Y, ..., Z), with a ramp under a Hann window.
 
     `model` must know neither attenuation nor blur: nothing is corrected.
     """

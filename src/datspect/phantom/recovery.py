@@ -13,8 +13,9 @@ from datspect.arrays import FloatArray
 from datspect.imaging.quantification import measure_binding
 from datspect.imaging.regions import Regions
 from datspect.imaging.volume import Affine
-from datspect.phantom.acquisition import Acquisition, Camera, acquire, coarsened, stored_scan
+from datspect.phantom.acquisition import Acquisition, Camera, acquire_together, coarsened, stored_scan
 from datspect.phantom.anatomy import HeadActivity
+from datspect.phantom.background import Activity
 from datspect.phantom.binding import MEASURED
 
 _USUAL_BINDING = np.array([3.5, 3.5, 2.5, 2.5, 2.5, 2.5])
@@ -44,21 +45,25 @@ def head_recovery(
     head: HeadActivity, to_atlas: Affine, acquisition: Acquisition, camera: Camera, regions: Regions
 ) -> Recovery:
     """Return the recovery of one head by one camera, without noise; what spills from side to side counts as own."""
-
-    def measured(binding: FloatArray) -> FloatArray:
-        image = acquire(coarsened(head.activity(binding)), acquisition, camera, rng=None)
-        ratios = measure_binding(stored_scan(image, acquisition, to_atlas), regions)
-        return np.array([ratios[name] for name in MEASURED])
-
-    usual = measured(_USUAL_BINDING)
+    lowered = [_USUAL_BINDING.copy() for _ in range(0, len(MEASURED), 2)]
+    for i, binding in enumerate(lowered):
+        binding[2 * i : 2 * i + 2] *= _LOWERED
+    bindings = [_USUAL_BINDING, *lowered]
+    activities = np.stack([coarsened(head.activity(binding)) for binding in bindings], axis=2)
+    images = acquire_together(activities, [acquisition] * len(bindings), camera, rngs=None)
+    usual, *responses = (_measured(image, acquisition, to_atlas, regions) for image in np.moveaxis(images, 2, 0))
     matrix = np.zeros((len(MEASURED), len(MEASURED)))
-    for nucleus in range(0, len(MEASURED), 2):
-        both = slice(nucleus, nucleus + 2)
-        lowered = _USUAL_BINDING.copy()
-        lowered[both] *= _LOWERED
-        response = (usual - measured(lowered)) / (_USUAL_BINDING[nucleus] - lowered[nucleus])
+    for i, (binding, measured) in enumerate(zip(lowered, responses, strict=True)):
+        nucleus = 2 * i
+        response = (usual - measured) / (_USUAL_BINDING[nucleus] - binding[nucleus])
         matrix[0::2, nucleus], matrix[1::2, nucleus + 1] = response[0::2], response[1::2]
     return Recovery(matrix, usual - matrix @ _USUAL_BINDING)
+
+
+def _measured(image: Activity, acquisition: Acquisition, to_atlas: Affine, regions: Regions) -> FloatArray:
+    """Return the measured binding ratios, shape (6,), of a reconstruction on the 4 mm grid."""
+    ratios = measure_binding(stored_scan(image, acquisition, to_atlas), regions)
+    return np.array([ratios[name] for name in MEASURED])
 
 
 def mean_recovery(recoveries: list[Recovery], weights: FloatArray) -> Recovery:

@@ -5,34 +5,47 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation
+from scipy.ndimage import binary_dilation, gaussian_filter
 
 from datspect.arrays import BoolArray, FloatArray
 from datspect.errors import ScanError
+from datspect.figures.convention import DEFAULT_CONVENTION
 from datspect.figures.explanation import Explanation, draw_explanation
+from datspect.figures.panels import Strip, slab_strips, slice_strips
 from datspect.figures.slab_explanation import SlabExplanation, draw_slab_explanation
 from datspect.imaging.orientation import mni_ras_affine
 from datspect.imaging.regions import mni_affine_of, striatal_structures, structure_mask
 from datspect.imaging.slabs import SLAB_EDGES_MM, slabs, slices_of_slabs
 from datspect.imaging.slices import axial_slices
 from datspect.imaging.striatal_box import BOX_CENTRES_MM, BOX_SHAPE, VOXEL_MM, box_affine, brain_voxels, striatal_box
-from datspect.imaging.volume import MNI_SHAPE, Volume
+from datspect.imaging.volume import FWHM_PER_SD, MNI_SHAPE, Volume
 from datspect.io.mni_maps import template_t1
+from datspect.params.figures import Convention
+from datspect.params.striatum import Model
 from datspect.phantom.uprightness import check_uprightness
-from datspect.prediction.attribution import Attribution, IntegratedGradients
+from datspect.prediction.attribution import Attribution, IntegratedGradients, Noise
 from datspect.prediction.predictor import Answer, Predictor, PreparedScan
+from datspect.prediction.statement import bounded, percent
 
 _GROWN_VOXELS = 2
 """The striatum is grown by 4 mm, about half the width at half maximum of a SPECT camera."""
+_NOISE_MM, _BLUR_MM = 8.0, 12.0
+"""Width at half maximum of the noise and of the blur of the drawn map, about that of a SPECT camera: gradients change
+from pixel to pixel as no scan can."""
+_DRAWS, _NOISE_SD = 8, 0.1
 _WITHIN = 1 / 3
 """A pixel of a slab, 12 mm high, lies within the striatum if more than this share of it does."""
 
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """An attribution, the share of its absolute values within the striata, and the scan's vertical offset."""
+    """An attribution, the share of its absolute values within the striata, and the scan's vertical offset.
+
+    smoothed : the attribution blurred to the resolution of a camera, with the same sum; of the shape of its values
+    """
 
     attribution: Attribution
+    smoothed: FloatArray
     striatal_share: float
     z_offset_voxels: float
 
@@ -40,16 +53,19 @@ class Explained:
 class Explainer:
     """Explain the answers of one predictor."""
 
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, predictor: Predictor, convention: Convention = DEFAULT_CONVENTION) -> None:
         self.predictor = predictor
-        self._gradients = IntegratedGradients(predictor.network)
+        self.convention: Convention = convention
+        pixels = _NOISE_MM / _pixel_mm(predictor.parts.model)
+        self._gradients = IntegratedGradients(predictor.network, Noise(_DRAWS, _NOISE_SD, pixels))
 
     def explain(self, scan: PreparedScan) -> Explained:
         """Attribute the log odds of a scan to what the network sees of it, against a baseline.
 
         That of an image is the same image with everything brighter than the median of the head cut down to that median:
         a head without striata. A black baseline would make the head itself the evidence. That of slabs, which are in
-        units of uptake and in one place, is the mean control: the map says what is otherwise than in the healthy.
+        units of uptake and in one place, is the mean control: the map says what is otherwise than in the healthy. The
+        map is a mean over draws in which what lies between scan and baseline is scaled by smooth noise.
         """
         if scan.volume is None:
             raise ValueError("a scan that was prepared without its volume cannot be explained")
@@ -61,10 +77,13 @@ class Explainer:
             baseline = parts.normal
             inside = slabs(_striatal_box(offset - parts.preprocess.z_offset_voxels)[np.newaxis])[0] > _WITHIN
         attribution = self._gradients.attribute(scan.seen, baseline)
-        return Explained(attribution, _share(attribution.values, inside), offset)
+        smoothed = _blurred(attribution.values, parts.model)
+        return Explained(attribution, smoothed, _share(attribution.values, inside), offset)
 
-    def figure(self, scan: PreparedScan, answer: Answer, title: str) -> Figure:
-        """Draw one page: what the network sees, the attribution over the template, and binding ratios.
+    def shown(self, scan: PreparedScan, answer: Answer, title: str) -> Explanation | SlabExplanation:
+        """Return what is drawn: what the network sees, the attribution over the template, and binding ratios.
+
+        Of a withheld scan the attribution is not drawn: it would tell the answer.
 
         Raises
         ------
@@ -72,34 +91,44 @@ class Explainer:
         """
         parts = self.predictor.parts
         if parts.model == "paper" and parts.preprocess.input_size != "native":
-            raise ScanError("a figure needs a model of preprocess.input_size: native; leave --figure out")
+            raise ScanError("pictures need a model of preprocess.input_size: native; leave --figure and --page out")
         found = self.explain(scan)
         if parts.normal is not None:
-            return draw_slab_explanation(self._on_slabs(scan, found, answer, title, parts.normal))
+            return self._on_slabs(scan, found, answer, title, parts.normal)
         slices = parts.preprocess.slices
-        return draw_explanation(
-            Explanation(
-                title=title,
-                cohort=f"model of a {parts.scope.caption}",
-                slices=tuple(slices),
-                image=scan.image,
-                template=_on_image(template_t1(found.z_offset_voxels), slices),
-                attribution=found.attribution.values,
-                striatum=_striatum(slices, found.z_offset_voxels),
-                answer=_in_words(answer),
-                measures=answer.measures,
-                striatal_share=found.striatal_share,
-                completeness_error=found.attribution.error,
-                is_complete=found.attribution.complete,
-                z_offset_voxels=found.z_offset_voxels,
-            )
+        return Explanation(
+            title=title,
+            cohort=f"model of a {parts.scope.caption}",
+            slices=tuple(slices),
+            image=scan.image,
+            template=_on_image(template_t1(found.z_offset_voxels), slices),
+            attribution=found.smoothed,
+            noise=_NOISE_IN_WORDS,
+            striatum=_striatum(slices, found.z_offset_voxels),
+            answer=_in_words(answer),
+            measures=answer.measures,
+            against_controls=answer.against_controls,
+            convention=self.convention,
+            striatal_share=found.striatal_share,
+            missed=found.attribution.missed,
+            is_complete=found.attribution.complete,
+            z_offset_voxels=found.z_offset_voxels,
+            withheld=bool(answer.withheld),
         )
+
+    def figure(self, shown: Explanation | SlabExplanation) -> Figure:
+        """Draw all of it as one picture."""
+        return draw_explanation(shown) if isinstance(shown, Explanation) else draw_slab_explanation(shown)
+
+    def strips(self, shown: Explanation | SlabExplanation) -> list[Strip]:
+        """Draw it as pictures of their own, for a page."""
+        return slice_strips(shown) if isinstance(shown, Explanation) else slab_strips(shown)
 
     def _on_slabs(
         self, scan: PreparedScan, found: Explained, answer: Answer, title: str, normal: FloatArray
     ) -> SlabExplanation:
         parts, above = self.predictor.parts, found.z_offset_voxels - self.predictor.parts.preprocess.z_offset_voxels
-        log_odds = float(self.predictor.network.log_odds(scan.seen[np.newaxis])[0])
+        log_odds = [float(each) for each in self.predictor.network.log_odds(np.stack([normal, scan.seen]))]
         offset = parts.preprocess.z_offset_voxels
         template = striatal_box(template_t1(found.z_offset_voxels), offset, brain_voxels(offset))
         x, y, z = SLAB_EDGES_MM
@@ -113,22 +142,49 @@ class Explainer:
             template=slices_of_slabs(template),
             template_mm=(_ends_mm(0), _ends_mm(1)),
             striatum=slices_of_slabs(_striatal_box(above)) > _WITHIN,
-            attribution=found.attribution.values,
-            log_odds=(log_odds - found.attribution.difference, log_odds),
+            attribution=found.smoothed,
+            noise=_NOISE_IN_WORDS,
+            log_odds=(log_odds[0], log_odds[0] + found.attribution.difference, log_odds[1]),
             n_controls=parts.n_train - parts.n_pd,
             measures=answer.measures,
+            against_controls=answer.against_controls,
+            convention=self.convention,
             striatal_share=found.striatal_share,
-            completeness_error=found.attribution.error,
+            missed=found.attribution.missed,
             is_complete=found.attribution.complete,
             offset_mm=VOXEL_MM * above,
+            withheld=bool(answer.withheld),
         )
 
 
+_NOISE_IN_WORDS = (
+    f"mean over {_DRAWS} draws: what differs from the baseline scaled by 1 + noise, sd {_NOISE_SD:g}, as smooth as "
+    f"{_NOISE_MM:g} mm; then blurred by {_BLUR_MM:g} mm, the sum kept"
+)
+
+
+def _pixel_mm(model: Model) -> float:
+    """Return the width of a pixel of what a network sees."""
+    return float(np.diff(SLAB_EDGES_MM[0])[0]) if model == "striatum" else VOXEL_MM
+
+
+def _blurred(values: FloatArray, model: Model) -> FloatArray:
+    """Return values, shape (H, W, C), blurred to a camera's resolution; what would leave comes back: the sum is kept.
+
+    Slices are as far apart as pixels are wide. Slabs are as high as the blur is wide: they are not mixed.
+    """
+    axes = (0, 1) if model == "striatum" else (0, 1, 2)
+    sd_pixels = _BLUR_MM / _pixel_mm(model) / FWHM_PER_SD
+    return np.asarray(gaussian_filter(values, sd_pixels, axes=axes, mode="reflect"))
+
+
 def _in_words(answer: Answer) -> str:
+    if answer.withheld:
+        return f"WITHHELD: {'; '.join(answer.withheld)}"
     sure = "INCONCLUSIVE" if answer.inconclusive else "conclusive"
     unlike = f"; unlike the training cohort: {', '.join(answer.unlike)}" if answer.unlike else ""
-    ratios = f", {answer.ratio_probability:.3f} by the binding ratios"
-    probability = f"P(PD) {answer.probability:.3f} at {100 * answer.prevalence:.3g} % PD"
+    ratios = f", {bounded(answer.ratio_probability)} by the binding ratios"
+    probability = f"P(PD) {bounded(answer.probability)} at {percent(answer.prevalence)} PD"
     return f"{answer.prediction}, {probability}{ratios}, {sure}{unlike}"
 
 

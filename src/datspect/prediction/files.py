@@ -17,8 +17,10 @@ from datspect.cohort.scope import Scope
 from datspect.errors import WeightsError
 from datspect.evaluation.calibration import Calibration
 from datspect.evaluation.doubt import Doubt
+from datspect.evaluation.normal_range import Controls
 from datspect.evaluation.regression import Regression
 from datspect.evaluation.typicality import Typicality
+from datspect.evaluation.withholding import Withholding
 from datspect.io.atomic import replacing
 from datspect.io.digests import file_digest
 from datspect.io.records import read_json, write_json
@@ -32,9 +34,10 @@ MODEL_NAME, PARTS_NAME, ARRAYS_NAME = "model.keras", "predictor.json", "predicto
 FILES = (MODEL_NAME, PARTS_NAME, ARRAYS_NAME)
 """All files that a prediction needs, in the order of `predictor_digest`."""
 
-_FORMATS: dict[Model, int] = {"paper": 3, "striatum": 4}
-"""What this release writes and reads. Of the paper's model it is what it was before there was another: earlier releases
-read it, and refuse the other."""
+_FORMATS: dict[Model, int] = {"paper": 5, "striatum": 6}
+"""What this release writes and reads. Earlier releases refuse it: they would answer what is to be withheld."""
+_EARLIER = (3, 4)
+"""Formats of predictors that know no limits beyond which a scan is withheld."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +55,11 @@ class PredictorParts:
     measures : what the rule is worth, out of fold
     ranges : lowest and highest usual value of some measures of a scan
     typicality : of the features
+    withholding : the limits beyond which a scan is not answered
     recipe : the one that the model was trained by, "" if it is the paper's
     spread_limit : how far the members of an ensemble usually differ at most; None for a single network
+    controls : what the binding ratios of the training role's controls are like; None if they were too few, or if the
+        predictor was made before ranges were kept
     normal : mean slabs of the training role's controls, shape (28, 24, 4); None for the paper's model
     """
 
@@ -68,10 +74,12 @@ class PredictorParts:
     measures: dict[str, float]
     ranges: dict[str, tuple[float, float]]
     typicality: Typicality
+    withholding: Withholding
     model: Model = "paper"
     recipe: str = ""
     spread_limit: float | None = None
     normal: FloatArray | None = None
+    controls: Controls | None = None
 
     @property
     def scope(self) -> Scope:
@@ -111,7 +119,9 @@ def write_parts(folder: Path, parts: PredictorParts) -> None:
         "measures": parts.measures,
         "ranges": parts.ranges,
         "typicality": {"rest_variance": typicality.rest_variance, "limit": typicality.limit},
+        "withholding": asdict(parts.withholding),
         **({"recipe": parts.recipe} if parts.recipe else {}),
+        **({} if parts.controls is None else {"controls": parts.controls.record}),
     }
     arrays: dict[str, NDArray[Any]] = {
         "typicality_mean": typicality.mean,
@@ -135,6 +145,11 @@ def read_parts(folder: Path) -> PredictorParts:
     """
     record = read_json(folder / PARTS_NAME)
     found = record.get("format") if isinstance(record, dict) else None
+    if found in _EARLIER:
+        raise WeightsError(
+            f"{folder}: a predictor from before scans could be withheld (format {found}), which answers whatever it is "
+            "given; make it anew with dvc repro predictor, or read it with the release that wrote it"
+        )
     if found not in (known := list(_FORMATS.values())):
         raise WeightsError(
             f"{folder}: not a predictor that this release reads (format {found}, expected {known[0]} or {known[1]}); "
@@ -187,8 +202,14 @@ def _parts(record: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Predictor
             variances=arrays["typicality_variances"],
             **record["typicality"],
         ),
+        withholding=Withholding(
+            {name: (low, high) for name, (low, high) in record["withholding"]["ranges"].items()},
+            record["withholding"]["at_most"],
+        ),
         model=model,
         recipe=record.get("recipe", ""),
         spread_limit=record.get("spread_limit"),
         normal=arrays["normal"] if model == "striatum" else None,
+        # A predictor from before ranges of controls were kept has none.
+        controls=Controls.of(record["controls"]) if "controls" in record else None,
     )

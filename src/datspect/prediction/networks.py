@@ -1,5 +1,6 @@
 """Read the network of a predictor: what either kind gives, and the one place that chooses between them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -52,6 +53,14 @@ class Network(Differentiable, Protocol):
     def outputs(self, seen: FloatArray) -> Outputs:
         """Return features, probabilities and spread."""
         ...
+
+
+def outputs_once(network: Network, seen: Sequence[NDArray[np.float32]]) -> Outputs:
+    """Return what a network says of each of `seen`, all of one shape; of equal ones it is given one."""
+    number: dict[bytes, int] = {}
+    row_of = [number.setdefault(each.tobytes(), len(number)) for each in seen]
+    features, probabilities, spread = network.outputs(np.stack([seen[row_of.index(n)] for n in range(len(number))]))
+    return Outputs(features[row_of], probabilities[row_of], None if spread is None else spread[row_of])
 
 
 def read_seen(images_folder: Path, model: Model, rows: IntArray | BoolArray) -> NDArray[np.float32]:

@@ -11,7 +11,8 @@ from pathlib import Path
 from datspect.errors import PromotionError
 from datspect.prediction.files import FOLDER_NAME
 from datspect.release.manifest import MANIFEST_TAG, MLFLOWS_NOTE, differences
-from datspect.release.registry import NAME, Registry, Version, opened
+from datspect.release.reading import readable
+from datspect.release.registry import NAME, Registry, Version, made_by
 
 _SHOWN = 20
 _REMEDY = "datspect register --again makes a version that has one"
@@ -53,11 +54,11 @@ def model_folder(model: str) -> Path:
     ------
     PromotionError : there is no such version, or a file of it is not as it was registered.
     """
-    with opened(alone=False) as (registry, _, _):
+    with readable() as registry:
         version = registry.version(model)
         if version is None:
             raise PromotionError(
-                f"the registered model {NAME} has no version or alias {model}; name a folder, or run datspect register"
+                f"the registered model {NAME} has no version or alias {model}; name a folder, or run {made_by(model)}"
             )
         refuse_changed(registry, version)
         return registry.artifact(version, FOLDER_NAME)

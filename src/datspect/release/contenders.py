@@ -11,7 +11,7 @@ from typing import Literal
 from datspect.io.records import read_json
 from datspect.release.comparing import Contender
 from datspect.release.contenders_in_git import of_commit, of_workspace
-from datspect.release.registry import CHALLENGER, CHAMPION, NAME, PREVIOUS, Registry, Version, opened
+from datspect.release.registry import CHALLENGER, CHAMPION, NAME, PREVIOUS, Registry, Version, made_by, opened
 from datspect.release.stage_results import STAGES, ComparisonError, Find, JudgedSet, Metrics, read_stage
 
 WORKSPACE = "workspace"
@@ -76,7 +76,9 @@ def read_contender(named: Named, root: Path) -> Contender:
 def _of_version(named: Named, registry: Registry) -> Contender:
     version = registry.version(named.value)
     if version is None:
-        raise ComparisonError(f"{NAME} has no version {named.value}; run datspect register, or write rev:{named.value}")
+        raise ComparisonError(
+            f"{NAME} has no version {named.value}; run {made_by(named.value)}, or write rev:{named.value}"
+        )
     if version.run_id is None:
         raise ComparisonError(f"version {version.number} has no run in this MLflow; run datspect relog, then register")
     title = f"version {version.number} of {NAME}, run {version.run_id}"

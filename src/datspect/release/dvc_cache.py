@@ -48,6 +48,19 @@ def cached_file(root: Path, md5: str) -> Path | None:
     return path if path.is_file() else None
 
 
+def is_cached(root: Path, md5: str) -> bool:
+    """Return whether a file, or a folder with all its files, is in the cache; nothing of it is read but the listing.
+
+    A folder with a damaged listing is not, since its files cannot be told.
+    """
+    path = cached_file(root, md5)
+    if path is None or not md5.endswith(FOLDER_MARK):
+        return path is not None
+    if found_md5(path) != md5.removesuffix(FOLDER_MARK):
+        return False
+    return all(cached_file(root, each.md5) for each in listed_files(path))
+
+
 @dataclass(frozen=True)
 class Listed:
     """A file of a folder, as the folder's listing in the cache names it."""

@@ -4,8 +4,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -91,9 +91,18 @@ def content_md5(path: Path) -> str:
 
 
 def differing_outputs(root: Path, paths: list[str]) -> list[str]:
-    """Return those of `paths` that dvc.lock does not know or whose files differ from what it says."""
+    """Return those of `paths` that dvc.lock does not know or whose files differ from what it says.
+
+    A file in a folder that is an output differs if anything in the folder does.
+    """
     locked = locked_outputs(root)
-    return [path for path in paths if locked.get(path) != content_md5(root / path)]
+    output_of = {path: _output_with(path, locked) for path in paths}
+    return [path for path, output in output_of.items() if locked.get(output) != content_md5(root / output)]
+
+
+def _output_with(path: str, locked: Mapping[str, str]) -> str:
+    """Return the output that a path is or lies in; the path itself if there is none."""
+    return next((each for each in (path, *map(str, PurePosixPath(path).parents)) if each in locked), path)
 
 
 def remark_on(root: Path, paths: Sequence[Path]) -> str:

@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from datspect.release.patience import PATIENCE_SECONDS
@@ -20,6 +21,8 @@ MAX_BYTES_AT_ONCE = MAX_BODY_BYTES + (64 << 20)
 
 One of the largest, which MLflow keeps in memory several times, and small ones beside it.
 """
+MAX_SCANS_AT_ONCE = 2 * MAX_SCANS
+"""Scans of all requests that are being answered; each may have to be registered, which takes seconds."""
 LARGE_BYTES = 16 << 20
 """A body from which on memory is given back to the system once it is answered."""
 MAX_ERROR = 500
@@ -49,11 +52,13 @@ class Gateway:
 
     def __init__(self, app: App, hosts: Iterable[str] = LOOPBACK) -> None:
         self._app, self._hosts = app, frozenset(hosts)
-        self._n_bytes = 0
+        self._n_bytes = self._n_scans = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
         if scope["type"] == "lifespan":
+            # A thread for each request: those that wait until their scans are registered keep no others waiting.
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(MAX_SCANS_AT_ONCE))
             await self._app(scope, receive, send)
             return
         if scope["type"] != "http":
@@ -93,7 +98,7 @@ class Gateway:
             held.take(len(piece))
             reader.feed(piece, last=not incoming.more)
             pieces.append(piece)
-        check_request(reader.outline)
+        held.take_scans(check_request(reader.outline))
         return b"".join(pieces)
 
 
@@ -144,23 +149,32 @@ def _check_headers(headers: dict[str, str]) -> None:
 
 _TOO_LARGE = f"the body has more than {MAX_BODY_BYTES >> 20} MB; send fewer scans at a time, at most {MAX_SCANS}"
 
+_TOO_MANY = "too many scans are being answered; send these again in some seconds"
+
 
 class _Held:
-    """What the body of one request takes of the memory that all may take."""
+    """What one request takes of the memory, and of the scans, that all may take."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self._gateway, self.n_bytes = gateway, 0
+        self._gateway, self.n_bytes, self._n_scans = gateway, 0, 0
 
     def take(self, n_bytes: int) -> None:
         if self.n_bytes + n_bytes > MAX_BODY_BYTES:
             raise RefusedError(413, _TOO_LARGE)
         if self._gateway._n_bytes + n_bytes > MAX_BYTES_AT_ONCE:
-            raise RefusedError(429, "too many scans are being answered; send these again in some seconds")
+            raise RefusedError(429, _TOO_MANY)
         self._gateway._n_bytes += n_bytes
         self.n_bytes += n_bytes
 
+    def take_scans(self, n_scans: int) -> None:
+        if self._gateway._n_scans + n_scans > MAX_SCANS_AT_ONCE:
+            raise RefusedError(429, _TOO_MANY)
+        self._gateway._n_scans += n_scans
+        self._n_scans = n_scans
+
     def release(self) -> None:
         self._gateway._n_bytes -= self.n_bytes
+        self._gateway._n_scans -= self._n_scans
         if self.n_bytes > LARGE_BYTES:
             asyncio.get_running_loop().call_later(_SECONDS_UNTIL_FREED, _give_memory_back)
 

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 from datspect.tracking.labels import same_value
 
-_NOT_OF_RESULTS = ("baselines", "checks", "executor", "other_groups", "prediction", "promotion", "tracking", "tune")
+_NOT_OF_RESULTS = (
+    *("baselines", "checks", "executor", "other_groups", "prediction", "promotion", "robustness", "tracking", "tune"),
+)
 """Sections of params.yaml that no result of cv or final depends on; some hold addresses."""
 
 

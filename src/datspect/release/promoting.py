@@ -25,13 +25,19 @@ from datspect.params.whole import Params
 from datspect.prediction.files import FOLDER_NAME
 from datspect.prediction.networks import read_seen
 from datspect.prediction.predictor import Predictor
-from datspect.release import membership, rules
+from datspect.release import membership, panel_rules, rules
 from datspect.release.checked import changes, has_manifest, in_words, refuse_changed, without_manifest
 from datspect.release.dvc_lock import commit_of, locked_outputs
 from datspect.release.looks import SALT_TAG, count_look
 from datspect.release.manifest import MANIFEST_TAG
 from datspect.release.platforms import platform_here, platform_of
-from datspect.release.registering import LINEAGE_ARTIFACT, METRICS_ARTIFACT
+from datspect.release.registering import (
+    LINEAGE_ARTIFACT,
+    METRICS_ARTIFACT,
+    PANEL_ARTIFACT,
+    PANEL_TAG,
+    ROBUSTNESS_ARTIFACT,
+)
 from datspect.release.registry import CHAMPION, PREVIOUS, Registry, Version
 from datspect.release.reproduction import HEADLINE_TAG, reproduced_commit
 from datspect.release.rules import Decision, Rule
@@ -72,6 +78,17 @@ class Side:
         """Salted digests of the subjects it was trained on (`train`) and tested on (`test`)."""
         record: Mapping[str, list[str]] = read_json(self.registry.artifact(self.version, LINEAGE_ARTIFACT))
         return record
+
+    @cached_property
+    def robustness(self) -> Mapping[str, Any]:
+        """Measures of every row of the robustness panel, below key `rows`."""
+        record: Mapping[str, Any] = read_json(self.registry.artifact(self.version, ROBUSTNESS_ARTIFACT))
+        return record
+
+    @cached_property
+    def panel(self) -> pd.DataFrame:
+        """Its answers to altered scans: columns scan (a salted digest), target, and one for each row of the panel."""
+        return read_table(self.registry.artifact(self.version, PANEL_ARTIFACT), ("scan", "target"))
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -117,6 +134,7 @@ def decide(
         *_traceable(challenger, root),
         _reproduced(challenger, root),
         *rules.floors(challenger.metrics["holdout"], params.promotion),
+        *_robust(challenger, champion, params, wish),
         *_compared(registry, challenger, champion, root, params, wish),
         rules.looks(count_look(registry, challenger.tag("test_set"))),
     ]
@@ -228,6 +246,29 @@ def _reproduced(challenger: Side, root: Path) -> Rule:
     return rules.reproduced(stored, again, challenger.platform, platform_here(challenger.predictor.parts.model))
 
 
+def _robust(challenger: Side, champion: Side | None, params: Params, wish: Wish) -> list[Rule]:
+    """Ask about the robustness panel: the floors, and the champion's answers to the same altered scans."""
+    limits, mine = params.promotion.robustness, challenger.tag(PANEL_TAG)
+    if not mine:
+        finding = (
+            "the version carries no answers to altered scans: an earlier release registered it, or rows of single real "
+            "subjects must not go to this server; run dvc repro, then datspect register --again"
+        )
+        return [Rule(panel_rules.NAME, "FAILED", finding)]
+    floors = panel_rules.panel_floors(challenger.robustness["rows"], limits)
+    if champion is None or wish.new_lineage:
+        return floors
+    if champion.tag(PANEL_TAG) != mine or not _on_the_same_data(challenger, champion):
+        theirs = champion.tag(PANEL_TAG) or "none, an earlier release registered it"
+        finding = f"not compared: other data, split or panel (challenger {mine}; champion {theirs})"
+        return [*floors, Rule(f"{panel_rules.NAME}, against the champion", "information", finding)]
+    return [*floors, *panel_rules.panel_not_worse(challenger.panel, champion.panel, limits)]
+
+
+def _on_the_same_data(challenger: Side, champion: Side) -> bool:
+    return all(challenger.tag(what) == champion.tag(what) for what in ("data_sha256", "splits_sha256"))
+
+
 def _compared(
     registry: Registry, challenger: Side, champion: Side | None, root: Path, params: Params, wish: Wish
 ) -> list[Rule]:
@@ -236,7 +277,7 @@ def _compared(
         return [Rule(name, "information", "there is no champion yet")]
     if wish.new_lineage:
         return [Rule(name, "information", f"none: a new lineage begins ({wish.reason})")]
-    if all(challenger.tag(what) == champion.tag(what) for what in ("data_sha256", "splits_sha256")):
+    if _on_the_same_data(challenger, champion):
         return _on_the_same_split(challenger, champion, params)
     return _on_common_subjects(registry, challenger, champion, root, params)
 

@@ -8,23 +8,27 @@ from typing import Any
 
 import pandas as pd
 
+from datspect.cohort.kind import CohortKind
 from datspect.cohort.scope import Scope
+from datspect.cohort.table import targets
 from datspect.errors import PromotionError
 from datspect.io.records import read_json, write_json
-from datspect.io.tables import read_table
+from datspect.io.tables import read_table, write_table
 from datspect.prediction.files import PARTS_NAME, predictor_digest
 from datspect.release import membership
 from datspect.release.dvc_lock import commit_of, differing_outputs, locked_outputs
 from datspect.release.looks import count_look, name_of_test_set, subject_salt
+from datspect.release.panel_rules import wide_panel
 from datspect.release.registry import CHALLENGER, DIGEST_TAG, OUTPUT_TAG, Registry, Version
 from datspect.release.reproduction import reproduction_tags
 from datspect.release.run_files import in_words, lost_files
 from datspect.reporting.card import CardInputs, card_page
 from datspect.reporting.paper_tables import with_interval
+from datspect.reporting.robustness import FIGURE as PANEL_FIGURE
 from datspect.tracking import earlier_runs
 from datspect.training.to_mlflow import read_whole_record
 
-PREDICTOR = "models/predictor"
+PREDICTOR, ROBUSTNESS = "models/predictor", "reports/robustness"
 OUTPUTS = (
     PREDICTOR,
     "models/final",
@@ -36,9 +40,15 @@ OUTPUTS = (
     "reports/predictor/predictions.csv",
     "reports/predictor/metrics.json",
     "reports/predictor/calibration.png",
+    "reports/robustness/predictions.csv",
+    "reports/robustness/metrics.json",
+    "reports/robustness/robustness.png",
 )
 """What a version stands for: each of them must be on disk as dvc.lock says."""
 LINEAGE_ARTIFACT, METRICS_ARTIFACT, CARD_ARTIFACT = "lineage", "metrics", "card"
+ROBUSTNESS_ARTIFACT, PANEL_ARTIFACT = "robustness", "panel"
+"""Measures of every row of the robustness panel, and the answers behind them: a row a scan, without a name."""
+PANEL_TAG = "panel"
 
 _MEASURES = (
     "accuracy",
@@ -59,7 +69,7 @@ class Registrable:
     """What the graph left.
 
     run : run.json of stage `final`; development : its measures out of fold on the training role
-    metrics : of stage `predictor`; splits : who was in which role
+    metrics : of stage `predictor`; robustness : of the stage of this name; splits : who was in which role
     digest : of the predictor's files; outputs : path to hash in dvc.lock
     """
 
@@ -67,6 +77,7 @@ class Registrable:
     run: Mapping[str, Any]
     development: Mapping[str, Any]
     metrics: Mapping[str, Any]
+    robustness: Mapping[str, Any]
     splits: pd.DataFrame
     digest: str
     outputs: Mapping[str, str]
@@ -99,17 +110,21 @@ def read_registrable(root: Path) -> Registrable:
         run=read_whole_record(root / "reports/final", root / "models/final"),
         development=read_json(root / "reports/final/metrics.json")["dev_out_of_fold"],
         metrics=read_json(root / "reports/predictor/metrics.json"),
+        robustness=read_json(root / ROBUSTNESS / "metrics.json"),
         splits=read_table(root / "data/splits.csv", ["scan_id", "subject_id", "label", "role", "dev_fold"]),
         digest=predictor_digest(root / PREDICTOR),
         outputs={path: locked[path] for path in OUTPUTS},
     )
 
 
-def register(registry: Registry, results: Registrable, *, again: bool = False) -> tuple[Version, bool]:
+def register(
+    registry: Registry, results: Registrable, *, again: bool = False, share_subject_level: bool = False
+) -> tuple[Version, bool]:
     """Make the version of these results the challenger; return it, and whether it is new.
 
     `again` makes a new one though there is one: for a version without manifest, or one whose files were changed. The
-    card of a new version shows the test set, which is counted as one look at it.
+    card of a new version shows the test set, which is counted as one look at it. `share_subject_level`: whether answers
+    to single real scans may go to a server beyond this machine, without names.
 
     Raises
     ------
@@ -119,14 +134,14 @@ def register(registry: Registry, results: Registrable, *, again: bool = False) -
     version = None if again else registry.with_digest(results.digest)
     is_new = version is None
     if version is None:
-        version = _create(registry, results)
+        version = _create(registry, results, share_subject_level)
     elif run_id := registry.run_with_files(version):
         _refuse_lost(registry, results, run_id)
     registry.set_alias(CHALLENGER, version)
     return version, is_new
 
 
-def _create(registry: Registry, results: Registrable) -> Version:
+def _create(registry: Registry, results: Registrable, share: bool) -> Version:
     run_id = earlier_runs(registry.connection, "final", results.run["result_id"]).complete
     if run_id is None:
         raise PromotionError("the run of stage final is not whole in this MLflow; run datspect relog, then register")
@@ -146,10 +161,23 @@ def _create(registry: Registry, results: Registrable) -> Version:
             (LINEAGE_ARTIFACT, folder / "lineage.json"),
             (CARD_ARTIFACT, folder / "card.html"),
             (METRICS_ARTIFACT, results.root / "reports/predictor/metrics.json"),
+            (ROBUSTNESS_ARTIFACT, results.root / ROBUSTNESS / "metrics.json"),
         ]
+        if share or results.scope.kind is CohortKind.PHANTOM or not registry.is_beyond_this_machine:
+            write_table(folder / "panel.csv", _panel(results, salt))
+            extras.append((PANEL_ARTIFACT, folder / "panel.csv"))
+            tags |= {f"datspect.{PANEL_TAG}": str(results.robustness["panel"])}
         return registry.create(
             results.root / PREDICTOR, run_id=run_id, tags=tags, description=_description(results), extras=extras
         )
+
+
+def _panel(results: Registrable, salt: str) -> pd.DataFrame:
+    """Return the answers to all altered scans, a row a scan, which has a salted digest for its name."""
+    answers = read_table(results.root / ROBUSTNESS / "predictions.csv", ("row", "scan_id", "label", "probability"))
+    wide = wide_panel(answers.assign(target=targets(answers["label"])))
+    scans = [membership.subject_digest(scan_id, salt) for scan_id in wide.pop("scan_id")]
+    return wide.assign(scan=scans).sort_values("scan", ignore_index=True)
 
 
 def _refuse_lost(registry: Registry, results: Registrable, run_id: str) -> None:
@@ -167,13 +195,15 @@ def _card(results: Registrable, looks: int) -> str:
         run=results.run,
         parts=read_json(root / PREDICTOR / PARTS_NAME),
         metrics=results.metrics,
+        robustness=results.robustness,
         subjects=read_table(root / "data/images/subjects.csv", ["scan_id", "label", "sex", "age", "site"]),
         splits=results.splits,
         predictions=read_table(root / "reports/predictor/predictions.csv", ["scan_id", "label", "prediction"]),
         outputs=results.outputs,
         looks=looks,
     )
-    return card_page(inputs, (root / "reports/predictor/calibration.png").read_bytes())
+    pictures = (root / "reports/predictor/calibration.png", root / ROBUSTNESS / PANEL_FIGURE)
+    return card_page(inputs, *(path.read_bytes() for path in pictures))
 
 
 def version_tags(results: Registrable) -> dict[str, str]:

@@ -21,6 +21,7 @@ from datspect.tracking import required_connection
 from datspect.tracking.connection import Connection
 from datspect.tracking.earlier import SUPERSEDED
 from datspect.tracking.environment import without_progress_bars
+from datspect.tracking.locality import beyond_this_machine
 
 NAME = "datspect"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
@@ -30,6 +31,15 @@ OUTPUT_TAG = "dvc."
 
 _LOCK_NAME = "mlflow.db.registry.lock"  # in the repository root, where git ignores it
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # what stores answer for a name that is not there
+
+
+def made_by(which: str) -> str:
+    """Return the command that makes the version with this alias or number.
+
+    >>> made_by("champion"), made_by("challenger"), made_by("3")
+    ('datspect promote', 'datspect register', 'datspect register')
+    """
+    return "datspect promote" if which == CHAMPION else "datspect register"
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,15 @@ class Registry:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
+    @property
+    def is_beyond_this_machine(self) -> bool:
+        """Whether what a version carries goes to another machine."""
+        with self.connection.protected():
+            client = self.connection.client
+            place = client.get_experiment(self.connection.experiment_id).artifact_location
+            return any(beyond_this_machine(uri) for uri in (client.tracking_uri, place))
+        raise AssertionError  # a required connection has raised
+
     def version(self, which: str) -> Version | None:
         """Return the version with this alias or number; None if there is none."""
         client = self.connection.client
@@ -96,7 +115,7 @@ class Registry:
         """
         version = self.version(which)
         if version is None:
-            raise PromotionError(f"{NAME} has no version {which}; run datspect register first")
+            raise PromotionError(f"{NAME} has no version {which}; run {made_by(which)} first")
         return version
 
     def with_digest(self, digest: str) -> Version | None:

@@ -15,7 +15,7 @@ MAX_SCANS = 64
 MAX_BODY_BYTES = 320 << 20
 """64 scans of 32-bit numbers that are not packed, in base64."""
 MAX_FILE_BYTES = 32 << 20
-"""How large one sent file may be; a scan has 1.8 MB unpacked."""
+"""How large one sent file may be; a scan in MNI space has 1.8 MB unpacked, most native ones less than 16."""
 MAX_PLAIN_BYTES = 64 << 10
 """Outside strings; 64 records need 3 kB."""
 MAX_DEPTH = 8
@@ -134,8 +134,8 @@ class BodyReader:
             raise RefusedError(400, f"the body holds a number or a word of more than {MAX_NUMBER} characters")
 
 
-def check_request(outline: bytes | bytearray) -> None:
-    """Refuse the outline of a JSON text that does not hold scans as MLflow takes them.
+def check_request(outline: bytes | bytearray) -> int:
+    """Return how many scans the outline of a JSON text holds, if it holds them as MLflow takes them.
 
     Raises
     ------
@@ -152,8 +152,10 @@ def check_request(outline: bytes | bytearray) -> None:
     params = asked.get("params", {})
     if not isinstance(params, dict) or not all(isinstance(value, int | float) for value in params.values()):
         raise RefusedError(400, 'params must be {"prevalence": a number}')
-    for place, record in enumerate(_records(asked), start=1):
+    records = _records(asked)
+    for place, record in enumerate(records, start=1):
         _check_record(record, place)
+    return len(records)
 
 
 def _records(asked: Mapping[str, Any]) -> list[Mapping[str, Any]]:

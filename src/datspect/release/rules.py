@@ -132,7 +132,11 @@ def traceable(
     """
     rules = [_link("git commit at training", commit is not None, commit or "none: no git repository, or no commit")]
     listed = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
-    finding = f"changed and not committed: {listed}; commit, then dvc repro -f final" if changed else "none"
+    finding = (
+        f"changed and not committed: {listed}; commit, then dvc repro --force -s final && dvc repro"
+        if changed
+        else "none"
+    )
     rules.append(_link("files changed at training", not changed, finding, {"changed": list(changed)}))
     if lock_commit is None and reproduction:
         return [*rules, _link("results in a committed dvc.lock", True, reproduction)]

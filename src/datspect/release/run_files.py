@@ -11,13 +11,12 @@ from datspect.io.records import read_json
 from datspect.tracking import missing_files
 from datspect.tracking.connection import Connection
 from datspect.tracking.environment import without_progress_bars
-from datspect.training.to_mlflow import REPORT, SUBJECT_LEVEL
+from datspect.training.to_mlflow import ARRIVING, SUBJECT_LEVEL
 
 REPORTS = "reports"
 """Folder of a run's artifacts that holds what its stage reported."""
 
 _WITHHELD_TAG = "datspect.subject_level"
-_REPORT_TAG = "datspect.report_sha256"  # of the page, which arrives after its run
 _SHOWN = 3
 
 
@@ -36,8 +35,7 @@ def lost_files(connection: Connection, run_id: str, record: Mapping[str, Any]) -
         reports = _reports(connection.client, run_id, Path(folder))
         own = _own_record(reports) or record
         files = dict(own.get("files", {}))
-        if _REPORT_TAG in run.data.tags:
-            files[REPORT] = run.data.tags[_REPORT_TAG]
+        files |= {name: run.data.tags[tag] for name, tag in ARRIVING.items() if tag in run.data.tags}
         missing = missing_files(
             connection,
             run_id,

@@ -1,5 +1,8 @@
 """Serve the predictor as an MLflow model that takes NIfTI files; it carries this package and no pickle."""
 
+import json
+import shutil
+import tempfile
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -7,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import mlflow.pyfunc
+import numpy as np
 import pandas as pd
+from joblib import cpu_count
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
@@ -20,10 +25,13 @@ from datspect.params.striatum import Model
 from datspect.prediction.files import FOLDER_NAME, PARTS_NAME
 from datspect.prediction.predictor import Answer, Predictor, PreparedScan
 from datspect.release.request_body import MAX_FILE_BYTES, MAX_SCANS
+from datspect.release.turns import Turns
 from datspect.tracking import pip_requirements
 
 MEASURES = ("sbr_caudate_left", "sbr_caudate_right", "sbr_putamen_left", "sbr_putamen_right", "feature_distance")
 """Measures of a scan that are sent with the answer."""
+MOST_REGISTERED_AT_ONCE = 8
+"""The largest scans, of 256 x 256 x 256 voxels, take 300 MB each meanwhile."""
 
 _ENTRY = Path(__file__).parent / "served_model.py"
 _PACKAGES = (
@@ -40,6 +48,8 @@ class ScanModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         """Read the predictor from the model's artifacts."""
         self.predictor = Predictor.read(Path(context.artifacts[FOLDER_NAME]), stays=True)
         self.predictor.warm_up()  # now, not at the first request
+        # One core stays free for scans that need no registration, which are answered in a tenth of the time.
+        self.turns = Turns(min(MOST_REGISTERED_AT_ONCE, max(1, cpu_count() - 1)))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
         """Return one row per scan; `params` may hold the `prevalence` of PD for which to answer.
@@ -60,7 +70,7 @@ class ScanModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
             answers = self.predictor.answers(scans, (params or {}).get("prevalence"))
         except PrevalenceError as error:
             raise _refusal(str(error)) from None
-        return pd.DataFrame([_row(name, answer) for name, answer in zip(names, answers, strict=True)])
+        return _with_nulls(pd.DataFrame([_row(name, answer) for name, answer in zip(names, answers, strict=True)]))
 
     def _prepared(self, content: bytes, name: str) -> PreparedScan:
         if not isinstance(content, bytes | bytearray):
@@ -68,7 +78,7 @@ class ScanModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         if len(content) > MAX_FILE_BYTES:
             raise _refusal(f"scan {name}: the file has {len(content):,} bytes; send at most {MAX_FILE_BYTES:,}")
         try:
-            return self.predictor.prepare(read_nifti_bytes(bytes(content)))
+            return self.predictor.prepare(read_nifti_bytes(bytes(content)), turn=self.turns)
         except ScanError as error:
             raise _refusal(f"scan {name}: {error}") from None
 
@@ -76,14 +86,17 @@ class ScanModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
 def write_served_model(
     folder: Path, predictor_folder: Path, *, mlflow_model: Any, extras: Sequence[tuple[str, Path]] = ()
 ) -> None:
-    """Write the model in MLflow's layout; `extras` are names and paths of further artifacts."""
-    with warnings.catch_warnings():
+    """Write the model in MLflow's layout; `extras` are names and paths of further artifacts. Links are followed."""
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as temporary:
         # MLflow advises an example; the signature is given, and an example scan would be somebody's.
         warnings.filterwarnings("ignore", message="(?s).*input example was not provided", category=UserWarning)
         mlflow.pyfunc.save_model(
             str(folder),
             python_model=str(_ENTRY),
-            artifacts={FOLDER_NAME: str(predictor_folder), **{name: str(path) for name, path in extras}},
+            artifacts={
+                name: str(_without_links(path, Path(temporary) / name))
+                for name, path in ((FOLDER_NAME, predictor_folder), *extras)
+            },
             code_paths=[str(Path(__file__).parents[1])],
             signature=signature(),
             pip_requirements=requirements(_model_of(predictor_folder)),
@@ -91,11 +104,27 @@ def write_served_model(
         )
 
 
+def _without_links(path: Path, folder: Path) -> Path:
+    """Return the path of the same without links, copied into `folder` if need be.
+
+    With `cache.type symlink` outputs are links into DVC's cache, and MLflow takes nothing from outside of a folder.
+    """
+    if not any(each.is_symlink() for each in (path, *path.rglob("*"))):
+        return path
+    folder.mkdir()
+    copy = folder / path.name
+    if path.is_dir():
+        shutil.copytree(path, copy)
+    else:
+        shutil.copyfile(path, copy)
+    return copy
+
+
 def signature() -> ModelSignature:
     """Return the columns that go in and come out, and the parameter; without it the prevalence is that of training."""
     inputs = [ColSpec(DataType.binary, "nifti"), ColSpec(DataType.string, "scan_id", required=False)]
     texts, numbers = (
-        ("scan_id", "prediction", "unlike", "flags", "placed"),
+        ("scan_id", "state", "prediction", "withheld", "unjudged", "unlike", "flags", "placed"),
         ("probability", "prevalence", "likelihood_ratio", "model_probability", "ratio_probability", "error_risk"),
     )
     outputs = [
@@ -120,21 +149,30 @@ def requirements(model: Model) -> list[str]:
 
 
 def _row(name: str, answer: Answer) -> dict[str, object]:
+    """Return a row with the same columns in every state; of a withheld scan what is judged is null, the class is ""."""
+    judged = answer.judged
     return {
         "scan_id": name,
-        "prediction": answer.prediction,
-        "probability": answer.probability,
+        "state": answer.state,
+        **(dict.fromkeys(judged) | {"prediction": ""} if answer.withheld else judged),
         "prevalence": answer.prevalence,
-        "likelihood_ratio": answer.likelihood_ratio,
         "inconclusive": answer.inconclusive,
-        "model_probability": answer.model_probability,
-        "ratio_probability": answer.ratio_probability,
-        "error_risk": answer.error_risk,
+        "withheld": "; ".join(answer.withheld),
+        "unjudged": json.dumps(judged) if answer.withheld else "",
         "unlike": " ".join(answer.unlike),
         "flags": " ".join(answer.flags),
         "placed": answer.how,
-        **{name: answer.measures[name] for name in MEASURES},
+        **{measure: answer.measures[measure] for measure in MEASURES},
     }
+
+
+def _with_nulls(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows whose missing numbers are None: NaN and infinity, which pandas would have, are no JSON."""
+    for name in rows.select_dtypes("number"):
+        is_number = np.isfinite(rows[name])
+        if not is_number.all():
+            rows[name] = rows[name].astype(object).where(is_number, None)
+    return rows
 
 
 def _refusal(message: str) -> MlflowException:

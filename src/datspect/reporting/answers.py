@@ -18,6 +18,7 @@ def answers_table(final: JsonObject, predictor: JsonObject) -> str:
         ("errors_found", "share of the wrong answers that are called inconclusive"),
     ):
         rows.append([title, with_interval(role, name), with_interval(holdout, name)])
+    rows.append(["share withheld", "", with_interval(predictor["holdout_withheld"], "share")])
     rows.append(["loss as the network gives it", "", with_interval(final["holdout"], "loss")])
     rows.append(["loss once calibrated", "", with_interval(predictor["holdout"], "loss")])
     return markdown_table(rows)
@@ -40,6 +41,7 @@ def other_groups_table(other_groups: JsonObject) -> str:
         "called_pd": "called PD",
         "called_control": "called control",
         "called_inconclusive": "inconclusive",
+        "withheld": "withheld",
         "unlike": "unlike training",
     }
     head = ["group", "n", *titles.values(), "median P(PD)", "caudate", "putamen"]

@@ -23,6 +23,8 @@ from datspect.reporting.page import html_page
 from datspect.reporting.paper_tables import ALL_MEASURES, with_interval
 from datspect.reporting.provenance import packages, short
 from datspect.reporting.rendering import Markdown, render
+from datspect.reporting.robustness import FIGURE as PANEL_FIGURE
+from datspect.reporting.robustness import largest_table, panel_summary
 
 FIGURE = "calibration.png"
 LEAST_SHOWN = 5
@@ -33,7 +35,8 @@ LEAST_SHOWN = 5
 class CardInputs:
     """What a card is made of.
 
-    metrics : of stage `predictor`, run : run.json of stage `final`; parts : predictor.json
+    metrics : of stage `predictor`, robustness : of the stage of this name; run : run.json of stage `final`
+    parts : predictor.json
     subjects : of the cohort, columns subject_id, label, sex, age, site; splits : scan_id, subject_id, role
     predictions : of the test set, calibrated, columns scan_id, label, prediction, inconclusive
     outputs : path to hash in dvc.lock; looks : at the test set so far, this card included
@@ -43,6 +46,7 @@ class CardInputs:
     run: Mapping[str, Any]
     parts: Mapping[str, Any]
     metrics: Mapping[str, Any]
+    robustness: Mapping[str, Any]
     subjects: pd.DataFrame
     splits: pd.DataFrame
     predictions: pd.DataFrame
@@ -61,7 +65,7 @@ class CardInputs:
 
 
 def card_markdown(inputs: CardInputs) -> str:
-    """Return the card; its one picture is the link `FIGURE`. It names no subject and shows no single one."""
+    """Return the card; its pictures are `FIGURE` and `PANEL_FIGURE`. It names no subject and shows no single one."""
     return render(
         "card.md.j2",
         title=card_title(inputs),
@@ -81,17 +85,21 @@ def card_markdown(inputs: CardInputs) -> str:
         conclusive=with_interval(inputs.metrics["training_role"], "conclusive_accuracy") or "not known",
         holdout_coverage=with_interval(inputs.metrics["holdout_decisions"], "coverage"),
         holdout_conclusive=with_interval(inputs.metrics["holdout_decisions"], "conclusive_accuracy") or "not known",
+        withheld_at_most=f"{100 * inputs.parts['withholding']['at_most']:.2g} %",
+        holdout_withheld=with_interval(inputs.metrics["holdout_withheld"], "share"),
         least_shown=LEAST_SHOWN,
         looks=inputs.looks,
         tables={name: Markdown(table) for name, table in _tables(inputs).items()},
         figure=Markdown(FIGURE),
+        panel_summary=panel_summary(inputs.robustness),
+        panel_figure=Markdown(PANEL_FIGURE),
     )
 
 
-def card_page(inputs: CardInputs, calibration_png: bytes) -> str:
+def card_page(inputs: CardInputs, calibration_png: bytes, panel_png: bytes) -> str:
     """Return the card as one HTML page that needs nothing beside it."""
-    banner = inputs.scope.banner
-    return html_page(card_markdown(inputs), {FIGURE: calibration_png}, card_title(inputs), banner)
+    pictures = {FIGURE: calibration_png, PANEL_FIGURE: panel_png}
+    return html_page(card_markdown(inputs), pictures, card_title(inputs), inputs.scope.banner)
 
 
 def card_title(inputs: CardInputs) -> str:
@@ -111,6 +119,7 @@ def _tables(inputs: CardInputs) -> dict[str, str]:
             ]
         ),
         "groups": groups_table(inputs.subjects, inputs.predictions),
+        "panel": largest_table(inputs.robustness),
         "provenance": _provenance(inputs),
         "outputs": markdown_table([["output", "hash in dvc.lock"], *map(list, sorted(inputs.outputs.items()))], 2),
     }

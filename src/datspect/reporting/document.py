@@ -8,6 +8,7 @@ from datspect.evaluation.doubt import promise
 from datspect.reporting import groups, paper
 from datspect.reporting.answers import answers_table, checks_table, evidence_table, other_groups_table
 from datspect.reporting.choices import choices_table
+from datspect.reporting.grouped import bracket_table, grouped_facts, random_against_grouped
 from datspect.reporting.inputs import Inputs
 from datspect.reporting.paper_tables import (
     CEILING,
@@ -19,9 +20,11 @@ from datspect.reporting.paper_tables import (
     table_1,
     table_2,
     tuning_note,
+    with_interval,
 )
 from datspect.reporting.provenance import DIGEST_CHARACTERS, materials_table, runs_table
 from datspect.reporting.rendering import Markdown, render
+from datspect.reporting.robustness import mixed_table, panel_summary, panel_table, ratios_table
 from datspect.reporting.summary import summary
 
 FIGURE_FOLDER = "figures"
@@ -53,6 +56,7 @@ def report_markdown(inputs: Inputs, contact_sheet: str) -> str:
         remarks=paper.REMARKS,
         tables={name: Markdown(table) for name, table in _tables(inputs).items()},
         contact_sheet=Markdown(contact_sheet),
+        **grouped_facts(inputs.grouped_metrics),
         **_facts(inputs),
     )
 
@@ -69,10 +73,14 @@ def _tables(inputs: Inputs) -> dict[str, str]:
         "models_holdout": baseline_measures(inputs.final_metrics["holdout"], baselines["holdout"]),
         "differences_out_of_fold": out_of_fold_differences(baselines["out_of_fold"]),
         "differences_holdout": holdout_differences(baselines["holdout"]),
+        **_grouped_tables(inputs),
         "checks": checks_table(inputs.check_metrics["checks"]),
         "answers": answers_table(inputs.final_metrics, inputs.predictor_metrics),
         "evidence": evidence_table(inputs.predictor_metrics),
         "other_groups": other_groups_table(inputs.other_group_metrics),
+        "panel": panel_table(inputs.robustness_metrics),
+        "panel_ratios": ratios_table(inputs.robustness_metrics),
+        "mixed_resolution": mixed_table(inputs.robustness_metrics),
         "errors": groups.errors_table(predictions, subjects, inputs.quality),
         "people": groups.people_table(subjects),
         "groups": groups.accuracy_by_group(subjects, predictions),
@@ -82,6 +90,13 @@ def _tables(inputs: Inputs) -> dict[str, str]:
         "runs": runs_table(inputs),
         "materials": materials_table(inputs),
     }
+
+
+def _grouped_tables(inputs: Inputs) -> dict[str, str]:
+    if "folds" not in inputs.grouped_metrics:
+        return {}
+    metrics = inputs.grouped_metrics
+    return {"random_against_grouped": random_against_grouped(metrics), "bracket": bracket_table(metrics)}
 
 
 def _tuned(inputs: Inputs) -> str:
@@ -113,9 +128,11 @@ def _facts(inputs: Inputs) -> dict[str, Any]:
         "n_holdout": len(inputs.holdout.network),
         "n_holdout_wrong": int((inputs.holdout.network["prediction"] != inputs.holdout.network["label"]).sum()),
         "holdout_typical": f"{100 * inputs.predictor_metrics['holdout_typical']:.0f} %",
+        "holdout_withheld": with_interval(inputs.predictor_metrics["holdout_withheld"], "share"),
         "promise": promise(inputs.predictor_metrics["training_role"]),
         "is_scaled_by_maximum": inputs.params.preprocess.intensity == "image_max",
         "n_other": sum(row["n"] for row in inputs.other_group_metrics["groups"]),
+        "panel_summary": panel_summary(inputs.robustness_metrics),
         "n_excluded": len(inputs.excluded),
         "n_sites": inputs.subjects["site"].nunique(),
         "n_pd": int(targets(inputs.subjects["label"]).sum()),

@@ -54,6 +54,8 @@ class Inputs:
     check_metrics: JsonObject
     predictor_metrics: JsonObject
     other_group_metrics: JsonObject
+    robustness_metrics: JsonObject
+    grouped_metrics: JsonObject
     cv_run: JsonObject
     final_run: JsonObject
     out_of_fold: HeldOut

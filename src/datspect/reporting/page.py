@@ -26,11 +26,11 @@ def image_links(markdown: str) -> list[str]:
     return [str(image.attrs["src"]) for image in _images(_parser().parse(markdown))]
 
 
-def html_page(markdown: str, images: Mapping[str, bytes], title: str, banner: str) -> str:
+def html_page(markdown: str, images: Mapping[str, bytes], title: str, banner: str, style: str = "") -> str:
     """Return the report as a page.
 
     `images`: PNG files by the link under which `markdown` names them. `title`: plain text, for the window. `banner`:
-    plain text that stays in sight, or nothing.
+    plain text that stays in sight, or nothing. `style`: a template of rules of its own, after those of all pages.
 
     Raises
     ------
@@ -43,13 +43,15 @@ def html_page(markdown: str, images: Mapping[str, bytes], title: str, banner: st
     contents = _anchor(tokens)
     first = next((i for i, token in enumerate(tokens) if _is_section(token)), len(tokens))
     intro, body = (parser.renderer.render(part, parser.options, {}) for part in (tokens[:first], tokens[first:]))
-    return render("page.html.j2", title=title, banner=banner, contents=contents, intro=intro, body=body)
+    return render("page.html.j2", title=title, banner=banner, style=style, contents=contents, intro=intro, body=body)
 
 
 def _parser() -> MarkdownIt:
     """Return a parser of CommonMark with tables; HTML in the source stays text."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
-    parser.add_render_rule("table_open", lambda *_: '<div class="table"><table>\n')
+    # A wide table scrolls by itself: with the keyboard too, and a screen reader says what it is in.
+    opening = '<div class="table" tabindex="0" role="region" aria-label="table, may scroll sideways"><table>\n'
+    parser.add_render_rule("table_open", lambda *_: opening)
     parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
     return parser
 

@@ -27,7 +27,7 @@ BASELINES = {
 }
 """Shown names of the baselines, in the order of the tables."""
 IN_BRIEF = ("putamen_sbr_threshold", READER, STACK, "voxel_svm", CEILING)
-"""Those that README has room for."""
+"""Those of the printed tables."""
 MEASURES = {
     "accuracy": "accuracy",
     "sensitivity": "sensitivity",
@@ -57,11 +57,10 @@ _INTERVAL = "(95 % interval)"
 Metrics = Mapping[str, Any]
 
 
-def heading(scope: Scope) -> str:
+def heading(scope: Scope, theirs: str = "The paper's columns are") -> str:
     """Return a line on what the numbers are of; those of a phantom are never called anything else."""
-    if scope.kind.banner:
-        return f"**{scope.banner}.** The paper's columns are of 659 PPMI subjects."
-    return f"{scope.caption.capitalize()}. The paper's columns are of 659 PPMI subjects."
+    ours = f"**{scope.banner}.**" if scope.kind.banner else f"{scope.caption.capitalize()}."
+    return f"{ours} {theirs} of 659 PPMI subjects."
 
 
 def baseline_name(key: str) -> str:
@@ -152,6 +151,23 @@ def baselines_in_brief(cv_metrics: Metrics, baselines: Metrics) -> str:
         names = ("accuracy_difference", "loss_difference")
         differences = (with_interval(metrics["network_minus_this"], name, signed=True) for name in names)
         rows.append([baseline_name(key), *_in_brief(metrics), *differences])
+    return markdown_table(rows)
+
+
+def in_one_table(cv_metrics: Metrics, baselines: Metrics) -> str:
+    """Return the network, the baselines that it is held against and the paper's, out of fold, with intervals."""
+    measures, known = ("accuracy", "roc_auc", "loss"), baselines["out_of_fold"]
+    rows = [[f"out of fold {_INTERVAL}", *(MEASURES[name] for name in measures)]]
+    models = [("network", cv_metrics["out_of_fold"])]
+    models += [(baseline_name(key), known[key]) for key in (READER, STACK, CEILING) if key in known]
+    rows += [[name, *(with_interval(metrics, measure) for measure in measures)] for name, metrics in models]
+    published = paper.TABLE_1_MEAN
+    rows.append(
+        [
+            "the paper, mean of ten folds",
+            *_numbers([published["validation_accuracy"], None, published["validation_loss"]]),
+        ]
+    )
     return markdown_table(rows)
 
 

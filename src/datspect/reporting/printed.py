@@ -1,4 +1,4 @@
-"""The tables that `datspect tables` prints and README holds."""
+"""The tables that `datspect tables` prints; README holds them in brief, docs/results.md all of them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,14 @@ import pandas as pd
 from datspect.cohort.scope import Scope
 from datspect.reporting import paper
 from datspect.reporting.markdown import escape
-from datspect.reporting.paper_tables import baselines_in_brief, heading, table_1, table_2, tuning_note
+from datspect.reporting.paper_tables import (
+    baselines_in_brief,
+    heading,
+    in_one_table,
+    table_1,
+    table_2,
+    tuning_note,
+)
 from datspect.reporting.verdict import against_reader
 
 Metrics = Mapping[str, Any]
@@ -40,6 +47,12 @@ def printed_tables(
             f"About the paper's figures:\n{remarks}",
         ]
     )
+
+
+def table_in_brief(cv_metrics: Metrics, baselines: Metrics) -> str:
+    """Return one table that fits a screen, out of fold alone, below a line on what it is of."""
+    of_what = heading(Scope.of(cv_metrics), theirs="The paper's row is")
+    return f"{of_what}\n\n{in_one_table(cv_metrics, baselines)}"
 
 
 def _table_2(final_metrics: Metrics) -> list[str]:

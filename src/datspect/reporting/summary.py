@@ -3,6 +3,7 @@
 from datspect.cohort.kind import CohortKind
 from datspect.cohort.table import targets
 from datspect.reporting import paper
+from datspect.reporting.grouped import grouped_in_brief
 from datspect.reporting.inputs import Inputs
 from datspect.reporting.paper_tables import tuning_note, with_interval
 from datspect.reporting.verdict import against_reader
@@ -16,6 +17,7 @@ def summary(inputs: Inputs) -> list[str]:
         _how_well(inputs),
         *tuned,
         *against_reader(inputs.baseline_metrics["out_of_fold"]),
+        *grouped_in_brief(inputs.grouped_metrics),
         _checks(inputs),
     ]
 

@@ -42,6 +42,16 @@ def sqlite_path(address: str) -> Path | None:
     return Path(database) if database and not database.startswith((":memory:", "file:")) else None
 
 
+def address_alone(url: str) -> str:
+    """Return one address without login and query, whatever characters a password has; a path stays as it is.
+
+    >>> address_alone("https://ann:p@s/s@host/dvc?sig=secret"), address_alone("/data/cohort@home")
+    ('https://host/dvc', '/data/cohort@home')
+    """
+    scheme, slashes, rest = url.partition("://")
+    return f"{scheme}{slashes}{rest.partition('?')[0].rpartition('@')[2]}" if slashes else url
+
+
 def without_password(text: str) -> str:
     """Return `text` without the user and password of every address in it.
 

@@ -21,6 +21,7 @@ from joblib import cpu_count
 
 from datspect.errors import WorkerError
 from datspect.params.running import ExecutorParams
+from datspect.running.memory import free_memory
 from datspect.running.pool import leave_to_parent
 
 SCHEDULER_VARIABLE = "DASK_SCHEDULER_ADDRESS"
@@ -36,6 +37,8 @@ Work = Callable[[Any, Any, Report], Any]
 
 _SPARING = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 """Variables that make TensorFlow and JAX take a GPU's memory as they need it."""
+_PIECE_BYTES = 3e9
+"""Memory that a fold of a fine-tuned InceptionV3 takes at most on a CPU, with its program."""
 _TOPIC = "datspect-progress"
 _SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -48,6 +51,8 @@ def completed(
     pieces: Sequence[Piece],
     params: ExecutorParams,
     report: Callable[[int, Any], None],
+    *,
+    fills_cores: bool,
 ) -> Iterator[tuple[int, Any]]:
     """Yield the number and the result of each piece as it is done.
 
@@ -55,6 +60,7 @@ def completed(
     ----------
     shared : what all pieces need; it goes to every worker once
     report : receives, in this thread, the number of a piece and what `work` reported of it, or 0 when it begins
+    fills_cores : a piece keeps all cores busy by itself, see `local_places`
 
     Raises
     ------
@@ -62,11 +68,13 @@ def completed(
     """
     if params.kind == "dask":
         yield from _on_dask(work, shared, pieces, params, report)
-    elif params.workers == 1:
-        for number, piece in enumerate(pieces):
-            yield number, work(shared, piece, lambda n, number=number: report(number, n))  # type: ignore[misc]
-    else:
-        yield from _in_processes(work, shared, pieces, params, report)
+        return
+    n_workers = local_places(params, fills_cores=fills_cores)
+    if n_workers > 1:
+        yield from _in_processes(work, shared, pieces, params, n_workers, report)
+        return
+    for number, piece in enumerate(pieces):
+        yield number, work(shared, piece, lambda n, number=number: report(number, n))  # type: ignore[misc]
 
 
 # Processes of this machine
@@ -76,14 +84,20 @@ _in_worker: dict[str, Any] = {}
 
 
 def _in_processes(
-    work: Work, shared: Any, pieces: Sequence[Any], params: ExecutorParams, report: Callable[[int, Any], None]
+    work: Work,
+    shared: Any,
+    pieces: Sequence[Any],
+    params: ExecutorParams,
+    n_workers: int,
+    report: Callable[[int, Any], None],
 ) -> Iterator[tuple[int, Any]]:
     remaining = dict(enumerate(pieces))
     attempts = dict.fromkeys(remaining, 0)
     while remaining:
         begun: set[int] = set()
         try:
-            for number, result in _one_pool(work, shared, remaining, params, report, begun):
+            environments = worker_environments(min(n_workers, len(remaining)), params.folds_per_gpu)
+            for number, result in _one_pool(work, shared, remaining, environments, report, begun):
                 del remaining[number]
                 yield number, result
         except BrokenProcessPool:
@@ -92,27 +106,28 @@ def _in_processes(
                 attempts[number] += 1
             if max(attempts[number] for number in remaining) >= ATTEMPTS:
                 raise WorkerError(
-                    f"a worker was killed {ATTEMPTS} times at the same piece, perhaps for want of memory; lower "
-                    "executor.workers and start the same command again"
+                    f"a worker was killed {ATTEMPTS} times at the same piece, perhaps for want of memory; set "
+                    "executor.workers to a number, such as 1, or a lower one, and start the same command again"
                 ) from None
-            log.warning("a worker was killed; what it was at begins again")
+            if params.workers == "auto":
+                n_workers = max(1, n_workers // 2)
+            log.warning("a worker was killed; what it was at begins again, at most %d at a time", n_workers)
 
 
 def _one_pool(
     work: Work,
     shared: Any,
     pieces: dict[int, Any],
-    params: ExecutorParams,
+    environments: list[dict[str, str]],
     report: Callable[[int, Any], None],
     begun: set[int],
 ) -> Iterator[tuple[int, Any]]:
     """Yield the results of a pool, which breaks when one of its processes is killed; `begun` collects begun pieces."""
     context = get_context("spawn")
     reports, places = context.SimpleQueue(), context.SimpleQueue()
-    n_workers = min(params.workers, len(pieces))
-    for environment in worker_environments(n_workers, params.folds_per_gpu):
+    for environment in environments:
         places.put(environment)
-    executor = ProcessPoolExecutor(n_workers, context, _begin, (work, shared, reports, places))
+    executor = ProcessPoolExecutor(len(environments), context, _begin, (work, shared, reports, places))
     try:
         pending: dict[Future[Any], int] = {executor.submit(_do, n, piece): n for n, piece in pieces.items()}
         while pending:
@@ -147,17 +162,38 @@ def worker_environments(n_workers: int, folds_per_gpu: int) -> list[dict[str, st
     return [common | {"CUDA_VISIBLE_DEVICES": gpus[k // folds_per_gpu % len(gpus)]} for k in range(n_workers)]
 
 
-def places(params: ExecutorParams) -> int:
-    """Return how many pieces are at work at a time."""
-    if params.kind == "local":
+def local_places(params: ExecutorParams, *, fills_cores: bool) -> int:
+    """Return how many pieces a local executor has at work at a time.
+
+    `auto` is as many as the GPUs take; without GPUs one for each core with memory enough. It is one where each piece
+    `fills_cores` by itself, or an accelerator of another kind is there, which all would share.
+    """
+    if params.workers != "auto":
         return params.workers
+    if gpus := visible_gpus():
+        return len(gpus) * params.folds_per_gpu
+    if fills_cores or _has_other_accelerator():
+        return 1
+    return max(1, min(int(cpu_count()), int(free_memory() / _PIECE_BYTES)))
+
+
+def _has_other_accelerator() -> bool:
+    """Return whether there may be an accelerator that `visible_gpus` cannot count: of WSL, of AMD, or a TPU."""
+    is_hidden = os.environ.get("CUDA_VISIBLE_DEVICES") is not None
+    return not is_hidden and any(Path(device).exists() for device in ("/dev/dxg", "/dev/kfd", "/dev/accel0"))
+
+
+def places(params: ExecutorParams) -> int:
+    """Return how many pieces that fill the cores by themselves are at work at a time."""
+    if params.kind == "local":
+        return local_places(params, fills_cores=True)
     with _client(_distributed(), params) as client:
         return len(client.scheduler_info(n_workers=-1)["workers"])
 
 
 def share_gpus(params: ExecutorParams) -> None:
     """Keep this process from taking whole GPUs that its workers use; call it before a backend starts."""
-    if params.kind == "local" and params.workers > 1:
+    if params.kind == "local" and params.workers != 1:
         for name, value in _SPARING.items():
             os.environ.setdefault(name, value)
 

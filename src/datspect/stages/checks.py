@@ -37,6 +37,7 @@ from datspect.io.tables import read_table
 from datspect.modeling.ensemble import SlabMaterial, fit_ensemble
 from datspect.modeling.heads import FittedHead, Head
 from datspect.params.base import PARAMS_PATH, Sections, read_params
+from datspect.params.data import NO_GROUP, SIGNATURE, SplitParams
 from datspect.params.judging import ChecksParams
 from datspect.params.network import ClassifierParams, TrainingParams
 from datspect.params.recipes import read_recipe_in_force
@@ -45,7 +46,7 @@ from datspect.running.launch import launch
 from datspect.running.progress import progress
 from datspect.training import crossval
 from datspect.training.bank import read_bank
-from datspect.training.data import TrainingInputs, read_lowered
+from datspect.training.data import TrainingInputs, in_order, read_lowered
 from datspect.training.splitting import NO_FOLD
 
 AGE_SEX_C = 1.0
@@ -66,6 +67,7 @@ class Read(Sections):
     classifier: ClassifierParams
     training: TrainingParams
     checks: ChecksParams
+    split: SplitParams
     model: Model
     striatum: StriatumParams
 
@@ -76,7 +78,8 @@ class _Evidence:
 
     scope : what the findings are of
     subjects, images : N rows, and shape (N, H, W, 3), both in the order of `bank`, shape (draws + 1, N, F)
-    splits : the table as it is
+    splits : the table as it is, with group and grouped_fold beside it where there are grouped folds
+    cameras : columns signature and group, in the order of `subjects`
     folds : shape (N,), the first fold that the table gives a scan, `NO_FOLD` for none
     lowered : controls that count as pd in a draw, shape (draws, N); None where the bank holds no slabs
     """
@@ -84,6 +87,7 @@ class _Evidence:
     scope: Scope
     subjects: pd.DataFrame
     splits: pd.DataFrame
+    cameras: pd.DataFrame
     folds: NDArray[np.int64]
     images: FloatArray
     bank: NDArray[np.float16]
@@ -99,6 +103,7 @@ def main(
     images_folder: Path,
     features_folder: Path,
     splits_path: Path,
+    cameras_path: Path,
     reports_folder: Path,
     params_path: Path = PARAMS_PATH,
 ) -> None:
@@ -112,7 +117,8 @@ def main(
     passed_path = reports_folder / "passed.json"
     passed_path.unlink(missing_ok=True)
     recipe = read_recipe_in_force(params_path).named
-    evidence = _read(images_folder, TrainingInputs.within(images_folder, features_folder, splits_path), recipe)
+    inputs = TrainingInputs.within(images_folder, features_folder, splits_path)
+    evidence = _read(images_folder, inputs, cameras_path, recipe)
     checks = _run_checks(evidence, params)
     findings = {check.name: {"passed": check.passed, "finding": check.finding, **check.figures} for check in checks}
     write_json(reports_folder / "metrics.json", {**evidence.scope.record, "checks": findings})
@@ -126,7 +132,7 @@ def main(
     log.info("all %d checks passed (%s)", len(checks), evidence.scope.caption)
 
 
-def _read(images_folder: Path, inputs: TrainingInputs, recipe: str) -> _Evidence:
+def _read(images_folder: Path, inputs: TrainingInputs, cameras_path: Path, recipe: str) -> _Evidence:
     subjects = read_table(inputs.subjects, ["scan_id", "subject_id", "label", "sex", "age", "site"])
     splits = read_table(inputs.splits, ["scan_id", "subject_id", "label", "fold", "role", "dev_fold"])
     images, bank = read_array(images_folder / "images.npy", memory_mapped=True), read_bank(inputs.bank)
@@ -140,8 +146,12 @@ def _read(images_folder: Path, inputs: TrainingInputs, recipe: str) -> _Evidence
     folds = pd.to_numeric(fold_of, errors="coerce").fillna(NO_FOLD).to_numpy(np.int64)
     if len(np.unique(folds[folds != NO_FOLD])) < 2:
         raise CohortError(f"{inputs.splits}: expected two or more folds; make it anew (dvc repro -f split)")
+    cameras = read_table(cameras_path, ["scan_id", "signature", "group", "grouped_fold"])
+    cameras = in_order(cameras, subjects["scan_id"], cameras_path)
+    if (cameras["grouped_fold"] != NO_FOLD).any():
+        splits = splits.merge(cameras[["scan_id", "group", "grouped_fold"]], on="scan_id")
     scope = Scope(CohortKind.of(read_json(inputs.cohort)["kind"]), recipe)
-    return _Evidence(scope, subjects, splits, folds, images, bank, read_lowered(inputs))
+    return _Evidence(scope, subjects, splits, cameras, folds, images, bank, read_lowered(inputs))
 
 
 def _run_checks(evidence: _Evidence, params: Read) -> list[Check]:
@@ -150,22 +160,29 @@ def _run_checks(evidence: _Evidence, params: Read) -> list[Check]:
         check_subject_overlap(evidence.splits),
         check_image_overlap(scan_ids, evidence.images, evidence.splits),
         check_feature_overlap(scan_ids, subject_ids, evidence.bank[0], *_SEEN[params.model]),
-        _check_site(evidence, params.checks.site_auc),
+        _check_groups("site", "site", evidence.subjects["site"], evidence, params.checks.site_auc),
+        _check_camera(evidence, params.split.group, params.checks.camera_auc),
         _check_age_sex(evidence, params.checks.age_sex_auc),
         _check_training(evidence, params),
     ]
 
 
-def _check_site(evidence: _Evidence, limit: float) -> Check:
-    sites = evidence.subjects["site"]
-    codes = pd.factorize(sites)[0].astype(np.float64)[:, None]
-    said = held_out_predictions(Baseline("site", codes, fit_group_share), evidence.targets, fold_parts(evidence.folds))
-    counts = pd.crosstab(sites, evidence.subjects["label"]).reindex(columns=list(LABELS), fill_value=0)
+def _check_camera(evidence: _Evidence, group: str, limit: float) -> Check:
+    """Check the column that grouped folds go by; else the signature, since sites have a check of their own."""
+    if group in (NO_GROUP, "site", SIGNATURE):
+        return _check_groups("camera", "camera by its signature", evidence.cameras["signature"], evidence, limit)
+    return _check_groups("camera", f"camera by {group}", evidence.cameras["group"], evidence, limit)
+
+
+def _check_groups(name: str, what: str, groups: "pd.Series[str]", evidence: _Evidence, limit: float) -> Check:
+    codes = pd.factorize(groups)[0].astype(np.float64)[:, None]
+    said = held_out_predictions(Baseline(name, codes, fit_group_share), evidence.targets, fold_parts(evidence.folds))
+    counts = pd.crosstab(groups, evidence.subjects["label"]).reindex(columns=list(LABELS), fill_value=0)
     details = [
-        f"site {site or 'unknown'}: {n_control} control, {n_pd} pd"
-        for site, n_control, n_pd in zip(counts.index.astype(str), *(counts[label] for label in LABELS), strict=True)
+        f"{name} {group or 'unknown'}: {n_control} control, {n_pd} pd"
+        for group, n_control, n_pd in zip(counts.index.astype(str), *(counts[label] for label in LABELS), strict=True)
     ]
-    return check_label_from("site_predicts_label", "site", evidence.targets, said, limit, details)
+    return check_label_from(f"{name}_predicts_label", what, evidence.targets, said, limit, details)
 
 
 def _check_age_sex(evidence: _Evidence, limit: float) -> Check:

@@ -13,6 +13,7 @@ from datspect.arrays import BoolArray, FloatArray
 from datspect.cohort.scope import Scope
 from datspect.evaluation.calibration import log_odds
 from datspect.evaluation.metrics import binary_metrics
+from datspect.figures.convention import as_displayed, ends, mark_ends, sides_note
 from datspect.figures.curves import misclassified_figure
 from datspect.imaging.slabs import as_images
 from datspect.io.arrays import read_array
@@ -23,7 +24,8 @@ from datspect.modeling.ensemble import member_spread
 from datspect.modeling.folding import folded
 from datspect.modeling.heads import FittedHead, Head, build_head, logits
 from datspect.modeling.model_files import read_model, write_model
-from datspect.params.base import PARAMS_PATH
+from datspect.params.base import PARAMS_PATH, Sections, read_params
+from datspect.params.figures import Convention, FiguresParams
 from datspect.running.launch import launch
 from datspect.training import crossval, results
 from datspect.training.data import TrainingData
@@ -33,6 +35,12 @@ from datspect.training.fold_files import write_own_features
 from datspect.training.record import saved_model
 
 log = logging.getLogger("datspect.final")
+
+
+class Read(Sections):
+    """The sections that the stage reads beside those of training."""
+
+    figures: FiguresParams
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,9 @@ def main(
         evaluation = evaluate(heads, fitted, data, stage.scope, is_test, probabilities, stage.record["parameters_from"])
         if of_slabs and params.striatum.members > 1:
             evaluation = with_spread(evaluation, spread_of(heads, fitted), is_test)
-        write_reports(evaluation, fitted, as_images(seen) if of_slabs else seen, params.training_is_on, reports_folder)
+        convention = read_params(Read, params_path).figures.convention
+        images = as_images(seen) if of_slabs else seen
+        write_reports(evaluation, fitted, images, params.training_is_on, convention, reports_folder)
         _say(evaluation.metrics)
         stage.finish(heads, fitted, models)
 
@@ -153,11 +163,17 @@ def _whole_model_probabilities(path: Path, images: FloatArray) -> FloatArray:
 
 
 def write_reports(
-    evaluation: Evaluation, fitted: list[FittedHead], images: FloatArray, training: str, folder: Path
+    evaluation: Evaluation,
+    fitted: list[FittedHead],
+    images: FloatArray,
+    training: str,
+    convention: Convention,
+    folder: Path,
 ) -> None:
-    """Write everything but models and run.json; `images`: of the test set, shape (n_test, H, W, slices).
+    """Write everything but models and run.json.
 
-    `training` is for the legend of its curves.
+    `images`: of the test set, shape (n_test, H, W, slices), first column the patient's left. `training` is for the
+    legend of its curves; the pictures of heads follow `convention`.
     """
     metrics, title = evaluation.metrics, Scope.of(evaluation.metrics).caption
     results.write_curves(folder, crossval.history_table(fitted), f"final and development heads, {title}", training)
@@ -165,16 +181,21 @@ def write_reports(
     table_2 = pd.Series(metrics["holdout"])
     write_table(folder / "table2.csv", table_2.rename_axis("measure").reset_index(name="value"))
     write_table(folder / "dev_predictions.csv", evaluation.development)
-    _write_misclassified(images, evaluation.holdout, title, folder)
+    _write_misclassified(images, evaluation.holdout, title, convention, folder)
     write_json(folder / "metrics.json", metrics)
 
 
-def _write_misclassified(images: FloatArray, holdout: pd.DataFrame, title: str, folder: Path) -> None:
+def _write_misclassified(
+    images: FloatArray, holdout: pd.DataFrame, title: str, convention: Convention, folder: Path
+) -> None:
     """Draw the images on the wrong side of the threshold, with label and probability (the paper's Figure 2)."""
     wrong = (holdout["prediction"] != holdout["label"]).to_numpy()
     titles = [f"{row.scan_id}: {row.label}, P(PD) {row.probability:.3f}" for row in holdout[wrong].itertuples()]
-    caption = f"misclassified in the holdout: {wrong.sum()} of {len(holdout)}, {title}"
-    write_figure(folder / "misclassified.png", misclassified_figure(images[wrong], titles, caption))
+    caption = f"misclassified in the holdout: {wrong.sum()} of {len(holdout)}, {title}\n{sides_note(convention)}"
+    figure = misclassified_figure(as_displayed(images[wrong], convention, columns=2), titles, caption)
+    for axes in figure.axes:
+        mark_ends(axes, ends(convention), points=7)
+    write_figure(folder / "misclassified.png", figure)
 
 
 def _say(metrics: dict[str, Any]) -> None:

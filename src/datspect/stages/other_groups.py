@@ -13,12 +13,12 @@ from datspect.imaging.slabs import slabs
 from datspect.io.arrays import read_array
 from datspect.io.records import write_json
 from datspect.io.tables import read_table, write_table
-from datspect.prediction.judging import RANGED, image_mean
+from datspect.prediction.judging import MARGIN, MEASURED, image_mean
 from datspect.prediction.predictor import Answer, Predictor, PreparedScan
 from datspect.running.launch import launch
 
 _IDS = ("scan_id", "subject_id", "label")
-_ANSWER = ["probability", "prediction", "ratio_probability", "error_risk", "inconclusive", "unlike"]
+_ANSWER = ["probability", "prediction", "ratio_probability", "error_risk", "inconclusive", "withheld", "unlike"]
 
 log = logging.getLogger("datspect.other_groups")
 
@@ -57,7 +57,9 @@ def _answers(
     table, seen = table[chosen], np.asarray(read_array(images, memory_mapped=True)[chosen])
     of_striatum = predictor.parts.model == "striatum"
     views = slabs(read_array(boxes, memory_mapped=True)[chosen]) if of_striatum else [None] * len(table)
-    measured = table[[name for name in table.columns if name in RANGED or name.startswith(SBR)]].astype(float)
+    measured = table[[name for name in table.columns if name in (*MEASURED, MARGIN) or name.startswith(SBR)]].astype(
+        float
+    )
     scans = [
         PreparedScan(None, image, {str(name): row[name] for name in row} | {"image_mean": image_mean(image)}, (), view)
         for row, image, view in zip(measured.to_dict("records"), seen, views, strict=True)
@@ -75,6 +77,7 @@ def _row(answer: Answer) -> list[float | int | str]:
         answer.ratio_probability,
         answer.error_risk,
         int(answer.inconclusive),
+        "; ".join(answer.withheld),
         " ".join(answer.unlike),
     ]
 

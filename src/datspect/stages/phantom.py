@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from datspect.cohort.table import LABELS, read_cohort, write_truth
 from datspect.figures.contact_sheet import contact_sheet
+from datspect.figures.convention import sides_note
 from datspect.figures.spread import ORDER, spread_by_label
 from datspect.imaging.intensity import image_max
 from datspect.imaging.orientation import reorient
@@ -18,6 +19,7 @@ from datspect.io.tables import write_table
 from datspect.io.volumes import read_volume
 from datspect.params.base import PARAMS_PATH, Sections, read_params
 from datspect.params.data import PhantomParams
+from datspect.params.figures import FiguresParams
 from datspect.phantom.cohort import build_laboratory, write_phantom_cohort
 from datspect.running.launch import launch
 
@@ -31,11 +33,13 @@ class Read(Sections):
     """The sections that the stage reads."""
 
     phantom: PhantomParams
+    figures: FiguresParams
 
 
 def main(cohort_folder: Path, truth_path: Path, contact_sheet_path: Path, params_path: Path = PARAMS_PATH) -> None:
     """Simulate the cohort; write its folder, true and measured binding ratios, and a contact sheet."""
-    params = read_params(Read, params_path).phantom
+    sections = read_params(Read, params_path)
+    params, convention = sections.phantom, sections.figures.convention
     truth = write_phantom_cohort(cohort_folder, build_laboratory(params))
     write_truth(cohort_folder, truth)
     write_table(truth_path, truth)
@@ -45,7 +49,8 @@ def main(cohort_folder: Path, truth_path: Path, contact_sheet_path: Path, params
     paths = read_cohort(cohort_folder).scans.set_index("scan_id")["path"]
     images = np.stack([_read_image(cohort_folder / paths[scan_id], slice_index) for scan_id in shown["scan_id"]])
     caption = f"PHANTOM, slice {slice_index}, {ORDER}; * has the other label's binding, ~ is borderline"
-    write_figure(contact_sheet_path, contact_sheet(images, _titles(shown), caption))
+    caption = f"{caption}\n{sides_note(convention)}"
+    write_figure(contact_sheet_path, contact_sheet(images, _titles(shown), caption, convention))
     log.info("%d scans simulated", len(truth))
 
 

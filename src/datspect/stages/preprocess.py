@@ -10,6 +10,7 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -26,6 +27,7 @@ from datspect.cohort.table import (
 )
 from datspect.errors import CohortError
 from datspect.figures.contact_sheet import contact_sheet
+from datspect.figures.convention import sides_note
 from datspect.figures.spread import ORDER, spread_by_label
 from datspect.imaging.striatal_box import BOX_SHAPE
 from datspect.io.arrays import write_array, write_blocks
@@ -34,6 +36,7 @@ from datspect.io.records import write_json
 from datspect.io.tables import write_table
 from datspect.params.base import PARAMS_PATH, Sections, read_params
 from datspect.params.data import OtherGroupsParams, PreprocessParams
+from datspect.params.figures import Convention, FiguresParams
 from datspect.running.launch import launch
 from datspect.running.pool import unordered
 from datspect.running.progress import progress
@@ -48,6 +51,7 @@ class Read(Sections):
 
     preprocess: PreprocessParams
     other_groups: OtherGroupsParams
+    figures: FiguresParams
 
 
 def main(cohort_folder: Path, images_folder: Path, params_path: Path = PARAMS_PATH) -> None:
@@ -68,7 +72,7 @@ def main(cohort_folder: Path, images_folder: Path, params_path: Path = PARAMS_PA
         excluded = dict(sorted({**aside, **unusable_others, **bad}.items()))
         usable = [scan for scan in screened if scan.scan_id not in bad]
         usable_others = [scan for scan in also_screened if scan.scan_id not in bad_others]
-        _write(images_folder, cohort, usable, excluded, params)
+        _write(images_folder, cohort, usable, excluded, sections)
         boxes.write(images_folder / "striatal_box.npy", usable)
         _write_others(images_folder, others, usable_others, usable[0])
         boxes_of_others.write(images_folder / "other_groups_box.npy", usable_others)
@@ -160,7 +164,7 @@ def _refuse(
 
 
 def _write(
-    folder: Path, cohort: Cohort, usable: list[ScreenedScan], excluded: Mapping[str, str], params: PreprocessParams
+    folder: Path, cohort: Cohort, usable: list[ScreenedScan], excluded: Mapping[str, str], sections: Read
 ) -> None:
     # The larger one first, and let go of before the other is put together.
     write_array(folder / "striatum.npy", np.stack([scan.striatum for scan in usable if scan.striatum is not None]))
@@ -173,8 +177,9 @@ def _write(
     write_table(folder / "excluded.csv", pd.DataFrame(list(excluded.items()), columns=["scan_id", "reason"]))
     record = {"kind": cohort.kind, "n": len(usable), "n_excluded": len(excluded), "digest": scans_digest(scans)}
     write_json(folder / "cohort.json", record)
-    title = f"{cohort.kind.caption}, slice {params.slices[1]}"
-    _write_contact_sheet(folder / "contact_sheet.png", images, scans, quality, title)
+    caption = f"{cohort.kind.caption}, slice {sections.preprocess.slices[1]}, {ORDER}"
+    sheet = _contact_sheet(images, scans, quality, caption, sections.figures.convention)
+    write_figure(folder / "contact_sheet.png", sheet)
 
 
 def _write_others(folder: Path, others: Cohort, usable: list[ScreenedScan], example: ScreenedScan) -> None:
@@ -189,13 +194,13 @@ def _write_others(folder: Path, others: Cohort, usable: list[ScreenedScan], exam
     write_table(folder / "other_groups.csv", quality.merge(others.scans[SUBJECT_COLUMNS], on="scan_id"))
 
 
-def _write_contact_sheet(
-    path: Path, images: NDArray[np.float32], scans: pd.DataFrame, quality: pd.DataFrame, title: str
-) -> None:
+def _contact_sheet(
+    images: NDArray[np.float32], scans: pd.DataFrame, quality: pd.DataFrame, caption: str, convention: Convention
+) -> Figure:
     putamen = quality[["sbr_putamen_left", "sbr_putamen_right"]].min(axis=1)
     order = spread_by_label(scans["label"], putamen, LABELS)
     titles = [f"{scans['scan_id'][row]}\n{scans['label'][row]} {putamen[row]:.2f}" for row in order]
-    write_figure(path, contact_sheet(images[order, :, :, 1], titles, f"{title}, {ORDER}"))
+    return contact_sheet(images[order, :, :, 1], titles, f"{caption}\n{sides_note(convention)}", convention)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ REPORT_FILES = {
     "checks": ("metrics.json",),
     "predictor": ("metrics.json", "calibration.png"),
     "other_groups": ("metrics.json",),
+    "robustness": ("metrics.json", "robustness.png"),
+    "grouped": ("metrics.json",),
 }
 """What is read of each stage's folder of reports."""
 
@@ -37,7 +39,11 @@ _IDS = ("scan_id", "subject_id", "label")
 _PREDICTION = (*_IDS, "probability", "prediction")
 _BASELINE = ("baseline", *_IDS, "score")
 _QUALITY = ("scan_id", "sbr_putamen_left", "sbr_putamen_right", "flags")
-_PREDICTOR = ("cohort_kind", "training_role", "evidence", "holdout", "holdout_decisions", "holdout_typical")
+_PREDICTOR = (
+    *("cohort_kind", "training_role", "evidence", "holdout", "holdout_decisions", "holdout_typical"),
+    "holdout_withheld",
+)
+_ROBUSTNESS = ("cohort_kind", "rows", "mixed_resolution")
 _RUN = (
     *("result_id", "code_sha256", "params_sha256", "data_sha256", "splits_sha256"),
     *("cohort", "features", "git", "releases", "started", "mlflow"),
@@ -101,6 +107,8 @@ def read_inputs(images: Path, splits: Path, reports: Path, params: ReportParams)
         check_metrics=_read_record(reports / "checks/metrics.json", ("cohort_kind", "checks")),
         predictor_metrics=_read_record(reports / "predictor/metrics.json", _PREDICTOR),
         other_group_metrics=_read_record(reports / "other_groups/metrics.json", ("cohort_kind", "groups", "holdout")),
+        robustness_metrics=_read_record(reports / "robustness/metrics.json", _ROBUSTNESS),
+        grouped_metrics=_read_record(reports / "grouped/metrics.json", ("cohort_kind", "group")),
         cv_run=_read_record(reports / "cv/run.json", _RUN),
         final_run=_read_record(reports / "final/run.json", _RUN),
         out_of_fold=HeldOut(
@@ -143,6 +151,8 @@ def _check_unity(inputs: Inputs) -> None:
         "predictor/metrics.json": inputs.predictor_metrics["cohort_kind"],
         "checks/metrics.json": inputs.check_metrics["cohort_kind"],
         "other_groups/metrics.json": inputs.other_group_metrics["cohort_kind"],
+        "robustness/metrics.json": inputs.robustness_metrics["cohort_kind"],
+        "grouped/metrics.json": inputs.grouped_metrics["cohort_kind"],
     }
     digests = {
         "cohort.json": inputs.cohort["digest"],
@@ -156,6 +166,8 @@ def _check_unity(inputs: Inputs) -> None:
         "predictor/metrics.json": inputs.predictor_metrics.get("recipe", PAPER),
         "checks/metrics.json": inputs.check_metrics.get("recipe", PAPER),
         "other_groups/metrics.json": inputs.other_group_metrics.get("recipe", PAPER),
+        "robustness/metrics.json": inputs.robustness_metrics.get("recipe", PAPER),
+        "grouped/metrics.json": inputs.grouped_metrics.get("recipe", PAPER),
     }
     for what, found in (("kind", kinds), ("digest", digests), ("recipe", recipes)):
         if len(set(found.values())) > 1:

@@ -10,17 +10,15 @@ from tqdm import tqdm
 
 from datspect.arrays import BoolArray, FloatArray, IntArray
 from datspect.evaluation.metrics import TABLE_1_MEASURES, weighted_mean_and_sd
-from datspect.modeling.heads import FittedHead, Head, logits
+from datspect.modeling.heads import FINAL_HEAD, FittedHead, Head, logits
 from datspect.modeling.schedules import learning_rates
 from datspect.modeling.stack import Watch, fit_heads, heads_after
 from datspect.params.network import ClassifierParams, TrainingParams
 from datspect.running.progress import progress
 from datspect.training.splitting import NO_FOLD
 
-FINAL_HEAD = "final"
-
-# Keeps the seeds of cross-validation, development, final and nested heads apart.
-_CV, _DEV, _FINAL, _OUTER = 0, 1, 2, 3
+# Keeps the seeds of cross-validation, development, final, nested and grouped heads apart.
+_CV, _DEV, _FINAL, _OUTER, _GROUPED = 0, 1, 2, 3, 4
 
 
 def cv_heads(folds: IntArray, classifier: ClassifierParams, training: TrainingParams) -> list[Head]:
@@ -29,6 +27,11 @@ def cv_heads(folds: IntArray, classifier: ClassifierParams, training: TrainingPa
     `folds`: shape (N,), 1 to n_folds.
     """
     return _heads_by_fold("fold", folds, classifier, training, _CV)
+
+
+def grouped_heads(folds: IntArray, classifier: ClassifierParams, training: TrainingParams) -> list[Head]:
+    """Return a head for each grouped fold; it trains on all the other groups. `folds`: shape (N,), 1 to n_folds."""
+    return _heads_by_fold("grouped", folds, classifier, training, _GROUPED)
 
 
 def final_heads(

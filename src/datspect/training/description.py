@@ -16,7 +16,11 @@ _MEASURES = {
     "loss": "log loss",
 }
 _PARAGRAPH, _BESIDE = "\n\n", " · "
-_HEADLINE = {"cv": ("out_of_fold", "Out of fold"), "final": ("dev_out_of_fold", "Out of fold on the training role")}
+_HEADLINE = {
+    "cv": ("out_of_fold", "Out of fold"),
+    "final": ("dev_out_of_fold", "Out of fold on the training role"),
+    "grouped": ("out_of_fold", "With whole groups held out"),
+}
 """By stage: what of its metrics experiments are compared by, and in words; never the test set."""
 
 

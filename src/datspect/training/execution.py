@@ -8,11 +8,10 @@ from typing import Any
 
 from datspect import tracking
 from datspect.cohort.scope import Scope
-from datspect.modeling.heads import FittedHead, Head
+from datspect.modeling.heads import FINAL_HEAD, FittedHead, Head
 from datspect.params.base import read_params
 from datspect.params.fitting import FittingParams
 from datspect.training import live, to_mlflow
-from datspect.training.crossval import FINAL_HEAD
 from datspect.training.data import TrainingData, TrainingInputs, read_training_data
 from datspect.training.fitting import Kept, Sources, fit_folds
 from datspect.training.record import run_record, write_run_record
@@ -30,6 +29,8 @@ class Places:
     models: Path
     reports: Path
     params: Path
+    also_read: tuple[Path, ...] = ()
+    """What else the result is made from."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,18 @@ class Execution:
 
 
 @contextmanager
-def execution(stage: str, places: Places) -> Iterator[Execution]:
-    """Read what the stage needs and open its run; forget the kept folds once the result is whole."""
+def execution(stage: str, places: Places, group: str | None = None) -> Iterator[Execution]:
+    """Read what the stage needs and open its run; forget the kept folds once the result is whole.
+
+    `group`: what is held out whole in grouped folds.
+    """
     params = read_params(FittingParams, places.params)
     inputs = TrainingInputs.within(places.images, places.features, places.splits)
     data = read_training_data(inputs)
     sources = Sources(places.images / "images.npy", places.backbone)
-    made_from = [*inputs.paths(), sources.images]
+    made_from = [*inputs.paths(), sources.images, *places.also_read]
     settings = read_settings(places.params, data.kind)
-    record = run_record(stage, data, params, made_from, places.splits, tracking.pip_requirements(), settings)
+    record = run_record(stage, data, params, made_from, places.splits, tracking.pip_requirements(), settings, group)
     kept, scope = Kept.beside(places.models, record["result_id"]), Scope(data.kind, settings.recipe.named)
     with to_mlflow.open_stage_run(record) as run:
         yield Execution(stage, places, params, data, scope, sources, record, run, kept)

@@ -194,7 +194,8 @@ def fit_networks(
         move(number, n_before + len(sums))
 
     with bar:
-        for number, result in completed(_fit, material, pieces, executor, report):
+        by_threads = isinstance(material, SlabMaterial)  # an ensemble trains its members side by side
+        for number, result in completed(_fit, material, pieces, executor, report, fills_cores=by_threads):
             move(number, n_epochs)
             kept.keep(result)
             curves.finish(result)

@@ -5,15 +5,17 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datspect.errors import WeightsError
 from datspect.io.atomic import replacing
-from datspect.modeling.finetuning import Checkpoint
 from datspect.modeling.heads import FittedHead, HeadWeights
+
+if TYPE_CHECKING:
+    from datspect.modeling.finetuning import Checkpoint
 
 OWN_FEATURES = "features.npz"
 
@@ -71,8 +73,10 @@ class FileCheckpoints:
     minutes: float
     _last: float = field(default_factory=time.monotonic)
 
-    def read(self) -> Checkpoint | None:
+    def read(self) -> "Checkpoint | None":
         """Return the last checkpoint; None if there is none."""
+        from datspect.modeling.finetuning import Checkpoint  # here, since reading folds does without Keras
+
         if not self.path.is_file():
             return None
         arrays = _read(self.path)
@@ -81,7 +85,7 @@ class FileCheckpoints:
         except KeyError as error:
             raise WeightsError(f"{self.path}: no checkpoint, {error} is missing; remove it and run again") from None
 
-    def offer(self, make: Callable[[], Checkpoint]) -> None:
+    def offer(self, make: "Callable[[], Checkpoint]") -> None:
         """Write a checkpoint if it is time."""
         if time.monotonic() - self._last < 60 * self.minutes:
             return

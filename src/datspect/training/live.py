@@ -18,7 +18,7 @@ def shown(run: tracking.Run, heads: Sequence[Head], *, own_head: str | None, by_
 
     The curves of `to_mlflow.stage_curves` stand on `run`, means as far as every head is. With `by_fold` each fold has a
     run of its own from its first epoch on, which `Run.child` goes on with: a stack of heads, all of which move
-    together, is seen best, and sent most cheaply, by its means.
+    on together or by turns, is seen best, and sent most cheaply, by its means.
     """
     curves = Curves(heads)
     with tracking.sent_while_growing(_Sender(run, curves, own_head, by_fold).send):

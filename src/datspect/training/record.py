@@ -32,11 +32,12 @@ def run_record(
     splits: Path,
     requirements: Sequence[str],
     settings: Settings,
+    group: str | None = None,
 ) -> dict[str, Any]:
     """Return what is known of a run when it starts: the first part of run.json.
 
     `requirements`: pinned packages that the models will need; `settings`: what is told of the run beside the parameters
-    that make its identity.
+    that make its identity; `group`: what is held out whole in grouped folds.
     """
     sections: dict[str, BaseModel] = {"classifier": params.classifier, "training": params.training}
     if params.model == "striatum":
@@ -51,10 +52,12 @@ def run_record(
     tags = {f"datspect.{name}": identity[name] for name in ("result_id", "code_sha256", "params_sha256")}
     tags |= data_tags(data, splits_sha256) | _training_tags(params) | _origin_tags(stage, parameters_from)
     tags["datspect.recipe"] = settings.recipe.title
+    if group:
+        tags["datspect.group"] = group
     git = git_state()
     return {
         "stage": stage,
-        "name": run_name(stage, settings, git.commit),
+        "name": run_name(f"{stage} by {group}" if group else stage, settings, git.commit),
         **identity,
         "splits_sha256": splits_sha256,
         "cohort": data.cohort,
@@ -135,12 +138,16 @@ def _note(stage: str, parameters_from: ParametersFrom, splits: pd.DataFrame) -> 
     n = splits["subject_id"].nunique()
     n_train = splits.loc[splits["role"] == "train", "subject_id"].nunique()
     study, trial = parameters_from.study, parameters_from.trial
+    took_part = (
+        f"{100 * n_train / n:.0f} % of these subjects ({n_train} of {n}) took part in the tuning that chose the "
+        f"parameters (study {study}, trial {trial}), so "
+    )
     notes = {
         "cv": (
-            f"{100 * n_train / n:.0f} % of these subjects ({n_train} of {n}) took part in the tuning that chose the "
-            f"parameters (study {study}, trial {trial}), so Table 1 and all other figures out of fold are optimistic; "
-            "Table 2 and the nested score of the study are the honest figures."
+            f"{took_part}Table 1 and all other figures out of fold are optimistic; Table 2 and the nested score of the "
+            "study are the honest figures."
         ),
+        "grouped": f"{took_part}the figures of the grouped folds are optimistic, as those of the random folds are.",
         "final": (
             f"The parameters were tuned on the training role (study {study}, trial {trial}); the {n - n_train} test "
             "subjects took no part in it, so Table 2 is an honest figure, but those of the development folds are "
@@ -186,7 +193,7 @@ def _origin_tags(stage: str, parameters_from: Mapping[str, Any] | None) -> dict[
     if parameters_from is None:
         return {"datspect.parameters_from": "params.yaml"}
     tags = {"datspect.parameters_from": f"study {parameters_from['study']}, trial {parameters_from['trial']}"}
-    suffers = stage == "cv" or not parameters_from["same_split"]
+    suffers = stage != "final" or not parameters_from["same_split"]
     return tags | ({NOTE_TAG: parameters_from["note"]} if suffers else {})
 
 

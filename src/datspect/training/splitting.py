@@ -3,7 +3,6 @@
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from datspect.errors import CohortError, ParamsError
 from datspect.params.data import SplitParams
@@ -69,6 +68,8 @@ def _people(subjects: pd.DataFrame) -> pd.DataFrame:
 
 
 def _folds(key: str, n_folds: int, labels: pd.Series, state: int) -> pd.Series:
+    from sklearn.model_selection import StratifiedKFold  # here, since most who import this module draw no folds
+
     _check_folds(key, n_folds, labels)
     folds = pd.Series(NO_FOLD, index=labels.index)
     splitter = StratifiedKFold(n_folds, shuffle=True, random_state=state)
@@ -94,6 +95,8 @@ def _test_subjects(labels: pd.Series, params: SplitParams, state: int) -> list[s
 
 
 def _stratified_test_subjects(labels: pd.Series, fraction: float, state: int) -> list[str]:
+    from sklearn.model_selection import train_test_split  # here, as in `_folds`
+
     n_test = int(np.ceil(fraction * len(labels)))
     if 2 <= n_test <= len(labels) - 2:
         train, test = train_test_split(labels, test_size=fraction, stratify=labels, random_state=state)
@@ -106,6 +109,8 @@ def _stratified_test_subjects(labels: pd.Series, fraction: float, state: int) ->
 
 
 def _test_subjects_of_class(labels: pd.Series, label: str, size: int, state: int) -> list[str]:
+    from sklearn.model_selection import train_test_split  # here, as in `_folds`
+
     members = list(labels.index[labels == label])
     if size >= len(members):
         raise ParamsError(

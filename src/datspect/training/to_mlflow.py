@@ -31,6 +31,7 @@ _FILES = (
 FILES: Mapping[str, tuple[str, ...]] = {
     "cv": (*_FILES, "table1.csv"),
     "final": (*_FILES, "dev_predictions.csv", "misclassified.png", "table2.csv"),
+    "grouped": (*_FILES, "table1.csv"),
 }
 """What each stage reports, beside run.json; nothing else in its folder is ever sent."""
 
@@ -40,9 +41,20 @@ REPORT = "report.html"
 SUBJECT_LEVEL = frozenset({"predictions.csv", "dev_predictions.csv", "misclassified.png", REPORT})
 """Reports that show single subjects: of a real cohort they stay on this machine, unless they are to be shared."""
 
-_REPORT_TAG = "datspect.report_sha256"
+ARRIVING: Mapping[str, str] = {
+    REPORT: "datspect.report_sha256",
+    "robustness.csv": "datspect.robustness_table_sha256",
+    "robustness.png": "datspect.robustness_figure_sha256",
+}
+"""What arrives at the run of stage `final` once it is over, with the tag that holds its digest: the page, and what
+stage `robustness` found of altered scans of the test set, which for that reason is among no run's metrics."""
+
 _FOLDER = "reports"
-_LINKED = {"cv": ("training.png", "roc.png", "table1.csv"), "final": ("training.png",)}
+_LINKED = {
+    "cv": ("training.png", "roc.png", "table1.csv"),
+    "final": ("training.png",),
+    "grouped": ("training.png", "roc.png"),
+}
 _NOT_LOGGED = ("parameters_from", "holdout")
 """Neither the number of a trial, which measures nothing, nor the test set: who compares runs would look at it each time
 (it is in the files of the run)."""
@@ -83,7 +95,7 @@ def open_relogged_run(record: Mapping[str, Any], connection: Any) -> Iterator[tr
 
 
 def log_cv(run: tracking.Run, reports_folder: Path, models_folder: Path, *, share_subject_level: bool) -> None:
-    """Send what stage `cv` left: the whole and means on `run`, each fold's curves and head on a child of its own."""
+    """Send what `cv` or `grouped` left: the whole and means on `run`, each fold's curves and head on its own child."""
     record = read_json(reports_folder / "run.json")
     metrics = _log_whole(run, record, reports_folder, "predictions.csv", "cross-validation", share=share_subject_level)
     run.log_metrics({f"fold/{name}": metrics["cv"][f"{name}_mean"] for name in TABLE_1_MEASURES})
@@ -106,7 +118,7 @@ def log_final(run: tracking.Run, reports_folder: Path, models_folder: Path, *, s
 
 
 def send_report(reports_folder: Path, *, share_subject_level: bool) -> None:
-    """Send report.html to the run of the present result of stage `final`; a failure of MLflow costs one warning."""
+    """Send what is `ARRIVING` to the run of the present result of stage `final`; if MLflow fails, warn."""
     record = read_json(reports_folder / "final/run.json")
     try:
         with tracking.required_connection(record["mlflow"]["experiment"]) as connection:
@@ -120,24 +132,38 @@ def send_report(reports_folder: Path, *, share_subject_level: bool) -> None:
 
 
 def log_report(connection: Any, run_id: str, reports_folder: Path, *, share_subject_level: bool) -> bool:
-    """Send report.html to the run of stage `final`, once; return whether anything was sent.
+    """Send what is `ARRIVING` to the run of stage `final`, once; return whether anything was sent.
 
-    A page that was made of another result is left where it is.
+    What was made of another result is left where it is.
     """
-    path, record = reports_folder / REPORT, read_json(reports_folder / "final/run.json")
-    if not path.is_file() or record["result_id"] not in path.read_text("utf-8"):
-        return False
-    run, digest = tracking.existing_run(connection, run_id), file_digest(path)
+    record = read_json(reports_folder / "final/run.json")
+    run = tracking.existing_run(connection, run_id)
     tags = run.tags()
-    if tags.get(_REPORT_TAG) == digest or _withheld(run, record, [REPORT], share=share_subject_level):
+    digests = {path: file_digest(path) for path in _arriving(reports_folder, record)}
+    new = {path: digest for path, digest in digests.items() if tags.get(ARRIVING[path.name]) != digest}
+    withheld = _withheld(run, record, [path.name for path in new], share=share_subject_level)
+    sent = {path: digest for path, digest in new.items() if path.name not in withheld}
+    if not sent:
         return False
-    run.log_files([path], _FOLDER)
-    run.set_tags({NOTE_TAG: with_link(tags.get(NOTE_TAG, ""), _link(run, REPORT)), _REPORT_TAG: digest})
-    log.info("%s: sent to the run of stage final, %s", REPORT, run_id)
+    run.log_files(list(sent), _FOLDER)
+    if any(path.name == REPORT for path in sent):
+        run.set_tags({NOTE_TAG: with_link(tags.get(NOTE_TAG, ""), _link(run, REPORT))})
+    run.set_tags({ARRIVING[path.name]: digest for path, digest in sent.items()})
+    log.info("%s: sent to the run of stage final, %s", ", ".join(path.name for path in sent), run_id)
     return True
 
 
-LOGGERS: Mapping[str, Callable[..., None]] = {"cv": log_cv, "final": log_final}
+def _arriving(reports_folder: Path, record: Mapping[str, Any]) -> Iterator[Path]:
+    """Yield the paths of what was made of this result of stage `final`."""
+    page, panel = reports_folder / REPORT, reports_folder / "robustness"
+    if page.is_file() and record["result_id"] in page.read_text("utf-8"):
+        yield page
+    models = {model["sha256"] for model in record["models"]}
+    if (panel / "metrics.json").is_file() and read_json(panel / "metrics.json")["model_sha256"] in models:
+        yield from (panel / name for name in ARRIVING if name != REPORT)
+
+
+LOGGERS: Mapping[str, Callable[..., None]] = {"cv": log_cv, "final": log_final, "grouped": log_cv}
 """By stage."""
 
 

@@ -281,7 +281,7 @@ def _shared_out(
         to_mlflow.log_missing(run, study.trials(), folder, study.objective, everywhere=True)
         _send_progress(run, study, folder)
 
-    for _ in completed(_work_on, share, range(n_places), chosen.params.executor, report):
+    for _ in completed(_work_on, share, range(n_places), chosen.params.executor, report, fills_cores=True):
         report(0, 0)
     log.info("study %s: %d of %d trials done", study.name, finished(study.trials()), n_trials)
 

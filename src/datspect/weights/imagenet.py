@@ -1,4 +1,4 @@
-"""Give the backbone its weights: from Keras, a package index, a file or, only when asked for, from chance."""
+"""Give the backbone its weights: from Keras' host, a package index, a file or, only when asked for, from chance."""
 
 import logging
 import os
@@ -19,11 +19,17 @@ from datspect.io.digests import file_digest
 from datspect.modeling.backbone import model_digest, set_layer_arrays, set_random_weights, tensor_digest
 from datspect.modeling.weight_files import read_layered_h5, set_weights_from_file
 from datspect.params.network import Architecture, BackboneParams
-from datspect.weights import keras_download
+from datspect.weights import fetch
 from datspect.weights.downloads import run_while_progressing
-
-PACKAGE, PACKAGE_VERSION = "plantdoc-predictor", "0.2.1"
-"""A package that carries a whole Keras model on a frozen ImageNet InceptionV3. It is neither installed nor imported."""
+from datspect.weights.reach import out_of_reach
+from datspect.weights.sources import (
+    ANSWER_SECONDS,
+    PACKAGE,
+    PACKAGE_VERSION,
+    SERVER,
+    keras_cache_folder,
+    keras_file,
+)
 
 PACKAGE_FILE = "plantdoc_predictor/models/inceptionv3_v1.h5"
 PACKAGE_HEAD_LAYERS = 2
@@ -47,14 +53,6 @@ class WeightsOrigin:
     wheel_sha256: str | None = None
     equals_known_imagenet: bool | None = None
     """Whether they are the InceptionV3 weights whose digest is known here; None for other architectures."""
-
-
-@dataclass(frozen=True)
-class _KerasFile:
-    """Name a weights file without top as Keras does in its cache; `md5` is there where Keras publishes one."""
-
-    name: str
-    md5: str | None
 
 
 def set_weights(backbone: keras.Model, params: BackboneParams) -> WeightsOrigin:
@@ -82,17 +80,12 @@ def set_weights(backbone: keras.Model, params: BackboneParams) -> WeightsOrigin:
     return WeightsOrigin(params.architecture, tensor_digest=digest, equals_known_imagenet=known, **found)
 
 
-def keras_cache_folder() -> Path:
-    """Return the folder where Keras keeps the weights that it downloads."""
-    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser() / "models"
-
-
 def _set_imagenet_weights(backbone: keras.Model, params: BackboneParams) -> dict[str, Any]:
     attempts: list[tuple[str, Callable[[keras.Model, BackboneParams], dict[str, Any]]]] = [
         ("Keras' cache", _from_keras_cache),
-        ("Keras' own download", _from_keras),
+        ("Keras' host", _from_keras),
     ]
-    if params.architecture == "InceptionV3":
+    if _is_in_package(params):
         attempts.append((f"package index ({PACKAGE} {PACKAGE_VERSION})", _from_package_index))
     reasons = []
     for name, attempt in attempts:
@@ -114,25 +107,29 @@ def _set_imagenet_weights(backbone: keras.Model, params: BackboneParams) -> dict
     )
 
 
+def _is_in_package(params: BackboneParams) -> bool:
+    return params.architecture == "InceptionV3"
+
+
 def _from_keras_cache(backbone: keras.Model, params: BackboneParams) -> dict[str, Any]:
-    return _set_keras_file(backbone, keras_cache_folder() / _keras_file(params.architecture).name, params.architecture)
+    return _set_keras_file(backbone, keras_file(params.architecture).in_cache, params.architecture)
 
 
 def _from_keras(backbone: keras.Model, params: BackboneParams) -> dict[str, Any]:
+    # Where another source follows, a host that is silent is left soon.
+    patience = min(ANSWER_SECONDS, params.download_seconds) if _is_in_package(params) else params.download_seconds
+    if why := out_of_reach(SERVER, patience):
+        raise WeightsError(f"its host cannot be reached: {why}")
+    file = keras_file(params.architecture)
     # It has a folder of its own: a download that is killed leaves no half file in Keras' cache.
     with tempfile.TemporaryDirectory(prefix="datspect-keras-") as folder:
+        downloaded = Path(folder) / "models" / file.name
         run_while_progressing(
-            [sys.executable, "-m", keras_download.__name__, params.architecture],
-            Path(folder) / "models",
+            [sys.executable, "-m", fetch.__name__, file.address, str(downloaded)],
+            downloaded.parent,
             stalled_seconds=params.download_seconds,
-            environment={
-                "KERAS_HOME": folder,
-                "KERAS_BACKEND": keras.config.backend(),
-                "CUDA_VISIBLE_DEVICES": "-1",
-                "TF_CPP_MIN_LOG_LEVEL": "3",
-            },
+            environment={},
         )
-        downloaded = Path(folder) / "models" / _keras_file(params.architecture).name
         found = _set_keras_file(backbone, downloaded, params.architecture)
         _keep_in_keras_cache(downloaded)
     return found
@@ -174,7 +171,7 @@ def _download_wheel(folder: Path, stalled_seconds: float) -> Path:
 def _set_keras_file(backbone: keras.Model, path: Path, architecture: Architecture) -> dict[str, Any]:
     if not path.is_file():
         raise WeightsError(f"no file {path.name}")
-    expected_md5 = _keras_file(architecture).md5
+    expected_md5 = keras_file(architecture).md5
     if expected_md5 is not None and file_digest(path, "md5") != expected_md5:
         raise WeightsError(f"{path.name} is incomplete or damaged: its MD5 is not {expected_md5}")
     set_layer_arrays(backbone, read_layered_h5(path))
@@ -190,20 +187,3 @@ def _keep_in_keras_cache(downloaded: Path) -> None:
         unfinished.replace(target)
     except OSError as error:  # the cache is only a convenience: the weights are here
         log.info("weights: not kept in Keras' cache (%s)", error.strerror)
-
-
-def _keras_file(architecture: Architecture) -> _KerasFile:
-    """Return name and digest as the sources of `keras.applications` have them."""
-    suffix = "weights_tf_dim_ordering_tf_kernels"
-    match architecture:
-        case "InceptionV3":
-            return _KerasFile(f"inception_v3_{suffix}_notop.h5", "bcbd6486424b2319ff4ef7d526e38f63")
-        case "Xception":
-            return _KerasFile(f"xception_{suffix}_notop.h5", "b0042744bf5b25fce3cb969f33bebb97")
-        case "InceptionResNetV2":
-            return _KerasFile(f"inception_resnet_v2_{suffix}_notop.h5", "d19885ff4a710c122648d3b5c3b684e4")
-        case "ResNet50V2":
-            return _KerasFile(f"resnet50v2_{suffix}_notop.h5", "fac2f116257151a9d068a22e544a4917")
-        case "MobileNetV2":
-            # Keras has no digest of it, and takes the weights for 224 pixels whatever the size of the image.
-            return _KerasFile(f"mobilenet_v2_{suffix}_1.0_224_no_top.h5", None)
