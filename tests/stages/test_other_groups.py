@@ -54,6 +54,8 @@ def test_the_answers_are_those_of_the_predictor(done: Inputs) -> None:
     np.testing.assert_allclose(table["probability"], [one.probability for one in answers], atol=1e-6)
     assert table["prediction"].tolist() == [one.prediction for one in answers]
     assert table["inconclusive"].tolist() == [int(one.inconclusive) for one in answers]
+    assert table["state"].tolist() == [one.state for one in answers]
+    assert table["state"][2] == "withheld"
     assert table["label"].tolist() == LABELS
     assert "striatal_contrast" in table["unlike"][2]
     assert table["withheld"].tolist() == ["; ".join(one.withheld) for one in answers]

@@ -63,6 +63,7 @@ def test_the_predictor_gives_the_tables_answers(done: Inputs) -> None:
     np.testing.assert_allclose([one.ratio_probability for one in answers], table["ratio_probability"], atol=1e-9)
     np.testing.assert_allclose([one.error_risk for one in answers], table["error_risk"], atol=1e-5)
     assert [one.prediction for one in answers] == table["prediction"].tolist()
+    assert [one.state for one in answers] == table["state"].tolist()
     assert [one.inconclusive for one in answers] == table["inconclusive"].astype(bool).tolist()
     assert ["; ".join(one.withheld) for one in answers] == table["withheld"].fillna("").tolist()
     metrics = json.loads((reports / "metrics.json").read_text("utf-8"))

@@ -57,7 +57,8 @@ def run(root: Path, folder: Path, **changes: object) -> tuple[pd.DataFrame, dict
     robustness.main(
         root / "cohort", root / "images", root / "splits.csv", root / "predictor", reports, params_path=params
     )
-    return pd.read_csv(reports / "predictions.csv"), json.loads((reports / "metrics.json").read_text("utf-8"))
+    table = pd.read_csv(reports / "predictions.csv", keep_default_na=False)
+    return table, json.loads((reports / "metrics.json").read_text("utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,7 @@ def test_every_scan_of_the_test_set_is_answered_in_every_row(done: tuple[pd.Data
     assert len(table) == len(names) * N_TEST
     assert metrics["cohort_kind"] == "phantom"
     assert [row["name"] for row in metrics["rows"] if row["is_largest"]] == ["unaltered", "up_4", "gain_4", "sides"]
+    assert set(metrics["as_good"]) == {"all", "largest"}
     assert set(metrics["mixed_resolution"]) == {"original", "smoothed", "mixed"}
 
 
@@ -86,7 +88,8 @@ def test_the_answers_are_the_predictors_own(root: Path, done: tuple[pd.DataFrame
         name = "unaltered" if row is None else row.name
         line = table[(table["row"] == name) & (table["scan_id"] == "S2")].iloc[0]
         assert line["probability"] == pytest.approx(answer.probability, abs=1e-6)
-        assert line["inconclusive"] == answer.inconclusive
+        assert line["inconclusive"] == (answer.state == "inconclusive")
+        assert (line["state"], line["reason"]) == (answer.state, "; ".join(answer.withheld))
         assert line["sbr"] == pytest.approx(
             min(answer.measures["sbr_putamen_left"], answer.measures["sbr_putamen_right"]), abs=1e-5
         )
@@ -120,6 +123,7 @@ def test_a_scan_that_cannot_be_used_once_it_is_altered_is_counted(
     monkeypatch.setitem(vars(gain), "apply", lambda original, _: np.zeros_like(original.data))
     table, metrics = run(root, tmp_path)
     assert table[table["row"] == "gain_4"]["refused"].eq(1).all()
+    assert table[table["row"] == "gain_4"]["state"].eq("refused").all()
     (row,) = (row for row in metrics["rows"] if row["name"] == "gain_4")
     assert (row["refused"], row["network"]) == (1.0, {"n": 0})
 

@@ -123,6 +123,8 @@ def _row(names: Sequence[str], test: pd.DataFrame, altered: Altered, answer: Ans
         "refused": 0,
         "inconclusive": 0,
         "withheld": 0,
+        "state": "refused",
+        "reason": "",
     }
     if answer is None or not np.isfinite([answer.probability, answer.ratio_probability]).all():
         return row | {"refused": 1}
@@ -136,5 +138,7 @@ def _row(names: Sequence[str], test: pd.DataFrame, altered: Altered, answer: Ans
             "sbr": min(ratios[f"{SBR}putamen_left"], ratios[f"{SBR}putamen_right"]),
             "inconclusive": int(answer.inconclusive and not answer.withheld),
             "withheld": int(bool(answer.withheld)),
+            "state": answer.state,
+            "reason": "; ".join(answer.withheld),
         }
     )

@@ -18,7 +18,10 @@ from datspect.prediction.predictor import Answer, Predictor, PreparedScan
 from datspect.running.launch import launch
 
 _IDS = ("scan_id", "subject_id", "label")
-_ANSWER = ["probability", "prediction", "ratio_probability", "error_risk", "inconclusive", "withheld", "unlike"]
+_ANSWER = [
+    *("state", "probability", "prediction", "ratio_probability", "error_risk", "inconclusive", "withheld", "unlike")
+]
+"""Of predictions.csv, which is for evaluation: what the network said of withheld scans stands there all the same."""
 
 log = logging.getLogger("datspect.other_groups")
 
@@ -72,6 +75,7 @@ def _answers(
 def _row(answer: Answer) -> list[float | int | str]:
     """Return the values of the columns `_ANSWER`."""
     return [
+        answer.state,
         answer.probability,
         answer.prediction,
         answer.ratio_probability,

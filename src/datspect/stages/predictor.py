@@ -190,7 +190,10 @@ def _clean(data: TrainingData, rows: BoolArray, own_features: OwnFeatures) -> ND
 
 
 def _report(parts: PredictorParts, answered: _Answered, evidence: list[dict[str, Any]], folder: Path) -> None:
-    """Write predictions.csv (a row a test subject), metrics.json and calibration.png; all measures are of all."""
+    """Write predictions.csv (a row a test subject), metrics.json and calibration.png; all measures are of all.
+
+    The table is for evaluation: what the network said of a withheld scan, whose `state` says so, stands there too.
+    """
     holdout, found, labels = answered.predictions, answered.found, answered.labels
     table = holdout[["scan_id", "subject_id", "label", "role"]].assign(
         model_probability=holdout["probability"],
@@ -198,6 +201,7 @@ def _report(parts: PredictorParts, answered: _Answered, evidence: list[dict[str,
         prediction=label_names(found.predictions),
         ratio_probability=found.ratio_probabilities,
         error_risk=found.error_risks,
+        state=np.select([answered.is_withheld, found.inconclusive], ["withheld", "inconclusive"], "answer"),
         inconclusive=answered.set_aside.astype(int),
         withheld=["; ".join(reasons) for reasons in answered.withheld],
         typical=found.typical.astype(int),

@@ -33,9 +33,9 @@ from datspect.running.launch import launch
 
 _COLUMNS = (
     *("row", "scan_id", "subject_id", "label", "probability", "ratio_probability", "sbr"),
-    *("inconclusive", "withheld", "refused"),
+    *("inconclusive", "withheld", "refused", "state", "reason"),
 )
-"""Of predictions.csv."""
+"""Of predictions.csv, which is for evaluation: numbers of withheld scans are what the network said all the same."""
 
 log = logging.getLogger("datspect.robustness")
 
@@ -54,7 +54,7 @@ def main(
     reports_folder: Path,
     params_path: Path = PARAMS_PATH,
 ) -> None:
-    """Alter scans of the test set, answer them as `datspect predict` would, and hold binding ratios against that."""
+    """Alter scans of the test set, answer them as `datspect predict --space mni` would, beside binding ratios."""
     params = read_params(Read, params_path).robustness
     predictor = Predictor.read(predictor_folder)
     splits = read_table(splits_path, ("scan_id", "subject_id", "label", "role")).sort_values("scan_id")
