@@ -13,6 +13,7 @@ from datspect.evaluation.robustness import (
     chosen_scans,
     differences,
     panel_measures,
+    withheld_though_as_good,
 )
 
 N = 40
@@ -76,6 +77,35 @@ def test_a_row_of_which_every_scan_was_refused_has_no_measures() -> None:
     found = panel_measures(pd.concat([answers("unaltered", SHARP), table]), threshold=1.0)["up_4"]
     assert found["network"] == {"n": 0}
     assert found["minus_unaltered"] == {}
+
+
+def row(name: str, accuracy: float, loss: float, withheld: float, is_largest: bool = True) -> dict[str, object]:
+    difference = {"accuracy_difference": accuracy, "loss_difference": loss}
+    return {"name": name, "is_largest": is_largest, "withheld": withheld, "minus_unaltered": difference}
+
+
+def test_scans_are_withheld_needlessly_where_they_are_answered_as_well_as_unaltered_ones() -> None:
+    rows = [
+        row("unaltered", 0.0, 0.0, 0.9),  # is not altered
+        row("blur_4", 0.01, -0.1, 0.1, is_largest=False),
+        row("blur_8", -0.01, 0.02, 0.3),
+        row("noise_10", -0.02, 0.0, 0.7),  # costs too much in accuracy
+        row("offset_20", 0.0, 0.03, 0.7),  # and in log loss
+        {"name": "up_4", "is_largest": True, "withheld": 0.0, "minus_unaltered": {}},  # nothing is known
+    ]
+    found = withheld_though_as_good(rows)
+    assert found == {"all": {"n_rows": 2, "withheld": pytest.approx(0.2)}, "largest": {"n_rows": 1, "withheld": 0.3}}
+    assert withheld_though_as_good(rows[:1]) == {"all": {"n_rows": 0}, "largest": {"n_rows": 0}}
+
+
+def test_the_share_withheld_needlessly_is_of_the_panels_own_measures() -> None:
+    withheld = (np.arange(N) < 10).astype(int)
+    missed = np.where(np.arange(N) % 4 == 1, 0.2, SHARP)  # half of the patients
+    panel = pd.concat([answers("unaltered", SHARP), answers("gain_4", SHARP, withheld=withheld),
+                       answers("blur_8", missed, withheld=1)])  # fmt: skip
+    measures = panel_measures(panel, threshold=1.0)
+    found = withheld_though_as_good([{"name": name, "is_largest": True} | each for name, each in measures.items()])
+    assert found["all"] == found["largest"] == {"n_rows": 1, "withheld": 0.25}
 
 
 def test_a_difference_of_a_model_to_itself_is_nothing_and_holds_it() -> None:

@@ -82,7 +82,8 @@ def made_up_panel(rng: np.random.Generator, kind: str = "phantom") -> dict[str, 
         for scans in ("original", "smoothed", "mixed")
     }
     facts = {"cohort_kind": kind, "n": 12, "panel": "edition 1, seed 1", "threshold": 1.5, "model_sha256": "none"}
-    return {**facts, "rows": rows, "mixed_resolution": mixed}
+    as_good = {"all": {"n_rows": 2, "withheld": 0.061}, "largest": {"n_rows": 1, "withheld": 0.152}}
+    return {**facts, "rows": rows, "as_good": as_good, "mixed_resolution": mixed}
 
 
 def _subjects(rng: np.random.Generator) -> pd.DataFrame:

@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 from tests.reporting.results import made_up_panel
 
-from datspect.reporting.robustness import largest_table, mixed_table, panel_summary, panel_table, ratios_table
+from datspect.reporting.robustness import (
+    largest_table,
+    mixed_table,
+    needless_summary,
+    panel_summary,
+    panel_table,
+    ratios_table,
+)
 
 
 @pytest.fixture
@@ -58,3 +65,9 @@ def test_the_summary_names_the_worst_row(panel):
     for row, accuracy in zip(panel["rows"], (0.9, 0.5, 0.8), strict=True):
         row["network"]["accuracy"] = accuracy
     assert panel_summary(panel).endswith("in the worst row 0.500 (blurred by 4 mm).")
+
+
+def test_the_share_withheld_needlessly_is_told_for_all_strengths_and_for_the_largest(panel):
+    assert "6.1 % are withheld (rows: 2), at the largest strengths 15.2 % (rows: 1)." in needless_summary(panel)
+    panel["as_good"] = {"all": {"n_rows": 0}, "largest": {"n_rows": 0}}
+    assert needless_summary(panel).endswith("There is no such row.")

@@ -1,6 +1,6 @@
 """Measure the panel: what altered scans do to the network and to the binding ratios, on the same scans."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -25,6 +25,8 @@ NETWORK, REGRESSION, THRESHOLD = JUDGES = ("network", "regression", "threshold")
 """Who judges a row: the network, a regression on all binding ratios, and one threshold on the worse putamen's."""
 SILENT = ("inconclusive", "withheld", "refused")
 """Shares of scans without a firm answer; those refused could not even be measured and are in no other figure."""
+MOST_ACCURACY, MOST_LOSS = 0.01, 0.02
+"""What an alteration may cost if altered scans are to count as answered as well as unaltered ones."""
 
 
 def panel_measures(answers: pd.DataFrame, threshold: float) -> dict[str, dict[str, Any]]:
@@ -37,6 +39,32 @@ def panel_measures(answers: pd.DataFrame, threshold: float) -> dict[str, dict[st
     whole = {str(name): group for name, group in answers.groupby("row", sort=False)}
     return {
         name: _measures(group, threshold) | _against_unaltered(group, whole[UNALTERED]) for name, group in whole.items()
+    }
+
+
+def is_as_good(minus_unaltered: Mapping[str, float]) -> bool:
+    """Return whether altered scans are answered as well as unaltered ones, by `differences`; not if these are unknown.
+
+    >>> is_as_good({"accuracy_difference": -0.01, "loss_difference": 0.02}), is_as_good({})
+    (True, False)
+    """
+    if "loss_difference" not in minus_unaltered:
+        return False
+    accuracy, loss = minus_unaltered["accuracy_difference"], minus_unaltered["loss_difference"]
+    return accuracy >= -MOST_ACCURACY and loss <= MOST_LOSS
+
+
+def withheld_though_as_good(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Return the share of altered scans that is withheld in rows that are answered as well as unaltered ones.
+
+    `rows`: what `panel_measures` gives of each, beside its name and whether it is_largest. Of "all" strengths and of
+    the "largest" alone: so many rows, and the mean of their shares, as all have the same scans; no share without a row.
+    """
+    as_good = [row for row in rows if row["name"] != UNALTERED and is_as_good(row["minus_unaltered"])]
+    kinds = {"all": as_good, "largest": [row for row in as_good if row["is_largest"]]}
+    return {
+        kind: {"n_rows": len(some), **({"withheld": float(np.mean([row["withheld"] for row in some]))} if some else {})}
+        for kind, some in kinds.items()
     }
 
 

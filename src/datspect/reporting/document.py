@@ -24,7 +24,7 @@ from datspect.reporting.paper_tables import (
 )
 from datspect.reporting.provenance import DIGEST_CHARACTERS, materials_table, runs_table
 from datspect.reporting.rendering import Markdown, render
-from datspect.reporting.robustness import mixed_table, panel_summary, panel_table, ratios_table
+from datspect.reporting.robustness import mixed_table, needless_summary, panel_summary, panel_table, ratios_table
 from datspect.reporting.summary import summary
 
 FIGURE_FOLDER = "figures"
@@ -133,6 +133,7 @@ def _facts(inputs: Inputs) -> dict[str, Any]:
         "is_scaled_by_maximum": inputs.params.preprocess.intensity == "image_max",
         "n_other": sum(row["n"] for row in inputs.other_group_metrics["groups"]),
         "panel_summary": panel_summary(inputs.robustness_metrics),
+        "needless_summary": needless_summary(inputs.robustness_metrics),
         "n_excluded": len(inputs.excluded),
         "n_sites": inputs.subjects["site"].nunique(),
         "n_pd": int(targets(inputs.subjects["label"]).sum()),

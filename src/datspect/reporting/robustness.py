@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from datspect.evaluation.robustness import NETWORK, REGRESSION, THRESHOLD
+from datspect.evaluation.robustness import MOST_ACCURACY, MOST_LOSS, NETWORK, REGRESSION, THRESHOLD
 from datspect.reporting.inputs import JsonObject
 from datspect.reporting.markdown import markdown_table
 
@@ -91,6 +91,26 @@ def panel_summary(robustness: JsonObject) -> str:
         f"On {robustness['n']} scans of the test set accuracy is {unaltered[NETWORK]['accuracy']:.3f} as they are, and "
         f"in the worst row {worst[NETWORK]['accuracy']:.3f} ({worst['text']})."
     )
+
+
+def needless_summary(robustness: JsonObject) -> str:
+    """Return in one sentence how many scans are withheld that the network answers as well as unaltered ones.
+
+    >>> needless_summary({"as_good": {"all": {"n_rows": 30, "withheld": 0.05}, "largest": {"n_rows": 0}}})
+    'In rows that cost at most 0.01 in accuracy and 0.02 in log loss scans are answered as well as unaltered ones. Of \
+their scans 5.0 % are withheld (rows: 30); at the largest strengths there is no such row.'
+    """
+    every, largest = (robustness["as_good"][kind] for kind in ("all", "largest"))
+    start = (
+        f"In rows that cost at most {MOST_ACCURACY:g} in accuracy and {MOST_LOSS:g} in log loss scans are answered as "
+        "well as unaltered ones."
+    )
+    if not every["n_rows"]:
+        return f"{start} There is no such row."
+    told = f"{start} Of their scans {100 * every['withheld']:.1f} % are withheld (rows: {every['n_rows']})"
+    if not largest["n_rows"]:
+        return f"{told}; at the largest strengths there is no such row."
+    return f"{told}, at the largest strengths {100 * largest['withheld']:.1f} % (rows: {largest['n_rows']})."
 
 
 def _silent(rows: Sequence[JsonObject]) -> list[str]:

@@ -43,7 +43,7 @@ _PREDICTOR = (
     *("cohort_kind", "training_role", "evidence", "holdout", "holdout_decisions", "holdout_typical"),
     "holdout_withheld",
 )
-_ROBUSTNESS = ("cohort_kind", "rows", "mixed_resolution")
+_ROBUSTNESS = ("cohort_kind", "rows", "as_good", "mixed_resolution")
 _RUN = (
     *("result_id", "code_sha256", "params_sha256", "data_sha256", "splits_sha256"),
     *("cohort", "features", "git", "releases", "started", "mlflow"),

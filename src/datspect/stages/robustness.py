@@ -12,7 +12,7 @@ from datspect.cohort.table import read_cohort, targets
 from datspect.errors import CohortError
 from datspect.evaluation.baselines import SBR, best_threshold, ordered_sides, worse_putamen_sbr
 from datspect.evaluation.mixed_resolution import TwoResolutions, mixed_resolution
-from datspect.evaluation.robustness import UNALTERED, chosen_scans, panel_measures
+from datspect.evaluation.robustness import UNALTERED, chosen_scans, panel_measures, withheld_though_as_good
 from datspect.figures.robustness import Line, robustness_figure
 from datspect.imaging.alterations import (
     EDITION,
@@ -68,13 +68,15 @@ def main(
     threshold = best_threshold(worse_putamen_sbr(quality), targets(training["label"]))
     shown = answers[answers["row"] != SMOOTHED.name]
     shown = shown.assign(target=targets(shown["label"]))
+    described = _described(panel, panel_measures(shown, threshold))
     metrics = {
         **predictor.parts.scope.record,
         "model_sha256": file_digest(predictor_folder / MODEL_NAME),
         "n": len(test),
         "panel": f"edition {EDITION}, seed {params.seed}",
         "threshold": threshold,
-        "rows": _described(panel, panel_measures(shown, threshold)),
+        "rows": described,
+        "as_good": withheld_though_as_good(described),
         "mixed_resolution": _mixed(scans, answers, quality, smoothed),
     }
     _write(reports_folder, metrics, shown, f"{len(test)} scans of the test set; {predictor.parts.scope.caption}")
