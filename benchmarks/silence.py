@@ -39,6 +39,7 @@ NATIVE_KINDS = (*HOPELESS, *DOUBTFUL)
 STATES = ("refused", "withheld", "inconclusive", "answer")
 QUICK = 9
 MOST_ORDINARY_WITHHELD = 0.03
+ORDINARY_LIMIT = "more than the stated share: other seeds have other sites, and limits are learnt from the cohort's own"
 Space = Literal["auto", "mni"]
 
 
@@ -183,8 +184,8 @@ def goals(by_model: dict[str, list[Told]]) -> list[Goal]:
         low, high = wilson_interval(n_silent, len(ordinary))
         share = n_silent / len(ordinary)
         text = f"{100 * share:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
-        silent, limit = f"{name}: ordinary scans without an answer", "chance, at these numbers"
-        found.append(Goal(silent, "under 3 %", text, share < MOST_ORDINARY_WITHHELD, limit))
+        silent = f"{name}: ordinary scans without an answer"
+        found.append(Goal(silent, "under 3 %", text, share < MOST_ORDINARY_WITHHELD, ORDINARY_LIMIT))
     return found
 
 

@@ -315,7 +315,7 @@ def test_a_withheld_scan_has_a_reason_and_no_class_in_any_form(
     printed = capsys.readouterr().out
     assert re.search(rf"S00\.nii +- +- +withheld +WITHHELD: {reason}", printed.splitlines()[1])
     assert "A scan far from those of training is withheld" in printed
-    assert "at most 0.95 % of scans like them" in printed
+    assert "at most 0.95 % of new scans of the cohort" in printed
     run(scan, model=tmp_path, form="json")
     (as_json,) = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(name))
     assert (as_json["state"], as_json["withheld"]) == ("withheld", reason)

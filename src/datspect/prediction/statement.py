@@ -70,10 +70,11 @@ def _doubt_note(parts: PredictorParts) -> str:
 
 
 def _withheld_note(parts: PredictorParts) -> str:
-    """Return how many scans of people like those of training are withheld."""
-    at_most = percent(parts.withholding.at_most)
+    """Return how many new scans of the training cohort are withheld: the share is that of exchangeable ones."""
     return (
-        f"A scan far from those of training is withheld: it has no class. So are at most {at_most} of scans like them."
+        "A scan far from those of training is withheld: it has no class. So are at most "
+        f"{percent(parts.withholding.at_most)} of new scans of the cohort that the model was trained on; of other "
+        "sites' it may be more."
     )
 
 
