@@ -122,10 +122,10 @@ bench-striatum: setup-dev ## measure the model of the whole striatum into docs/s
 bench-registration: setup-dev ## measure how native phantoms are placed into docs/hospital.md, after make repro (about half an hour, the first time longer)
 	python benchmarks/registration.py --into docs/hospital.md
 
-bench-silence: setup-dev ## measure what is said of things that are no DaT scan of a head into docs/serving.md, after make repro (20 minutes)
-	python benchmarks/silence.py --into docs/serving.md
+bench-silence: setup-dev ## measure what is said of things that are no DaT scan of a head into docs/serving.md, after make repro here and in striatum/ (docs/robustness.md; 15 minutes)
+	python benchmarks/silence.py --predictors models/predictor striatum/models/predictor --seed 4003 --into docs/serving.md
 
-bench-robustness: setup-dev ## measure altered scans out of fold into docs/robustness.md, after make repro (5 minutes)
+bench-robustness: setup-dev ## measure altered scans out of fold into docs/robustness.md, after make repro (36 minutes; 7 for the striatum's, --project)
 	python benchmarks/robustness.py --into docs/robustness.md
 
 sensitivity: setup-dev ## try the paper's open choices and five seeds by DVC experiments (about 75 minutes)

@@ -5,8 +5,9 @@
 
 The stage `robustness` looks at the test set, which is too small to see a loss of one per cent. Here the networks of
 the ten folds answer the scans that they have not seen. Run it in the project of either model, after `dvc repro`;
-`--project` names another one. About five minutes on two cores. `--ranges` trains networks on the training role with
-other ranges of augmentation instead, in the striatum's project; ten minutes on two cores.
+`--project` names another one. On two cores it took 36 minutes with the paper's model and 7 with the striatum's.
+`--ranges` trains networks on the training role with other ranges of augmentation instead, in the striatum's project;
+ten minutes on two cores.
 """
 
 import argparse
