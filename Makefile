@@ -119,7 +119,7 @@ bench-import: setup-dev ## measure import and preprocess, after make repro (abou
 bench-striatum: setup-dev ## measure the model of the whole striatum into docs/striatum.md, after make repro (about an hour, quiet machine)
 	python benchmarks/striatum.py seeds ablations learning unlike cost pictures --into docs/striatum.md
 
-bench-registration: setup-dev ## measure how native phantoms are placed into docs/hospital.md, after make repro (about half an hour, the first time longer)
+bench-registration: setup-dev ## measure how native phantoms are placed into docs/hospital.md, after make repro (most of an hour; 659 scans, 100 hopeless ones and two models took 53 min)
 	python benchmarks/registration.py --into docs/hospital.md
 
 bench-silence: setup-dev ## measure what is said of things that are no DaT scan of a head into docs/serving.md, after make repro here and in striatum/ (docs/robustness.md; 15 minutes)

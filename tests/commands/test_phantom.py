@@ -22,6 +22,16 @@ def test_a_folder_in_use_is_refused_before_anything_is_computed(tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
+def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datspect.phantom.cohort.build_laboratory", lambda _: pytest.fail("it was computed"))
+    (tmp_path / "file").write_text("in the way")
+    refused = said(tmp_path / "file" / "new", "--params", ROOT / "params.yaml")
+    assert "FOLDER" in str(refused.exception)
+    assert "cannot be written (a file or a link that leads nowhere is in the way)" in str(refused.exception)
+
+
 def test_another_format_is_named_with_those_there_are(tmp_path: Path) -> None:
     refused = said(tmp_path / "new", "--format", "analyze")
     assert refused.exit_code == 2

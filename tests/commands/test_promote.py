@@ -14,7 +14,7 @@ from tests.tracking.made_up_results import PARAMS_PATH
 
 from datspect.commands.exits import WrongUseError
 from datspect.commands.promote import promote, rollback
-from datspect.errors import PromotionError
+from datspect.errors import DatspectError, PromotionError
 from datspect.release import promoting
 from datspect.release.manifest import MANIFEST_TAG
 from datspect.release.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
@@ -75,6 +75,18 @@ def test_a_dry_run_asks_and_moves_nothing_and_the_next_one_moves(
     assert {record["manifest_sha256"] for record in records} == {registry.named("1").tags[MANIFEST_TAG]}
     assert ended() == 0
     assert capsys.readouterr().out == "version 1 is the champion already\n"
+
+
+@pytest.mark.parametrize("options", [{}, {"dry_run": True}])
+def test_where_no_protocol_can_be_written_nothing_is_decided_or_moved(
+    registry: Registry, project: Path, options: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(promoting, "decide", lambda *_: pytest.fail("it was decided"))
+    (project / promoting.PROMOTIONS.parent).mkdir(parents=True, exist_ok=True)
+    (project / promoting.PROMOTIONS).write_text("in the way")
+    with pytest.raises(DatspectError, match=r"the protocol goes to .*reports/promotions: cannot be written"):
+        promote(**options)  # type: ignore[arg-type]
+    assert number(registry, CHAMPION) is None
 
 
 def test_a_failed_rule_is_named_and_overridden_by_force_with_a_reason_alone(

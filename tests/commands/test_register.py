@@ -1,6 +1,7 @@
 """`datspect register` and `trace` on made-up results: a version is named once, and its way back printed."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -12,9 +13,18 @@ from tests.tracking.made_up_results import PARAMS_PATH
 
 from datspect.commands.register import register
 from datspect.commands.trace import trace
-from datspect.errors import PromotionError
+from datspect.errors import DatspectError, PromotionError
+from datspect.release import registering
 from datspect.release.registry import Registry
 from datspect.tracking import required_connection
+
+
+def test_where_files_cannot_be_stored_no_result_is_read(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(PARAMS_PATH, project)
+    monkeypatch.setattr(registering, "read_registrable", lambda _: pytest.fail("results were read"))
+    monkeypatch.setattr(os, "access", lambda _, mode: not mode & os.W_OK)
+    with pytest.raises(DatspectError, match=r"files of a version go to .*: cannot be written \(you may not write"):
+        register()
 
 
 def test_a_model_is_registered_once_and_traced_until_its_files_are_gone(

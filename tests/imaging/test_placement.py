@@ -156,12 +156,14 @@ def test_the_template_grid_is_known_in_any_order_and_direction(order_and_signs):
     assert on_template_grid(shape, affine)
     affine[0, 3] += 2.0
     assert not on_template_grid(shape, affine)
+    assert on_template_grid(shape, affine, wherever=True)
 
 
 def test_a_grid_of_another_size_or_turned_by_a_right_angle_is_not_the_template():
     assert not on_template_grid((182, 218, 182), np.diag([1.0, 1.0, 1.0, 1.0]))
     swapped = mni_affine()[[0, 2, 1, 3]]  # same shape, yet y and z of the world change places
     assert not on_template_grid(MNI_SHAPE, swapped)
+    assert not on_template_grid(MNI_SHAPE, swapped, wherever=True)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from tests.normalisation.moved_heads import (
 
 from datspect.imaging import registration
 from datspect.imaging.head_image import field_of_view
+from datspect.imaging.head_search import Flips
 from datspect.imaging.registration import is_plausible, register, shear_of, sizes_of
 from datspect.imaging.volume import Volume
 from datspect.normalisation.placing import head_template
@@ -120,6 +121,15 @@ def test_heads_of_people_keep_to_sizes_and_shear(size: float, lean: float, is_on
     affine = pose(size=size)
     affine[0, 1] += lean
     assert is_plausible(affine) == is_one
+
+
+@pytest.mark.parametrize(
+    ("turn", "flips", "degrees"),
+    [((0, 0, 0), "", 0), ((0, 77, 0), "", 77), ((-20, 0, 0), "y", 20), ((0, 0, 180), "", 180), ((0, 0, 90), "yz", 90)],
+)
+def test_a_turn_is_counted_without_flips_and_sizes(turn: tuple[int, ...], flips: Flips, degrees: float) -> None:
+    found = registration.Registration(pose(turn, size=(0.9, 1.0, 1.05), flips=flips), flips, 0.97)
+    assert registration.turned_degrees(found) == pytest.approx(degrees, abs=1e-4)
 
 
 def test_a_registration_that_leads_out_of_the_scan_is_like_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filelock import FileLock
+from matplotlib.colors import to_rgb
+from matplotlib.image import imread
 from tests.normalisation.moved_heads import OFFSET_VOXELS, distances_mm, imaged, nifti_bytes, pose
 
 from datspect.cohort.screening import mni_regions, screen_scan
@@ -21,7 +23,7 @@ from datspect.cohort.table import REGISTRATION_NAME, read_cohort
 from datspect.errors import ImportingError
 from datspect.imaging.volume import MNI_SHAPE, Volume, mni_affine
 from datspect.importing import scan
-from datspect.importing.folder import LOCK_NAME, REFUSED, TRANSFORMS
+from datspect.importing.folder import DOUBTFUL, LOCK_NAME, REFUSED, TRANSFORMS
 from datspect.importing.journal import JOURNAL_NAME
 from datspect.importing.plan import Candidate, Exclusion, Plan, PlannedSubject
 from datspect.importing.pseudonyms import Pseudonyms
@@ -31,6 +33,7 @@ from datspect.io.sources import Source
 from datspect.io.tables import read_table
 from datspect.io.transforms import read_transform
 from datspect.io.volumes import read_volume, write_volume
+from datspect.normalisation.verdict import SURE
 from datspect.params.whole import load_params
 from datspect.phantom.template import mean_phantom
 
@@ -601,9 +604,9 @@ def test_scans_listed_twice_are_refused(
     assert not cohort.exists()
 
 
-def without_striata() -> Volume:
+def without_striata(brightest: float = 1.05) -> Volume:
     head = mean_phantom(OFFSET_VOXELS)
-    return Volume(np.minimum(np.asarray(head.data), 1.05), head.affine)
+    return Volume(np.minimum(np.asarray(head.data), brightest), head.affine)
 
 
 TURNED = pose((10, -7, 12), (45, -20, 35), (1.04, 0.98, 1.0))
@@ -646,6 +649,21 @@ def test_a_native_scan_is_registered_with_its_transform_and_measures_and_a_hopel
     import_subjects(downloaded.plan(), cohort, options, names)
     assert len(reads.names()) == 1, "who was refused is tried anew"
     assert contents(cohort) == before
+
+
+def test_a_doubtful_scan_is_imported_with_a_picture_that_has_both_outlines(
+    downloaded: Downloaded, cohort: Path, names: Pseudonyms
+) -> None:
+    doubtful = downloaded.subject(nifti_bytes(imaged(TURNED, head=without_striata(1.45))))
+    import_subjects(downloaded.plan(), cohort, replace(OPTIONS, z_offset_voxels=OFFSET_VOXELS), names)
+    [margin] = read_table(cohort / REGISTRATION_NAME)["margin"]
+    assert 0 < margin < SURE
+    [picture] = (cohort / DOUBTFUL).iterdir()
+    assert picture.name == f"{doubtful.candidates[0].scan_id}.png"
+    colours = imread(picture)[..., :3]
+    for outline in ("#56B4E9", "#E69F00"):  # of the template's head, and of its striata
+        assert (np.abs(colours - to_rgb(outline)).max(axis=-1) < 0.1).sum() > 50
+    assert list((cohort / REFUSED).iterdir()) == []
 
 
 def test_transforms_and_pictures_that_belong_to_nobody_are_removed(

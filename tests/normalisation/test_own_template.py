@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from tests.normalisation.moved_heads import OFFSET_VOXELS, distances_mm, imaged, pose, read
 
 from datspect.cohort.kind import CohortKind
 from datspect.cohort.table import COLUMNS, Cohort, write_cohort
@@ -12,6 +13,7 @@ from datspect.imaging.volume import Volume, mni_affine
 from datspect.io.digests import file_digest
 from datspect.io.volumes import write_volume
 from datspect.normalisation.own_template import LEAST_CONTROLS, template_of_controls
+from datspect.normalisation.placing import placed
 from datspect.phantom.template import mean_phantom
 
 
@@ -38,6 +40,18 @@ def test_the_template_is_the_mean_control_in_units_of_its_heads_level(tmp_path):
     found = template.volume.data
     assert np.corrcoef(found.ravel(), head.ravel())[0, 1] > 0.9999
     assert head_level(found.ravel()) == pytest.approx(1.0, abs=0.02)
+
+
+def test_a_scan_is_placed_by_a_template_of_ones_own(tmp_path):
+    own = template_of_controls(_cohort(tmp_path / "cohort", LEAST_CONTROLS), OFFSET_VOXELS)
+    to_scan = pose((10, -7, 12), (45, -20, 35), (1.04, 0.98, 1.0))
+    scan = read(imaged(to_scan))
+    found = placed(scan, z_offset_voxels=OFFSET_VOXELS, template=own)
+    assert found.how == "registered"
+    assert found.quality.reasons == ()
+    assert distances_mm(found.to_scan, to_scan).max() < 2
+    by_mean_phantom = placed(scan, z_offset_voxels=OFFSET_VOXELS)
+    assert not np.array_equal(found.to_scan, by_mean_phantom.to_scan), "the template is the one that was given"
 
 
 def test_too_few_controls_make_no_template(tmp_path):

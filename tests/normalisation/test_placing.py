@@ -11,6 +11,7 @@ from scipy.ndimage import map_coordinates
 from tests.normalisation.moved_heads import (
     OFFSET_VOXELS,
     STRIATA_MM,
+    distances_mm,
     imaged,
     laboratory,
     native_scan,
@@ -108,6 +109,32 @@ def test_axes_of_the_template_grid_may_be_stored_in_any_order(axes: str) -> None
     scan = reorient(on_template_grid())
     found = placed(read(stored_as(scan, axes), "mni"))
     np.testing.assert_array_equal(found.volume.data, scan.data)
+
+
+@pytest.mark.usefixtures("never_registered")
+@pytest.mark.parametrize("axes", ["LAS", "RAS", "RSP"])
+def test_the_right_grid_with_the_scanners_origin_keeps_its_very_voxels(axes: str) -> None:
+    upright = reorient(on_template_grid())
+    stored = stored_as(upright, axes)
+    stored.affine[:3, 3] += (31.0, -12.5, 240.0)
+    scan = read_nifti_bytes(nifti_bytes(stored))
+    assert scan.space == "other"
+    found = placed(scan)
+    assert (found.how, found.to_scan) == ("as it is", None)
+    np.testing.assert_array_equal(found.volume.data, upright.data)
+    assert np.array_equal(found.volume.affine, mni_ras_affine())
+
+
+@pytest.mark.parametrize("scanner_origin", [False, True])
+def test_the_right_grid_is_no_proof_of_a_head_in_its_place(
+    scanner_origin: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A head that lies elsewhere on such a grid is registered, by whatever its header says."""
+    monkeypatch.setattr(placing, "register", lambda *_: pytest.fail("registered"))
+    away = imaged(pose((0, 0, 18), (24, -30, 10)), sizes_mm=(2, 2, 2), shape=MNI_SHAPE, field_mm=(-24, 30, -10))
+    away.affine[:3, 3] = mni_ras_affine()[:3, 3] + (31.0 if scanner_origin else 0.0)
+    with pytest.raises(pytest.fail.Exception, match="registered"):
+        placed(read(away))
 
 
 @pytest.mark.usefixtures("never_registered")
@@ -242,6 +269,28 @@ def test_in_mni_space_it_may_be_left_as_it_is_and_what_was_seen_is_kept() -> Non
 def test_what_is_registered_is_never_left_the_wrong_way(native: Volume) -> None:
     with pytest.raises(ScanError, match="the head lies upside down"):
         placed(read(mirrored(native, (2,))), wrong_way="leave")
+
+
+@pytest.mark.parametrize("wrong_way", ["refuse", "fix"])
+@pytest.mark.parametrize(
+    "axes", [(2, 1, 0), pytest.param((1, 0, 2), marks=pytest.mark.slow)], ids=["on its side", "facing a side"]
+)
+def test_two_exchanged_axes_are_refused_however_well_the_head_can_be_turned_back(
+    axes: tuple[int, ...], wrong_way: placing.WrongWay
+) -> None:
+    head = imaged(pose(), shape=(64, 64, 64))
+    scan = Volume(np.ascontiguousarray(head.data.transpose(axes)), head.affine)
+    with pytest.raises(ScanError, match=r"turned by \d\d degrees .* left and right may be exchanged; correct the axes"):
+        placed(read(scan), wrong_way=wrong_way, z_offset_voxels=OFFSET_VOXELS)
+
+
+@pytest.mark.parametrize("turn", [(20, -20, 20), pytest.param((20, 20, 20), marks=pytest.mark.slow)])
+def test_a_head_tilted_by_twenty_degrees_about_each_axis_is_placed(turn: tuple[int, ...]) -> None:
+    to_scan = pose(turn)
+    found = placed(read(imaged(to_scan, shape=(64, 64, 64))), z_offset_voxels=OFFSET_VOXELS)
+    assert (found.how, found.fixed) == ("registered", "")
+    assert found.to_scan is not None
+    assert distances_mm(found.to_scan, to_scan).max() < 2
 
 
 def test_without_striata_a_head_is_refused_with_measures_and_the_volume_to_look_at() -> None:

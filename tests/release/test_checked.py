@@ -13,7 +13,7 @@ from tests.release.made_up_graph import add_run, write_graph_results
 from typer.testing import CliRunner
 
 from datspect.__main__ import app
-from datspect.errors import PromotionError
+from datspect.errors import DatspectError, PromotionError
 from datspect.release import promoting
 from datspect.release.checked import changes, model_folder, without_manifest
 from datspect.release.manifest import MANIFEST_NAME, MANIFEST_TAG, write_manifest
@@ -62,9 +62,9 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 def serve(*options: str) -> tuple[str, str]:
     """What `datspect serve` prints, and its error."""
     result = CliRunner().invoke(app, ["serve", *options])
-    if result.exception and not isinstance(result.exception, SystemExit | PromotionError):
+    if result.exception and not isinstance(result.exception, SystemExit | DatspectError):
         raise result.exception
-    return result.output, str(result.exception) if isinstance(result.exception, PromotionError) else ""
+    return result.output, str(result.exception) if isinstance(result.exception, DatspectError) else ""
 
 
 def without(registry: Registry, version: Version) -> Version:
@@ -136,6 +136,15 @@ def test_the_code_of_a_copy_that_was_checked_is_what_runs(stored: Path, tmp_path
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == str(folder / "code/datspect/__init__.py")
     assert "is there already" in serve("--copy-to", str(folder))[1]
+
+
+def test_a_copy_that_cannot_be_written_is_refused_before_the_registry_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datspect.release.reading.readable", lambda: pytest.fail("it was read"))
+    (tmp_path / "file").write_text("in the way")
+    assert "--copy-to" in (said := serve("--copy-to", str(tmp_path / "file" / "copy"))[1])
+    assert "cannot be written" in said
 
 
 def test_no_copy_is_left_of_a_changed_version(stored: Path, tmp_path: Path) -> None:

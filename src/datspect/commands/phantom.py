@@ -42,11 +42,13 @@ def native(
     They are PHANTOMS: nobody was imaged. The truth lies apart, in FOLDER/truth.
     """
     # Here, so that `datspect --help` does not wait for pandas and SciPy.
+    from datspect.io.writable import check_writable_folder
     from datspect.params.whole import load_params
     from datspect.phantom.cohort import build_laboratory
     from datspect.phantom.native_cohort import PARTICIPANTS, SCANS, check_empty, native_params, write_native_cohort
 
     check_empty(folder)
+    check_writable_folder(folder, "FOLDER")  # before anything is simulated
     wanted = native_params(load_params(params_or_defaults(params)).phantom, n, seed)
     typer.echo(f"calibrating the {wanted.n_sites} simulated sites, less than a minute on two cores", err=True)
     written = write_native_cohort(folder, build_laboratory(wanted), stored_as.value, in_mni=in_mni)

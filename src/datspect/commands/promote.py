@@ -34,6 +34,7 @@ def promote(
     the version was not promoted.
     """
     # Here, so that `datspect --help` does not wait for MLflow and TensorFlow.
+    from datspect.io.writable import check_writable_folder
     from datspect.release import promoting, registry
     from datspect.release.manifest import MANIFEST_TAG
 
@@ -41,6 +42,7 @@ def promote(
         raise WrongUseError("--force and --new-lineage need --reason: say why, it is kept with the version")
     wish = promoting.Wish(dry_run=dry_run, force=force, new_lineage=new_lineage, reason=reason.strip())
     with registry.opened() as (opened, root, params):
+        check_writable_folder(root / promoting.PROMOTIONS, "the protocol goes to")  # before a look, and before it moves
         wanted, current = opened.named(version), opened.version(registry.CHAMPION)
         if current is not None and current.number == wanted.number:
             said = f"version {wanted.number} is the champion already"

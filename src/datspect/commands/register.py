@@ -21,10 +21,10 @@ def register(
     # Here, so that `datspect --help` does not wait for pandas and MLflow.
     from datspect.release import registering, registry
     from datspect.release.checked import has_manifest, without_manifest
-    from datspect.running.addresses import repository_root
 
-    results = registering.read_registrable(repository_root())
     with registry.opened() as opened:
+        opened.registry.check_writable()  # before results are read
+        results = registering.read_registrable(opened.root)
         share = opened.params.tracking.share_subject_level
         version, is_new = registering.register(opened.registry, results, again=again, share_subject_level=share)
     if form == "json":

@@ -38,13 +38,16 @@ def serve(
     import tempfile
 
     from datspect.errors import PromotionError
+    from datspect.io.writable import check_writable_folder
     from datspect.release.checked import copy_checked, has_manifest
     from datspect.release.reading import readable
     from datspect.release.registry import NAME
     from datspect.running.servers import serve as run_server
 
-    if copy_to is not None and copy_to.exists():
-        raise PromotionError(f"{copy_to} is there already; name a folder that is not")
+    if copy_to is not None:
+        if copy_to.exists():
+            raise PromotionError(f"{copy_to} is there already; name a folder that is not")
+        check_writable_folder(copy_to, "--copy-to")  # before the registry is read
     with tempfile.TemporaryDirectory(prefix="datspect-serve-") as temporary:  # for its owner alone
         folder = Path(temporary) / "model"
         with readable() as registry:

@@ -141,12 +141,16 @@ def check_affine(affine: Affine) -> None:
         raise ScanError("axes of the affine nearly coincide; convert the scan anew")
 
 
-def on_template_grid(shape: tuple[int, ...], affine: Affine) -> bool:
-    """Return whether a grid with a sound affine, shape (4, 4), is the 2 mm MNI grid, axes in any order and sense."""
+def on_template_grid(shape: tuple[int, ...], affine: Affine, *, wherever: bool = False) -> bool:
+    """Return whether a grid with a sound affine, shape (4, 4), is the 2 mm MNI grid, axes in any order and sense.
+
+    `wherever`: it may have any origin.
+    """
     if sorted(shape) != sorted(MNI_SHAPE):
         return False
     upright = reorient(Volume(np.broadcast_to(np.int8(0), shape), affine))
-    is_close = np.allclose(upright.affine, mni_ras_affine(), rtol=0, atol=PLACE_TOLERANCE_MM)
+    columns = slice(3 if wherever else 4)
+    is_close = np.allclose(upright.affine[:, columns], mni_ras_affine()[:, columns], rtol=0, atol=PLACE_TOLERANCE_MM)
     return upright.data.shape == MNI_SHAPE and bool(is_close)
 
 

@@ -177,6 +177,12 @@ def shear_of(to_scan: Affine) -> float:
     return float(np.abs(directions.T @ directions - np.eye(3)).max())
 
 
+def turned_degrees(registration: Registration) -> float:
+    """Return by how much the head is turned against the template, about any axis, once flips are undone; 0 to 180."""
+    left, _, right = np.linalg.svd(registration.to_scan[:3, :3] * signs(registration.flips))
+    return float(np.degrees(np.arccos(np.clip((np.trace(left @ right) - 1) / 2, -1, 1))))
+
+
 def _distinct(starts: list[Start]) -> list[Start]:
     """Return the best starts that put the head into different places, or the wrong way round."""
     chosen: list[Start] = []

@@ -21,7 +21,7 @@ from datspect.imaging.head_search import Flips
 from datspect.imaging.orientation import mni_ras_affine, reorient
 from datspect.imaging.placement import on_template_grid
 from datspect.imaging.regions import striatal_regions
-from datspect.imaging.registration import Registration, Template, register
+from datspect.imaging.registration import Registration, Template, register, turned_degrees
 from datspect.imaging.resampling import resampled_to_mni
 from datspect.imaging.volume import MNI_SHAPE, Affine, Volume
 from datspect.io.scan_reading import ReadScan
@@ -42,6 +42,9 @@ NEAR_MM = 6.0
 HIGHER_MM = 12.0
 """Cohorts in MNI space differ so much in height, and not more."""
 USUAL_Z_OFFSET_VOXELS = 4.0
+MOST_TURNED_DEGREES = 45.0
+"""Cameras leave no head tilted so far. Two axes that were exchanged in a file turn it more, and exchange left and right
+with them; voxels do not tell that from a turn alone."""
 _BOX_STEP = 3
 
 
@@ -119,9 +122,13 @@ def head_template(z_offset_voxels: float) -> Template:
 
 
 def _as_claimed(scan: ReadScan, *, must: bool) -> tuple[Volume, How, Uprightness] | None:
-    """Return the scan where its header puts it in MNI space; None if it claims none, or shows no head there."""
-    is_on_grid = on_template_grid(scan.volume.data.shape, scan.volume.affine)
-    if not (is_on_grid or scan.space == "mni" or must):
+    """Return the scan where its header puts it in MNI space; None if it claims none, or shows no head there.
+
+    The grid of the template claims its place: converters leave it the scanner's origin.
+    """
+    claims = scan.space == "mni" or must
+    is_on_grid = on_template_grid(scan.volume.data.shape, scan.volume.affine, wherever=not claims)
+    if not (is_on_grid or claims):
         return None
     try:
         volume = _on_grid(scan.volume) if is_on_grid else reorient(resampled_to_mni(scan.volume))
@@ -175,6 +182,12 @@ def _registered(
     quality = quality_of(registration, scan, template, striata, _needed_mm(z_offset_voxels))
     if quality.reasons:
         raise NotPlacedError(quality, volume, z_offset_voxels)
+    turned = turned_degrees(registration)
+    if turned > MOST_TURNED_DEGREES:
+        raise ScanError(
+            f"the head lies turned by {turned:.0f} degrees against what the header says, so that left and right may be "
+            "exchanged; correct the axes in the header, or convert the scan anew (--fix-orientation does not turn it)"
+        )
     if registration.flips and wrong_way != "fix":
         raise ScanError(_wrong_way(registration.flips))
     return Placed(

@@ -7,10 +7,12 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock
 
 from datspect.errors import PromotionError
+from datspect.io.writable import check_writable_folder
 from datspect.params.whole import Params, load_params
 from datspect.prediction.files import FOLDER_NAME
 from datspect.release.dvc_cache import found_md5
@@ -92,10 +94,24 @@ class Registry:
     def is_beyond_this_machine(self) -> bool:
         """Whether what a version carries goes to another machine."""
         with self.connection.protected():
-            client = self.connection.client
-            place = client.get_experiment(self.connection.experiment_id).artifact_location
-            return any(beyond_this_machine(uri) for uri in (client.tracking_uri, place))
+            return any(beyond_this_machine(uri) for uri in (self.connection.client.tracking_uri, self._place()))
         raise AssertionError  # a required connection has raised
+
+    def check_writable(self) -> None:
+        """Check that files of a version can be stored, if that is a folder of this machine.
+
+        Raises
+        ------
+        DatspectError : nothing can be written to it.
+        """
+        with self.connection.protected():
+            parts = urlsplit(self._place())
+            if parts.scheme in ("", "file") and not parts.netloc:
+                check_writable_folder(Path(unquote(parts.path)), "files of a version go to")
+
+    def _place(self) -> str:
+        """Return the address below which MLflow stores files."""
+        return str(self.connection.client.get_experiment(self.connection.experiment_id).artifact_location)
 
     def version(self, which: str) -> Version | None:
         """Return the version with this alias or number; None if there is none."""
