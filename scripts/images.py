@@ -38,7 +38,7 @@ from datspect.running.launch import launch
 FOLDER = Path("docs/images")
 MOST_BYTES = 150_000
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-ASSISTANT_PIXELS = 360
+ASSISTANT_PIXELS = 420
 """Width of the panel that the MLflow UI opens on the right; it holds no runs."""
 COHORT = Path("data/phantom/cohort")
 
@@ -125,7 +125,7 @@ def of_mlflow(browser: str, folder: Path) -> Path:
     path = folder / "mlflow.png"
     with mlflow_ui() as address:
         page = f"{address}/#/experiments/1/runs?workflowType=machine_learning"
-        screenshot(browser, page, path, size=(1600, 820), milliseconds=45_000)
+        screenshot(browser, page, path, size=(1600, 560), milliseconds=45_000)
     with Image.open(path) as whole:
         whole.crop((0, 0, whole.width - ASSISTANT_PIXELS, whole.height)).save(path)
     return path
@@ -236,7 +236,7 @@ BOXES: dict[str, tuple[tuple[int, int], str, Callable[[], Picture]]] = {
     "predictor": ((1, 1), "what an answer is worth", _file("reports/predictor/calibration.png", (0, 0.05, 1, 0.72))),
     "robustness": ((0, 1), "altered scans", _file("reports/robustness/robustness.png")),
     "report": ((0, 2), "everything on one page", _file("reports/figures/models_out_of_fold.png", (0, 0.05, 1, 0.86))),
-    "datspect predict": ((1, 2), "a page for any scan", _file("docs/images/prediction.png")),
+    "datspect predict": ((1, 2), "a page for any scan", _file("docs/images/page.png", (0, 0, 1, 0.53))),
     "MLflow": ((2, 2), "runs, models, promotion", _file("docs/images/mlflow.png")),
 }
 """Column and row, what the box says, and its picture."""

@@ -9,8 +9,9 @@ from datspect.arrays import FloatArray
 from datspect.imaging.volume import FWHM_PER_SD
 from datspect.prediction.networks import Differentiable
 
-ENOUGH = 0.01
-"""No more gradients are taken once the attributions add up to the difference within this share of it."""
+ENOUGH = 0.05
+"""No more gradients are taken once the attributions add up to the difference within this share of it, that of the paper
+of 2017."""
 COMPLETENESS = 0.1
 """A map is not to be read if its parts add up to the difference with a larger error than this share of it. [assumed]"""
 LEAST_DIFFERENCE = 1.0
