@@ -35,20 +35,26 @@ def main() -> None:
     parser.add_argument("--fit-epochs", type=int, default=12, help="epochs of plain fit to run")
     arguments = parser.parse_args()
     n_epochs, n_fit_epochs = (8, 2) if arguments.quick else (arguments.epochs, arguments.fit_epochs)
-    rng = np.random.default_rng(0)
-    labels = np.repeat([1, 0], [449, 210])
-    bank = np.maximum(rng.normal(size=(N_DRAWS + 1, len(labels), N_FEATURES)), 0).astype(np.float16)
-    params = load_params()
-    training = params.training.model_copy(update={"epochs": n_epochs})
-    heads = cv_heads(_folds(labels), params.classifier, training)
+    training = load_params().training
+    heads, bank, labels = made_up_stack(n_epochs)
 
     plain = PlainFit(heads[0], bank, labels, training.batch_size)
     plain.run(n_fit_epochs - n_fit_epochs // 2)
     stack = stack_epochs(heads, bank, labels, training.batch_size)
     plain.run(n_fit_epochs // 2)
 
-    result = comparison(Race(len(heads), params.training.epochs, len(labels)), stack, plain)
+    result = comparison(Race(len(heads), training.epochs, len(labels)), stack, plain)
     publish(arguments, parts(result), result)
+
+
+def made_up_stack(n_epochs: int) -> tuple[list[Head], NDArray[np.float16], NDArray[np.int64]]:
+    """Return the heads of the paper's folds, a bank of made-up features, shape (draws + 1, N, F), and labels, (N,)."""
+    labels = np.repeat([1, 0], [449, 210])
+    shape = (N_DRAWS + 1, len(labels), N_FEATURES)
+    bank = np.maximum(np.random.default_rng(0).normal(size=shape), 0).astype(np.float16)
+    params = load_params()
+    training = params.training.model_copy(update={"epochs": n_epochs})
+    return cv_heads(_folds(labels), params.classifier, training), bank, labels
 
 
 def parts(result: dict[str, Any]) -> list[str]:

@@ -17,7 +17,7 @@ MINUTES = {
     "startup": 2.5,
     "features": 3,
     "heads": 1,
-    "tracking": 2.5,
+    "tracking": 4.0,
     "importing": 5,
     "paper_recipe": 19,
 }

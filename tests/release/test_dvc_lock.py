@@ -107,6 +107,7 @@ LOCK = """
 stages:
   first: {cmd: one, deps: [{path: src/a.py, md5: "1"}], params: {params.yaml: {x: 1}}, outs: [{path: data, md5: "2"}]}
   second: {cmd: two, deps: [{path: data, md5: "2"}, {path: src/b.py, md5: "3"}], outs: [{path: model, md5: "4"}]}
+  third: {cmd: three, deps: [{path: data/sub/table.csv, md5: "8"}, {path: database, md5: "9"}]}
 """
 
 
@@ -115,11 +116,13 @@ stages:
     [
         ('{path: model, md5: "4"}', '{path: model, md5: "5"}', True),
         ('{path: data, md5: "2"}', '{path: data, md5: "6"}', True),  # made by one stage and read by the other
+        ('md5: "8"', 'md5: "7"', True),  # in a folder that a stage makes
+        ('md5: "9"', 'md5: "7"', False),
         ('md5: "1"', 'md5: "7"', False),
         ('md5: "3"', 'md5: "7"', False),
         ("x: 1", "x: 2", False),
-        ("cmd: two", "cmd: three", False),
-        ("second:", "third:", False),
+        ("cmd: two", "cmd: four", False),
+        ("second:", "another:", False),
     ],
 )
 def test_a_recipe_is_all_but_what_the_stages_made(old: str, new: str, same: bool) -> None:

@@ -2,16 +2,21 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
-from tests.release.made_up_graph import write_graph_results
+from tests.release.made_up_graph import add_run, write_graph_results
+from tests.release.made_up_versions import MadeUpPredictor, images_in_lock
 from tests.release.repositories import commit, run
-from tests.tracking.made_up_results import N, write_cv, write_final
+from tests.tracking.made_up_results import PARAMS_PATH, N, write_cv, write_final
 
 from datspect.errors import CohortError, PromotionError
+from datspect.io.digests import file_digest
 from datspect.io.records import read_json, write_json
 from datspect.io.tables import read_table, write_table
+from datspect.params.whole import load_params
 from datspect.release.dvc_lock import content_md5
+from datspect.release.promoting import Side, Wish, decide, promote
 from datspect.release.reference import (
     ABOUT,
     ANSWERS,
@@ -21,8 +26,10 @@ from datspect.release.reference import (
     results_on_disk,
     write_reference,
 )
-from datspect.release.registering import OUTPUTS
+from datspect.release.registering import OUTPUTS, read_registrable, register
+from datspect.release.registry import CHAMPION, Registry
 from datspect.release.reproduction import COMMIT_TAG, reproduced_commit, reproduction_tags, verdict
+from datspect.release.tracing import links, traced
 
 
 def edit(path: Path, **changes: object) -> None:
@@ -101,18 +108,18 @@ class TestResultsOfAnotherMachine:
 
     @staticmethod
     def lock(project: Path, code: str = "1") -> None:
-        outputs = "".join(
-            f"    - path: {path}\n      md5: {content_md5(project / path)}\n"
-            for path in dict.fromkeys([*OUTPUTS, *READ])
-        )
+        made = {path: content_md5(project / path) for path in (*OUTPUTS, *READ)} | images_in_lock(project)
+        outputs = "".join(f"    - path: {path}\n      md5: {md5}\n" for path, md5 in made.items())
         deps = f"    deps:\n    - path: src/code.py\n      md5: '{code}'\n"
         text = f"schema: '2.0'\nstages:\n  all:\n    cmd: run\n{deps}    outs:\n{outputs}"
         (project / "dvc.lock").write_text(text, encoding="utf-8")
 
     def shift(self, project: Path, by: float, code: str = "1") -> None:
-        path = project / "reports/cv/predictions.csv"
-        table = read_table(path)
-        write_table(path, table.assign(probability=table["probability"] + by))
+        for reports in (project / "reports/cv", project / "reports/final"):
+            path, record = reports / "predictions.csv", read_json(reports / "run.json")
+            table = read_table(path)
+            write_table(path, table.assign(probability=table["probability"] + by))
+            edit(reports / "run.json", files=record["files"] | {path.name: file_digest(path)})
         self.lock(project, code)
 
     def test_they_reproduce_the_commits(self, project: Path, head: str) -> None:
@@ -141,3 +148,32 @@ class TestResultsOfAnotherMachine:
         (project / ABOUT).unlink()
         assert reproduction_tags(project, commit(project, "no reference")) == {}
         assert reproduction_tags(project, None) == {}
+
+    def test_whoever_ran_the_graph_without_a_change_can_register_and_promote(
+        self, project: Path, head: str, registry: Registry
+    ) -> None:
+        """Made-up figures fail floors, hence `force`, which moves nothing against a refusal."""
+        record = project / "reports/final/run.json"
+        edit(record, git={"commit": head, "dirty": False, "changed": []})
+        images = project / "data/images"
+        answers = read_table(project / "reports/final/predictions.csv").set_index("scan_id")["probability"]
+        scans = read_table(images / "subjects.csv")["scan_id"]
+        np.save(images / "images.npy", scans.map(answers).fillna(0).to_numpy()[:, None, None, None])
+        write_json(
+            images / "cohort.json", {"digest": read_json(project / "reports/final/run.json")["cohort"]["digest"]}
+        )
+        self.lock(project)
+        add_run(registry, project)
+        version, _ = register(registry, read_registrable(project))
+        challenger = Side(registry, version)
+        vars(challenger)["predictor"] = MadeUpPredictor()
+        decision = decide(registry, challenger, None, project, load_params(PARAMS_PATH), Wish())
+        assert decision.refused == ()
+        (found,) = (rule for rule in decision.rules if rule.name == "results in a committed dvc.lock")
+        assert found.finding.startswith(f"not to the last digit; those of {head} are reproduced: ")
+        assert promote(registry, challenger, None, decision, Wish(force=True, reason="of a newcomer"))
+        assert registry.named(CHAMPION).number == version.number
+        trace = traced(version, project)
+        assert (trace.lock_commit, trace.reproduces) == (None, head)
+        (in_git,) = (link for link in links(registry, trace, project) if link.name == "outputs in git")
+        assert in_git.holds

@@ -57,15 +57,17 @@ def _outputs_of(stages: dict[str, Any]) -> dict[str, str]:
 def recipe_digest(lock: str) -> str:
     """Return the SHA-256 of what the text of a lock file says but for what the stages made.
 
-    That is every stage's command and parameters, and the files that it reads and no stage makes.
+    That is every stage's command and parameters, and the files that it reads and no stage makes, alone or in a folder.
     """
     stages: dict[str, Any] = YAML(typ="safe", pure=True).load(lock)["stages"]
-    made = {out["path"] for stage in stages.values() for out in stage.get("outs", [])}
+    made = _outputs_of(stages)
     recipe = {
         name: {
             "cmd": stage["cmd"],
             "params": stage.get("params", {}),
-            "read": {dep["path"]: dep["md5"] for dep in stage.get("deps", []) if dep["path"] not in made},
+            "read": {
+                dep["path"]: dep["md5"] for dep in stage.get("deps", []) if _output_with(dep["path"], made) not in made
+            },
         }
         for name, stage in stages.items()
     }

@@ -7,8 +7,8 @@ from typing import Any
 from datspect.reporting.inputs import Inputs, JsonObject
 from datspect.reporting.paper_tables import CEILING, READER, STACK
 
-_WITH_BOUNDS = ("accuracy", "roc_auc", "loss")
-_WITHOUT_BOUNDS = ("sensitivity", "specificity", "calibration_slope", "calibration_intercept")
+_WITH_BOUNDS = ("accuracy", "roc_auc")
+_WITHOUT_BOUNDS = ("loss", "sensitivity", "specificity", "calibration_slope", "calibration_intercept")
 _OF_DEVELOPMENT = ("accuracy", "roc_auc", "loss")
 _OF_READER = ("accuracy", "roc_auc", "loss")
 _BESIDE = (STACK, CEILING)
