@@ -6,7 +6,7 @@ import matplotlib.colors
 import numpy as np
 import pytest
 
-from datspect.figures import curves, explanation
+from datspect.figures import comparison, curves, explanation, robustness
 
 # Machado, Oliveira, Fernandes, IEEE Trans. Vis. Comput. Graph. 15 (2009) 1291, severity 1.0; on linear RGB.
 DEUTERANOPIA = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
@@ -48,7 +48,26 @@ def test_the_measure_knows_what_deuteranopia_confuses() -> None:
     assert np.linalg.norm(lab(red, DEUTERANOPIA) - lab(green, DEUTERANOPIA)) < APART
 
 
-def test_curves_that_share_a_colours_kin_differ_in_dashes_too() -> None:
-    for (one, dashes, _), (other, other_dashes, _) in itertools.combinations(curves._MODEL_STYLES, 2):
-        distance = np.linalg.norm(lab(one, DEUTERANOPIA) - lab(other, DEUTERANOPIA))
-        assert distance > APART or dashes != other_dashes, (one, other)
+STYLES: dict[str, list[tuple[str, object]]] = {
+    "models by their ROC": [(colour, dashes) for colour, dashes, _ in curves._MODEL_STYLES],
+    "judges of altered scans": [(colour, marker) for colour, marker, _ in robustness._JUDGES.values()],
+    "why there is no firm answer": [(colour, "bar") for colour, _ in robustness._SILENT.values()],
+    "two experiments": list(comparison._STYLES),
+    "sets of subjects": list(comparison._SET_STYLES),
+}
+"""Colours, each with the dashes or the marker that go with it."""
+
+
+@pytest.mark.parametrize("seen", [DEUTERANOPIA, PROTANOPIA, np.eye(3)], ids=["deuteranopia", "protanopia", "all cones"])
+@pytest.mark.parametrize("name", STYLES)
+def test_what_shares_a_colours_kin_differs_in_dashes_or_marker(name: str, seen: object) -> None:
+    for (one, shape), (other, other_shape) in itertools.combinations(STYLES[name], 2):
+        assert shape != other_shape or np.linalg.norm(lab(one, seen) - lab(other, seen)) > APART, (one, other)
+
+
+@pytest.mark.parametrize("seen", [DEUTERANOPIA, PROTANOPIA, np.eye(3)], ids=["deuteranopia", "protanopia", "all cones"])
+def test_histograms_of_pd_and_control_stay_apart(seen: object) -> None:
+    labels = np.arange(8) % 2
+    figure = curves.calibration_figure({"": curves.Forecast(labels, 0.1 + 0.1 * np.arange(8))}, "")
+    one, other = {patch.get_edgecolor() for patch in figure.axes[1].patches}
+    assert np.linalg.norm(lab(one, seen) - lab(other, seen)) > APART

@@ -1,12 +1,17 @@
-"""Nothing builds an image here, so the files are read: sources exist, steps are real, nobody is root, nothing leaks."""
+"""The files are read: sources exist, steps are real, nobody is root, nothing leaks. Where there is a builder, one is built."""
 
 import fnmatch
 import json
 import re
+import subprocess
+import uuid
+from functools import cache
 from pathlib import Path
 
 import pytest
 from tests.repository.files import ROOT, problems_of_line, tracked
+
+from datspect import __version__
 
 FILES = ("Containerfile", ".devcontainer/Containerfile")
 INSTRUCTIONS = {"ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "FROM", "RUN", "USER", "WORKDIR"}
@@ -123,3 +128,35 @@ def test_the_dev_container_names_a_file_that_is_there_and_a_real_target() -> Non
     assert problems_of_line(settings["postCreateCommand"]) == []
     users = [rest for word, rest in instructions(".devcontainer/Containerfile") if word == "USER"]
     assert users == [settings["remoteUser"]]
+
+
+@cache
+def builder() -> str | None:
+    """The first program here that can build images: it is installed, and its service, if it needs one, answers."""
+    for name in ("podman", "docker"):
+        try:
+            subprocess.run([name, "info"], capture_output=True, check=True, timeout=60)
+        except (OSError, subprocess.SubprocessError):
+            continue
+        return name
+    return None
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_programs_image_is_built_and_says_its_version() -> None:
+    name, tag = builder(), f"datspect-test-{uuid.uuid4().hex[:8]}"
+    if name is None:
+        pytest.skip("neither podman nor docker can build an image here")
+    if subprocess.run(
+        [name, "pull", "docker.io/library/python:3.11-slim"], capture_output=True, check=False
+    ).returncode:
+        pytest.skip("the base image cannot be fetched here")
+    build = [name, "build", "--file", "Containerfile", "--target", "program", "--tag", tag, "."]
+    subprocess.run(build, cwd=ROOT, check=True)
+    try:
+        run = [name, "run", "--rm", "--network", "none", tag, "--version"]
+        said = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+        assert said.startswith(f"datspect {__version__}")
+    finally:
+        subprocess.run([name, "rmi", tag], check=False)
