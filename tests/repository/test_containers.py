@@ -1,4 +1,4 @@
-"""The files are read: sources exist, steps are real, nobody is root, nothing leaks. Where there is a builder, one is built."""
+"""The files are read: sources exist, steps are real, nobody is root, nothing leaks; one is built where it can be."""
 
 import fnmatch
 import json
