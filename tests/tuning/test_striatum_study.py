@@ -143,7 +143,7 @@ def test_an_inner_search_learns_from_its_own_scans_of_every_bank(params: Path, i
 def test_a_trial_is_pruned_after_some_folds_and_says_so(
     params: Path, inputs: TrainingInputs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def made_up(_configuration: Any, data: Development, _epochs: int, name: str) -> Iterator[Outcome]:
+    def made_up(_configuration: Any, data: Development, _epochs: int, name: str, *_: Any) -> Iterator[Outcome]:
         p_right = 0.9 if name.endswith("trial 0") else 0.4
         history = next(iter(real)).history
         for fold in range(1, N_FOLDS + 1):

@@ -315,7 +315,7 @@ def test_a_trial_that_diverges_ends_without_a_score_and_the_study_goes_on(
 ) -> None:
     def nan_in_the_second(*arguments: Any) -> Iterator[Outcome]:
         for outcome in outcomes(*arguments):
-            diverged = arguments[-1].endswith("trial 1") and outcome.n_epochs > 2
+            diverged = arguments[3].endswith("trial 1") and outcome.n_epochs > 2
             yield replace(outcome, probabilities=outcome.probabilities * np.nan) if diverged else outcome
 
     monkeypatch.setattr("datspect.tuning.search.outcomes", nan_in_the_second)

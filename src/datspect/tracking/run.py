@@ -129,10 +129,11 @@ class Run:
     ) -> Iterator["Run"]:
         """Open a run below this one, or go on with the one of that name that `begin_child` opened.
 
-        It closes as `open_run` says, at its true `times` if it is over already.
+        It closes as `open_run` says, at its true `times` if it is over already. One that was begun gets the `tags` now.
         """
         if begun := self._begun.pop(name, None):
             with begun.ended():
+                begun.set_tags(tags or {})
                 yield begun
             return
         if times is None and self._times:

@@ -73,11 +73,18 @@ def train(
 
 
 def trained_until(
-    epochs: Sequence[int], heads: Sequence[Head], bank: FloatArray, labels: IntArray, batch_size: int, what: str
+    epochs: Sequence[int],
+    heads: Sequence[Head],
+    bank: FloatArray,
+    labels: IntArray,
+    batch_size: int,
+    what: str,
+    watch: Watch | None = None,
 ) -> Iterator[list[FittedHead]]:
     """Yield the heads after each of `epochs`, as `heads_after` does, with a bar named `what` on a terminal."""
     with _epochs_bar(heads, what, only_on_terminal=True) as bar:
-        yield from heads_after(epochs, heads, bank, labels, batch_size=batch_size, report=partial(_move, bar))
+        report = partial(_move, bar)
+        yield from heads_after(epochs, heads, bank, labels, batch_size=batch_size, report=report, watch=watch)
 
 
 def out_of_fold_logits(heads: Sequence[Head], fitted: Sequence[FittedHead], clean: FloatArray) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -12,9 +13,10 @@ from tqdm import tqdm
 from datspect.arrays import BoolArray, FloatArray, IntArray
 from datspect.evaluation.metrics import binary_metrics, log_losses, predicted_labels
 from datspect.modeling.ensemble import fit_ensemble
-from datspect.modeling.heads import FittedHead
+from datspect.modeling.heads import FittedHead, Head
 from datspect.running.progress import progress
 from datspect.training import crossval
+from datspect.training.curves import Curves
 from datspect.tuning.development import Development
 from datspect.tuning.slab_banks import SlabBanks
 from datspect.tuning.space import Configuration
@@ -48,29 +50,36 @@ def lower_is_better(objective: Objective) -> bool:
     return objective == "log_loss"
 
 
-def outcomes(configuration: Configuration, data: Development, check_epochs: int, what: str) -> Iterator[Outcome]:
+def outcomes(
+    configuration: Configuration, data: Development, check_epochs: int, what: str, curves: Curves | None = None
+) -> Iterator[Outcome]:
     """Train a configuration on the development folds and say how it stands, as often as a pruner may look.
 
     Heads on features train together, and the pruner looks after every `check_epochs`. Small networks train fold by
     fold, and it looks after each: the epochs of two trials that differ in their rates or their number cannot be
-    compared, and the folds can.
+    compared, and the folds can. `curves` grow with every epoch.
     """
     if data.slabs is None:
         epochs = report_epochs(configuration.training.last_epoch, check_epochs)
-        return outcomes_by_epoch(configuration, data, epochs, what)
-    return _outcomes_by_fold(configuration, data, data.slabs, what)
+        return outcomes_by_epoch(configuration, data, epochs, what, curves)
+    return _outcomes_by_fold(configuration, data, data.slabs, what, curves)
 
 
-def outcomes_by_epoch(
-    configuration: Configuration, data: Development, epochs: Sequence[int], what: str
-) -> Iterator[Outcome]:
-    """Train a head for each development fold and judge everybody out of fold, after each of `epochs`.
+def trial_heads(configuration: Configuration, data: Development) -> list[Head]:
+    """Return a head for each development fold.
 
     The heads of all configurations have the same seeds, so that values make the difference and not luck.
     """
-    training = configuration.training
-    heads = crossval.dev_heads(data.folds, configuration.classifier, training)
-    steps = crossval.trained_until(epochs, heads, data.bank, data.targets, training.batch_size, what)
+    return crossval.dev_heads(data.folds, configuration.classifier, configuration.training)
+
+
+def outcomes_by_epoch(
+    configuration: Configuration, data: Development, epochs: Sequence[int], what: str, curves: Curves | None = None
+) -> Iterator[Outcome]:
+    """Train a head for each development fold and judge everybody out of fold, after each of `epochs`."""
+    heads, batch_size = trial_heads(configuration, data), configuration.training.batch_size
+    watch = curves.add_epoch_of_stack if curves else None
+    steps = crossval.trained_until(epochs, heads, data.bank, data.targets, batch_size, what, watch)
     for n_epochs, fitted in zip(epochs, steps, strict=True):
         logits = crossval.out_of_fold_logits(heads, fitted, data.bank[0])
         everybody = np.ones(len(data.folds), bool)
@@ -78,16 +87,17 @@ def outcomes_by_epoch(
 
 
 def _outcomes_by_fold(
-    configuration: Configuration, data: Development, slabs: SlabBanks, what: str
+    configuration: Configuration, data: Development, slabs: SlabBanks, what: str, curves: Curves | None
 ) -> Iterator[Outcome]:
     """Train an ensemble for each development fold, one after another, and judge those whose fold is done."""
     training, material = configuration.training, data.material(configuration, slabs)
-    heads = crossval.dev_heads(data.folds, configuration.classifier, training)
+    heads = trial_heads(configuration, data)
+    curves = curves or Curves(heads)
     fitted: list[FittedHead] = []
     bar: tqdm[None] = progress(None, total=len(heads), what=what, unit="folds", only_on_terminal=True)
     with bar:
         for head in heads:
-            fitted.append(fit_ensemble(head, material))
+            fitted.append(fit_ensemble(head, material, watch=partial(curves.add, head.name)))
             bar.update()
             done = heads[: len(fitted)]
             logits = crossval.out_of_fold_logits(done, fitted, data.bank[0])

@@ -13,11 +13,13 @@ import optuna
 from optuna.storages import fail_stale_trials
 
 from datspect.io.tables import write_table
+from datspect.training.curves import Curves
 from datspect.tuning import study as study_attributes
 from datspect.tuning.development import Development
+from datspect.tuning.live import Growing, told
 from datspect.tuning.lost import MOST_AT_ONCE, Lost, again, lost
-from datspect.tuning.scoring import TITLES, Outcome, fold_scores, measures, outcomes, score
-from datspect.tuning.space import SearchSpace
+from datspect.tuning.scoring import TITLES, Outcome, fold_scores, measures, outcomes, score, trial_heads
+from datspect.tuning.space import Configuration, SearchSpace
 from datspect.tuning.study import Study, finished
 from datspect.tuning.trials import Trial, history_path, values_text
 
@@ -31,13 +33,14 @@ _GIVEN_UP = "given_up"  # attribute of a study: numbers of trials that an earlie
 
 @dataclass(frozen=True)
 class Search:
-    """What a trial needs; `folder` takes the curves of each trial."""
+    """What a trial needs; `folder` takes the curves of each trial, `tell` what they are while it runs."""
 
     study: Study
     space: SearchSpace
     data: Development
     check_epochs: int
     folder: Path
+    tell: Callable[[Growing], None] = lambda _growing: None
 
     def objective(self, trial: optuna.Trial) -> float:
         """Train the configuration that the trial chooses, and return its score.
@@ -48,8 +51,13 @@ class Search:
         """
         trial.set_user_attr(study_attributes.BEGUN, True)
         configuration = self.space.suggested(trial)
+        heads, by_fold = trial_heads(configuration, self.data), self.data.slabs is not None
+        with told(self.tell, trial.number, trial.params, heads, by_fold=by_fold) as curves:
+            return self._judged(trial, configuration, curves)
+
+    def _judged(self, trial: optuna.Trial, configuration: Configuration, curves: Curves) -> float:
         name = f"{self.study.name}, trial {trial.number}"
-        for outcome in outcomes(configuration, self.data, self.check_epochs, name):
+        for outcome in outcomes(configuration, self.data, self.check_epochs, name, curves):
             judged = outcome.judged
             if not np.isfinite(outcome.probabilities[judged]).all():
                 self._keep_curves(trial, outcome)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from filelock import FileLock, Timeout
 
 from datspect import tracking
@@ -16,7 +17,9 @@ from datspect.tuning.trials import Trial, history_path
 log = logging.getLogger(__name__)
 
 _STUDY_ID, _STUDY, _TRIAL = "datspect.study_id", "datspect.study", "datspect.trial"
+_STATE, _OBJECTIVE = "datspect.trial_state", "datspect.objective"
 _CURVES = ("train_loss", "validation_loss", "train_accuracy", "validation_accuracy", "learning_rate")
+_CURVES_BY_FOLD = ("train_loss", "validation_loss")
 _SCORE = "score"
 _LOCK_NAME, _LOCK_SECONDS = "mlflow.lock", 120.0  # a trial takes less than one
 
@@ -27,6 +30,20 @@ def open_study_run(
     """Open the run of a study, the same one for every process that works on it; see `tracking.open_joined_run`."""
     key, all_tags = (_STUDY_ID, study_id), {**tags, _STUDY: study}
     return tracking.open_joined_run(study, stage="tune", experiment=experiment, key=key, params=params, tags=all_tags)
+
+
+def log_growing(
+    run: tracking.Run, number: int, values: Mapping[str, Any], curves: Mapping[str, Sequence[float]], objective: str
+) -> None:
+    """Send what is new of the curves of a running trial to a child of the study's `run`, which `log_trial` completes.
+
+    Only the process that runs the trial, or has it run, sends this. What comes after the trial was sent changes nothing.
+    """
+    if run.finished_children(_TRIAL, str(number)):
+        return
+    tags = {_STUDY: run.name, _TRIAL: number, _STATE: "running", _OBJECTIVE: objective}
+    child = run.begin_child(_name(number), params=values, tags=tags)
+    child.log_history({name: np.asarray(curve) for name, curve in curves.items()})
 
 
 def log_trial(run: tracking.Run, trial: Trial, folder: Path, objective: str) -> None:
@@ -40,12 +57,10 @@ def log_trial(run: tracking.Run, trial: Trial, folder: Path, objective: str) -> 
     with _alone(folder, f"trial {trial.number}") as alone:
         if not alone or run.finished_children(_TRIAL, number):
             return
-        name, times = f"trial-{trial.number:04d}", _times(trial)
-        with run.child(name, params=trial.values, tags=_tags(run, trial, objective), times=times) as child:
+        tags, times = _tags(run, trial, objective), _times(trial)
+        with run.child(_name(trial.number), params=trial.values, tags=tags, times=times) as child:
             child.log_metrics(_metrics(trial))
-            child.log_history(
-                {"fold_score": np.asarray(trial.fold_scores), **_curves(history_path(folder, trial.number))}
-            )
+            child.log_history({"fold_score": np.asarray(trial.fold_scores), **_curves(folder, trial)})
             run.supersede_children(_TRIAL, number, child)
 
 
@@ -132,8 +147,8 @@ def _tags(run: tracking.Run, trial: Trial, objective: str) -> dict[str, object]:
     tags: dict[str, object] = {
         _STUDY: run.name,
         _TRIAL: trial.number,
-        "datspect.trial_state": trial.state,
-        "datspect.objective": objective,
+        _STATE: trial.state,
+        _OBJECTIVE: objective,
     }
     if trial.state == "pruned":
         tags["datspect.pruned_after"] = trial.n_epochs if trial.n_folds is None else trial.reached
@@ -152,12 +167,30 @@ def _metrics(trial: Trial) -> dict[str, float]:
     return metrics
 
 
-def _curves(path: Path) -> dict[str, Any]:
-    """Return the means over the heads, shape (epochs,) each; none without a file, as for another machine's trial."""
+def trial_curves(history: pd.DataFrame, n_heads: int, *, by_fold: bool) -> dict[str, Any]:
+    """Return the means over the heads, shape (epochs,) each, for the epochs that all `n_heads` have done.
+
+    `history`: as of `crossval.history_table`. Heads that train one after another, `by_fold`, have their own losses too.
+    """
+    done_by_all = history[history.groupby("epoch")["head"].transform("size") == n_heads]
+    means = done_by_all.groupby("epoch").mean(numeric_only=True)
+    curves = {f"epoch/{name}": means[name].to_numpy() for name in _CURVES if name in means}
+    for head, of_head in history.groupby("head") if by_fold else ():
+        curves |= {f"{head}/{name}": of_head[name].to_numpy() for name in _CURVES_BY_FOLD if name in of_head}
+    return curves
+
+
+def _curves(folder: Path, trial: Trial) -> dict[str, Any]:
+    """Return the curves on disk; none without a file, as for another machine's trial."""
+    path = history_path(folder, trial.number)
     if not path.is_file():
         return {}
-    means = read_table(path, ["head", "epoch"]).groupby("epoch").mean(numeric_only=True)
-    return {f"epoch/{name}": means[name].to_numpy() for name in _CURVES if name in means}
+    history = read_table(path, ["head", "epoch"])
+    return trial_curves(history, history["head"].nunique(), by_fold=trial.n_folds is not None)
+
+
+def _name(number: int) -> str:
+    return f"trial-{number:04d}"
 
 
 def _times(trial: Trial) -> tracking.Times | None:

@@ -30,6 +30,7 @@ from datspect.training.settings import of_the_bank, shown
 from datspect.tuning import to_mlflow
 from datspect.tuning.applying import applied
 from datspect.tuning.development import Development, development
+from datspect.tuning.live import Growing
 from datspect.tuning.nested import nested_metrics, nested_result, nested_text, outer_folds
 from datspect.tuning.pictures import study_figures
 from datspect.tuning.quiet import quiet_optuna
@@ -245,7 +246,11 @@ def _searched(chosen: Chosen, study: Study, data: Development, n_trials: int) ->
                 to_mlflow.log_trial(run, trial, folder, objective)
                 _send_progress(run, study, folder)
 
-            run_trials(Search(study, chosen.space, data, tune.check_epochs, folder), n_trials, tune.minutes, ended)
+            def growing(found: Growing) -> None:
+                to_mlflow.log_growing(run, *found, objective)
+
+            search = Search(study, chosen.space, data, tune.check_epochs, folder, growing)
+            run_trials(search, n_trials, tune.minutes, ended)
         summary = _write_summary(chosen, study)
         files = [chosen.folder / name for name in ("study.json", "trials.csv")] + sorted(chosen.folder.glob("*.png"))
         to_mlflow.log_summary(run, summary_metrics(summary), files, finished(study.trials()))
@@ -277,7 +282,10 @@ def _shared_out(
     """Let `n_places` processes work on the study, and send to MLflow what they have done."""
     share = _Share(chosen, data, n_trials, folder)
 
-    def report(_place: int, _n: int) -> None:
+    def report(_place: int, found: int | Growing) -> None:
+        if not isinstance(found, int):
+            to_mlflow.log_growing(run, *found, study.objective)
+            return
         to_mlflow.log_missing(run, study.trials(), folder, study.objective, everywhere=True)
         _send_progress(run, study, folder)
 
@@ -291,7 +299,7 @@ def _work_on(share: _Share, _place: int, report: Report) -> None:
     logging.getLogger("datspect").setLevel(logging.INFO)
     tune = share.chosen.params.tune
     with _opened(share.chosen) as study:
-        search = Search(study, share.chosen.space, share.data, tune.check_epochs, share.folder)
+        search = Search(study, share.chosen.space, share.data, tune.check_epochs, share.folder, report)
         run_trials(search, share.n_trials, tune.minutes, lambda _: report(finished(study.trials())))
 
 
