@@ -1,15 +1,21 @@
 """Blocks of the documentation marked `<!-- run -->` do what they say, in this order, on the tests' tiny graph."""
 
+import gzip
+import json
 import os
 import re
 import subprocess
 import sys
+import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from tests.docs.written_commands import PAGES, ROOT
 from tests.pipeline.conftest import Graph, repository, tiny_graph  # noqa: F401  (a fixture)
+from tests.tracking.servers import free_port
 
 from datspect.cohort.table import read_cohort
 from datspect.importing.pseudonyms import KEY_VARIABLE
@@ -26,15 +32,24 @@ class Reader:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
 
-    def follow(self, block: str) -> str:
-        """Run a block as a shell does and return what it printed."""
+    @property
+    def environment(self) -> dict[str, str]:
         environment = self.graph.environment() | {
             f"GIT_{who}_{what}": "x@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
         }
         environment[KEY_VARIABLE] = str(self.graph.folder.parent / "key")  # not that of whoever runs the tests
         environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
+        return environment
+
+    def follow(self, block: str) -> str:
+        """Run a block as a shell does and return what it printed."""
         done = subprocess.run(
-            ["sh", "-euc", block], cwd=self.graph.folder, env=environment, capture_output=True, text=True, check=False
+            ["sh", "-euc", block],
+            cwd=self.graph.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
@@ -49,22 +64,109 @@ def reader(tiny_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Reade
 
 
 def test_the_blocks_that_are_run_are_those_that_a_test_knows() -> None:
-    assert set(BLOCKS) == {"tutorial.md", "challenge-layout.md"}
+    assert {name: len(blocks) for name, blocks in BLOCKS.items()} == {
+        "tutorial.md": 7,
+        "challenge-layout.md": 2,
+        "comparing-runs.md": 1,
+        "experiments.md": 2,
+        "serving.md": 2,
+    }
 
 
-def test_the_tutorial_leads_to_a_champion_an_answer_with_its_picture_and_a_comparison(reader: Reader) -> None:
-    promoted, predicted, compared, back = BLOCKS["tutorial.md"]
+@pytest.fixture(scope="module")
+def served(reader: Reader) -> Iterator[str]:
+    """Address of what `make serve` starts, once the tutorial's steps before it have made a champion."""
+    _, _, promoted, predicted, *_ = BLOCKS["tutorial.md"]
     assert "is the champion now" in reader.follow(promoted)
-    said = reader.follow(predicted)
-    assert "P(PD)" in said
-    (picture,) = (reader.graph.folder / "tmp/pictures").iterdir()
-    (page,) = (reader.graph.folder / "tmp/pages").iterdir()
+    assert "P(PD)" in reader.follow(predicted)
+    port = free_port()
+    log = reader.graph.folder.parent / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["sh", str(ROOT / "scripts/serve"), str(port), "datspect@champion"], cwd=reader.graph.folder,
+            env=reader.environment, stdout=output, stderr=output,
+        )  # fmt: skip
+    try:
+        wait_for(f"http://127.0.0.1:{port}", process, log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + 240
+    while True:
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        try:
+            urllib.request.urlopen(f"{address}/ping", timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.5)
+
+
+def test_the_tutorial_says_where_one_stands_and_prints_the_table(reader: Reader) -> None:
+    asked, tables, *_ = BLOCKS["tutorial.md"]
+    said = reader.follow(asked)
+    assert re.search(r"^challenger +version 1 ", said, re.MULTILINE)
+    assert re.search(r"^ok +Python ", said, re.MULTILINE)
+    assert "| mean " in reader.follow(tables)
+
+
+def test_the_champion_answers_with_picture_and_page_and_over_http(reader: Reader, served: str) -> None:
+    folder = reader.graph.folder
+    (picture,) = (folder / "tmp/pictures").iterdir()
+    (page,) = (folder / "tmp/pages").iterdir()
     assert (picture.suffix, page.suffix) == (".png", ".html")
+    (folder / "scan.nii.gz").write_bytes(
+        gzip.compress(min((folder / "data/phantom/cohort/volumes").iterdir()).read_bytes())
+    )
+    asked_in_tutorial, asked_in_serving = BLOCKS["tutorial.md"][4], BLOCKS["serving.md"][0]
+    answers = [
+        json.loads(reader.follow(block.replace("http://127.0.0.1:5001", served)))["predictions"]
+        for block in (asked_in_tutorial, asked_in_serving)
+    ]
+    assert answers[0][0]["scan_id"] == "S1"
+    assert answers[0] == answers[1]
+
+
+def test_a_checked_copy_of_the_champion_is_written(reader: Reader, served: str) -> None:
+    assert "every file as registered" in reader.follow(BLOCKS["serving.md"][1])
+    assert (reader.graph.folder / "tmp/champion/MLmodel").is_file()
+
+
+@pytest.fixture(scope="module")
+def compared(reader: Reader, served: str) -> str:
+    """What the tutorial's comparison of an experiment prints; its results are left again."""
+    compared, back = BLOCKS["tutorial.md"][5:]
     said = reader.follow(compared)
-    assert re.search(r"training\.epochs +\d+ +3", said)
     reader.follow(back)
+    return said
+
+
+def test_the_tutorial_compares_an_experiment_and_goes_back(reader: Reader, compared: str) -> None:
+    assert re.search(r"training\.epochs +\d+ +3", compared)
     assert reader.graph.git("status", "--porcelain", "params.yaml", "dvc.lock") == ""
     assert "up to date" in reader.follow("dvc status")
+
+
+def test_an_experiment_is_compared_with_a_branch_and_a_version_with_another(reader: Reader, compared: str) -> None:
+    reader.graph.git("branch", "--force", "--move", "main")
+    said = reader.follow(BLOCKS["comparing-runs.md"][0])
+    assert re.search(r"training\.epochs +60 +3", said)
+
+
+def test_dvc_shows_an_experiment_and_keeps_it(reader: Reader, compared: str) -> None:
+    shown, kept = (block.replace("wide", "short") for block in BLOCKS["experiments.md"])
+    said = reader.follow(shown)
+    assert re.search(r"params\.yaml +training\.epochs +3 +60", said)
+    assert "cv.log_loss" in said
+    assert (reader.graph.folder / "dvc_plots/index.html").is_file()
+    reader.follow(kept)
+    assert "epochs: 60" in (reader.graph.folder / "params.yaml").read_text(encoding="utf-8")
+    assert "short" not in reader.follow("dvc exp list --name-only")
+    reader.follow(BLOCKS["tutorial.md"][6])
 
 
 def test_a_folder_in_the_layout_of_the_challenge_becomes_a_cohort(reader: Reader) -> None:

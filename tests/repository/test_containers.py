@@ -1,4 +1,4 @@
-"""The files are read: sources exist, steps are real, nobody is root, nothing leaks; one is built where it can be."""
+"""Files are read: sources exist, steps are real, nobody is root, nothing leaks. A builder, where one is, builds."""
 
 import fnmatch
 import json

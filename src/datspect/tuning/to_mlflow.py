@@ -37,7 +37,7 @@ def log_growing(
 ) -> None:
     """Send what is new of the curves of a running trial to a child of the study's `run`, which `log_trial` completes.
 
-    Only the process that runs the trial, or has it run, sends this. What comes after the trial was sent changes nothing.
+    Only the process that runs the trial, or has it run, sends this. What comes after a trial was sent changes nothing.
     """
     if run.finished_children(_TRIAL, str(number)):
         return
