@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from joblib import cpu_count
 from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
 from datspect.errors import CohortError
 from datspect.evaluation.baselines import SBR
@@ -79,16 +80,20 @@ def answers_and_binding(scans: PanelScans) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _in_turn(scans: PanelScans) -> Iterator[list[Altered] | dict[str, float]]:
     """Yield the results of all scans in order, whichever is done first: so batches are the same each time."""
-    n = len(scans.scan_ids)
+    n, n_each = len(scans.scan_ids), 1 + len(scans.rows)
+    n_volumes = len(scans.test) * n_each + len(scans.training)
     _ = scans.predictor.regions  # before workers are forked
     done: dict[int, list[Altered] | dict[str, float]] = {}
     following = 0
     measured = unordered(partial(_measured, scans), range(n), n_ahead=max(2, _AHEAD // cpu_count()))
-    for number, found in progress(measured, total=n, what="robustness", unit="scans"):
-        done[number] = found
-        while following in done:
-            yield done.pop(following)
-            following += 1
+    bar: tqdm[None] = progress(None, total=n_volumes, what="robustness", unit="volumes")
+    with bar:
+        for number, found in measured:
+            bar.update(1 if isinstance(found, dict) else n_each)
+            done[number] = found
+            while following in done:
+                yield done.pop(following)
+                following += 1
 
 
 # In a worker
