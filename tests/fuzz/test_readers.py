@@ -48,7 +48,7 @@ from datspect.running.progress import progress
 N_INPUTS = int(os.environ.get("DATSPECT_FUZZ_EXAMPLES", "0"))
 """Of a campaign; 0 within the suite."""
 N_IN_SUITE = 200
-N_FIXED = 20
+N_FIXED = 30
 """Written out below, about; tried beside the others."""
 GIGABYTE = 2**30
 
