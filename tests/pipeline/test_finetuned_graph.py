@@ -37,10 +37,6 @@ def out_of_fold(graph: Graph) -> pd.DataFrame:
     return pd.read_csv(graph.folder / "reports/cv/predictions.csv").set_index("scan_id")
 
 
-def metrics_of_cv(graph: Graph) -> bytes:
-    return (graph.folder / "reports/cv/metrics.json").read_bytes()
-
-
 def kill_dvc_once_a_fold_is_finished(graph: Graph) -> None:
     """Start the graph and end DVC alone, as a scheduler does; stage and workers end by themselves."""
     process = graph.start("dvc", "repro", "cv")
@@ -64,12 +60,12 @@ def test_a_kill_costs_unfinished_folds_only_and_changes_nothing(trained: Graph) 
     kept = {path.stem for path in trained.folder.glob("models/.unfinished/cv/*/fold-*.npz")}
     assert 0 < len(kept) < 3
     trained.prepare()
-    output = trained.run("dvc", "repro", "predictor")
+    output = trained.repro()
     assert f"cv: {len(kept)} of 3 folds are finished from an earlier start" in output
     assert [path for path in trained.folder.glob("models/.unfinished/*") if path.is_dir()] == []
     bank = json.loads((trained.folder / "data/features/features.json").read_text("utf-8"))
     assert bank["draws"] == 0
-    after_the_kill = metrics_of_cv(trained)
+    after_the_kill = trained.metrics()
 
     client = mlflow.MlflowClient(f"sqlite:///{trained.folder / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("datspect")
@@ -84,7 +80,7 @@ def test_a_kill_costs_unfinished_folds_only_and_changes_nothing(trained: Graph) 
         assert (child.info.status, steps) == ("FINISHED", list(range(1, 21)))
 
     trained.run("dvc", "repro", "-f", "-s", "cv")
-    assert metrics_of_cv(trained) == after_the_kill
+    assert trained.metrics() == after_the_kill
     scan = next((trained.folder / "data/phantom/cohort/volumes").glob("*.nii"))
     code, output = trained.command("predict", str(scan), "--format", "json")
     assert code == 0, output
@@ -98,8 +94,19 @@ def test_a_graph_that_fine_tunes_runs_on_jax_and_ends_the_same(trained: Graph, m
     on_tensorflow = out_of_fold(trained)
     trained.set_params(executor={"workers": 1})  # which compiles once
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    with_a_network = ["features", "checks", "cv", "final", "predictor", "robustness"]
-    assert stages_run(trained.run("dvc", "repro", "-f", "-s", *with_a_network)) == with_a_network
+    ran = stages_run(trained.run("dvc", "repro", "-f", "--downstream", "features"))
+    assert ran == [
+        "features",
+        "checks",
+        "cv",
+        "grouped",
+        "final",
+        "predictor",
+        "other_groups",
+        "robustness",
+        "baselines",
+        "report",
+    ]
     assert_made_with_jax(trained)
     difference = (out_of_fold(trained)["probability"] - on_tensorflow["probability"]).abs()
     assert (difference < 0.05).mean() >= 0.9
