@@ -24,7 +24,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export TF_CPP_MIN_LOG_LEVEL ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev repro tables verify ui serve tracking-server cluster tune dashboard test test-fast fuzz attack bench bench-tuning bench-finetune gpu-bundle bench-predict bench-import bench-striatum bench-registration bench-silence bench-robustness sensitivity lint types imports check format lock readme deps docs docs-serve release images
+.PHONY: help setup setup-dev repro tables verify ui serve tracking-server cluster tune dashboard test test-long test-fast fuzz attack bench bench-tuning bench-finetune gpu-bundle bench-predict bench-import bench-striatum bench-registration bench-silence bench-robustness sensitivity lint types imports check format lock readme deps docs docs-serve release images
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -83,11 +83,14 @@ $(VENV)/.installed-studies $(VENV)/.installed-server $(VENV)/.installed-cluster 
 	@PYTHON="$(PYTHON)" sh scripts/install "$(VENV)" requirements/$(GROUP).txt requirements/$*.txt
 	@touch $@
 
-test: setup-dev ## run all tests (TEST_WORKERS=2 at a time)
-	pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
+test: setup-dev ## run the tests but the long ones (TEST_WORKERS=2 at a time)
+	pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -m "not long"
+
+test-long: setup-dev ## run the long tests too: many repeats, JAX once more, the GPU bundle (an hour)
+	pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -m long
 
 test-fast: setup-dev ## run the tests that take seconds
-	pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow"
+	pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow and not long"
 
 fuzz: setup-dev ## throw damaged files at the readers (FUZZ_INPUTS=10000, some minutes)
 	DATSPECT_FUZZ_EXAMPLES=$(FUZZ_INPUTS) pytest -s --timeout=0 tests/fuzz

@@ -43,13 +43,15 @@ STRIATUM_MM = {"caudate": (13.0, 12.0, 4.0), "putamen": (27.0, 0.0, 0.0)}
 """Centres in MNI space, mirrored in x; the stored volumes lie 4 voxels (8 mm) higher."""
 
 LONGEST = (
-    "pipeline/test_graph.py",  # builds the graph; by the time it stands, the other worker has done the next two
-    "pipeline/test_imported_cohort.py",
-    "tuning/test_whole_study.py",
+    "pipeline/test_graph.py",  # builds the graph; until it stands, the other worker is busy with the next
     "pipeline/test_finetuned_graph.py",
-    "pipeline/test_clean_clone.py",
     "pipeline/test_experiments.py",
+    "tuning/test_whole_study.py",
+    "pipeline/test_clean_clone.py",
+    "pipeline/test_striatum_graph.py",
     "pipeline/test_release.py",
+    "docs/test_run.py",
+    "stages/test_outliving.py",
     "modeling/test_finetuning.py",
     "stages/test_finetuned.py",
     "release/test_serving.py",

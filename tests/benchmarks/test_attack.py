@@ -175,7 +175,7 @@ def test_a_scan_is_turned_upside_down_against_its_header(tmp_path: Path) -> None
         placed(turned)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_server_holds_a_short_attack(tiny_cohort: Path, tmp_path: Path) -> None:
     """A few turns of every kind that is not slow; how soon good requests are answered is not for a test to say."""
     write_striatal_predictor(tmp_path / "predictor")

@@ -214,12 +214,14 @@ def assert_hidden(
         assert code is None, said
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_no_process_of_a_command_shows_a_password(name: str, filled: Path, addresses: dict[str, str]) -> None:
     program = [sys.executable, "-m", "datspect", *name.split()]
     assert_hidden(name, COMMANDS[name], program, filled, addresses)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(RUN_SCRIPTS))
 def test_no_process_of_a_script_shows_a_password(name: str, filled: Path, addresses: dict[str, str]) -> None:
     assert_hidden(name, RUN_SCRIPTS[name], ["sh", str(SCRIPTS / name)], filled, addresses)

@@ -133,7 +133,7 @@ def test_the_promise_holds_for_new_subjects() -> None:
     assert broken_promises(20, network=2.5, ratios=3.5) <= 3  # a promise of 95 % breaks more often once in 60 such runs
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("network", "ratios"), [(2.0, 2.5), (2.5, 4.0), (3.0, 0.0)])
 def test_the_promise_holds_in_95_of_100(network: float, ratios: float) -> None:
     n_broken = broken_promises(100, network, ratios)

@@ -182,7 +182,7 @@ def test_scans_measure_about_what_was_drawn(laboratory):
     assert np.corrcoef(np.ravel(measured), np.ravel(drawn))[0, 1] > 0.85
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_phantom_is_as_hard_as_real_scans():
     """Compare as benchmarks/phantom.py does, one seed and every third subject; limits are wider by sampling error."""
     from joblib import Parallel, delayed

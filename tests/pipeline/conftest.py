@@ -153,7 +153,7 @@ class Graph:
 
 def new_graph(folder: Path, **changes: dict[str, Any]) -> Graph:
     """A copy of the project's tracked shape under `folder`, with the tiny parameters and `changes`."""
-    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    ignore = shutil.ignore_patterns("*.pyc.*", "*.egg-info")  # what is compiled goes along
     shutil.copytree(ROOT / "src", folder / "src", ignore=ignore)
     shutil.copytree(ROOT / "recipes", folder / "recipes")
     for name in ("dvc.yaml", "params.yaml", "MLproject", ".dvcignore", "data/phantom/dvc.yaml"):
@@ -178,7 +178,7 @@ def _ran(output: str) -> str:
 
 def copied(graph: Graph, folder: Path, *left_out: str) -> Graph:
     """The graph with its results in a folder of its own, where MLflow now looks for what belongs to its runs."""
-    shutil.copytree(graph.folder, folder, ignore=shutil.ignore_patterns("__pycache__", *left_out))
+    shutil.copytree(graph.folder, folder, ignore=shutil.ignore_patterns("*.pyc.*", *left_out))
     if (folder / "mlflow.db").exists():
         with closing(sqlite3.connect(folder / "mlflow.db")) as connection, connection:
             for table, column in PLACES_IN_MLFLOW.items():
@@ -215,3 +215,14 @@ def tiny_graph(tmp_path_factory: pytest.TempPathFactory, pretrained_weights: Pat
         graph.commit("its results")
 
     return Graph(built_once(tmp_path_factory, "graph", build) / "project")
+
+
+@pytest.fixture(scope="session")
+def with_experiment(tmp_path_factory: pytest.TempPathFactory, tiny_graph: Graph) -> Graph:
+    """The tiny graph with an experiment, `dropless`, that was run in a folder of its own. Not to change."""
+
+    def build(folder: Path) -> None:
+        graph = repository(tiny_graph, folder / "project")
+        graph.run("dvc", "exp", "run", "--temp", "-n", "dropless", "-S", "classifier.dropout=0.2")
+
+    return Graph(built_once(tmp_path_factory, "experiment", build) / "project")

@@ -16,7 +16,7 @@ from datspect.importing.pseudonyms import KEY_VARIABLE
 from datspect.io.records import read_json
 from datspect.prediction.files import FILES
 
-from .conftest import Graph, repository, stages_run
+from .conftest import Graph, copied, repository, stages_run
 
 pytestmark = pytest.mark.slow
 
@@ -25,11 +25,9 @@ FILES_DROPPED = ("--drop", "^(src|data|models|reports)/")
 
 
 @pytest.fixture(scope="module")
-def compared(tiny_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Graph:
-    """The tiny graph with an experiment that was run in a folder of its own."""
-    graph = repository(tiny_graph, tmp_path_factory.mktemp("experiments") / "project")
-    graph.run("dvc", "exp", "run", "--temp", "-n", "dropless", "-S", "classifier.dropout=0.2")
-    return graph
+def compared(with_experiment: Graph, tmp_path_factory: pytest.TempPathFactory) -> Graph:
+    """The tiny graph with an experiment that was run in a folder of its own; a copy to change."""
+    return copied(with_experiment, tmp_path_factory.mktemp("experiments") / "project")
 
 
 def shown(graph: Graph, *options: str) -> list[dict[str, str]]:
@@ -124,6 +122,7 @@ def test_an_applied_experiment_is_what_the_work_tree_then_holds(compared: Graph)
     assert stages_run(compared.repro()) == []
 
 
+@pytest.mark.long
 def test_experiments_that_were_put_aside_run_in_the_background(tiny_graph: Graph, tmp_path: Path) -> None:
     graph = repository(tiny_graph, tmp_path / "project", "mlruns")
     for seed in (1, 2):
@@ -171,6 +170,7 @@ def imported(tiny_graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return graph
 
 
+@pytest.mark.long
 def test_an_imported_cohort_goes_with_an_experiment_and_into_a_worktree(imported: Graph, tmp_path: Path) -> None:
     experiment = ("dvc", "exp", "run", "--temp", "-S", "preprocess.intensity=nonspecific_ratio")
     alone = imported.start(*experiment, "preprocess")

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from ruamel.yaml import YAML
 
 from .conftest import MEASURED, Graph, copied, stages_run
 
@@ -149,43 +148,6 @@ def test_a_second_repro_does_nothing(graph: Graph) -> None:
     after = os.times()
     spent = after.children_user + after.children_system - before.children_user - before.children_system
     assert spent < 15  # of the processor, so that other work beside the tests does not count; 3 to 5 are usual
-
-
-def test_a_forced_rerun_of_the_training_leaves_the_lock_but_for_the_records_of_the_runs(
-    tiny_graph: Graph, tmp_path: Path
-) -> None:
-    graph = copied(tiny_graph, tmp_path / "project")
-    before = locked(graph)
-    for stage in ("cv", "final"):
-        assert stages_run(graph.run("dvc", "repro", "--force", "-s", stage)) == [stage]
-    records = {f"{stage}: outs reports/{stage}/run.json" for stage in ("cv", "final")}
-    assert differing(before, locked(graph)) == records
-    # The report names the runs; nothing else reads the records.
-    assert stages_run(graph.repro()) == ["report"]
-    of_report = {f"report: deps reports/{stage}/run.json" for stage in ("cv", "final")}
-    of_report |= {f"report: outs reports/report.{form}" for form in ("md", "html")}
-    assert differing(before, locked(graph)) == records | of_report
-    assert graph.metrics() == tiny_graph.metrics()
-
-
-def locked(graph: Graph) -> dict[str, dict[str, object]]:
-    """Stage to what dvc.lock says of it: the command, parameters, and every digest by its path."""
-    stages = YAML(typ="safe").load((graph.folder / "dvc.lock").read_text(encoding="utf-8"))["stages"]
-    return {
-        name: {
-            "cmd": stage["cmd"],
-            "params": stage.get("params"),
-            **{f"{kind} {one['path']}": one["md5"] for kind in ("deps", "outs") for one in stage.get(kind, [])},
-        }
-        for name, stage in stages.items()
-    }
-
-
-def differing(first: dict[str, dict[str, object]], second: dict[str, dict[str, object]]) -> set[str]:
-    assert {name: list(entries) for name, entries in first.items()} == {
-        name: list(entries) for name, entries in second.items()
-    }
-    return {f"{name}: {key}" for name, entries in first.items() for key in entries if entries[key] != second[name][key]}
 
 
 def test_a_wrong_parameter_stops_the_graph_with_its_name(graph: Graph) -> None:

@@ -1,4 +1,4 @@
-"""The way of a model to its users: repro, register, promote, change, gate, change back, serve, roll back."""
+"""The way of a model to its users: repro, register, promote, an experiment, gate, change back, serve, roll back."""
 
 import base64
 import hashlib
@@ -25,9 +25,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def graph(tiny_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Graph:
+def graph(with_experiment: Graph, tmp_path_factory: pytest.TempPathFactory) -> Graph:
     """A copy to change."""
-    return copied(tiny_graph, tmp_path_factory.mktemp("release") / "project")
+    return copied(with_experiment, tmp_path_factory.mktemp("release") / "project")
 
 
 def store(graph: Graph) -> Any:
@@ -51,7 +51,7 @@ def test_a_model_is_registered_once_and_says_where_it_comes_from(graph: Graph) -
     assert (code, "version 1 of datspect was registered before" in output) == (0, True), output
     tags = version(graph, "1").tags
     run = json.loads((graph.folder / "reports/final/run.json").read_text("utf-8"))
-    assert tags["datspect.git_commit"] == graph.git("rev-parse", "HEAD~1")
+    assert tags["datspect.git_commit"] == graph.git("rev-parse", "HEAD~2")
     assert tags["datspect.git_changed"] == ""
     assert tags["datspect.cohort_kind"] == "phantom"
     assert tags["datspect.data_sha256"] == run["cohort"]["digest"]
@@ -89,36 +89,11 @@ def test_nothing_moves_on_a_dry_run_and_the_first_champion_needs_no_comparison(g
     assert [json.loads(path.read_text("utf-8"))["moved"] for path in protocols] == [False, True]
 
 
-def test_a_change_that_mlflow_run_computes_reruns_what_depends_on_it_and_keeps_its_own_runs(graph: Graph) -> None:
-    graph.set_params(classifier={"dropout": 0.1})
-    graph.commit("another dropout")
-    before = graph.metrics()
-    output = graph.run("mlflow", "run", ".", "-e", "repro", "--env-manager", "local")
-    assert stages_run(output) == [
-        "checks",
-        "cv",
-        "grouped",
-        "final",
-        "predictor",
-        "other_groups",
-        "robustness",
-        "baselines",
-        "report",
-    ]
-    assert graph.metrics() != before
-    client = store(graph)
-    for stage in ("cv", "final"):
-        record = json.loads((graph.folder / "reports" / stage / "run.json").read_text("utf-8"))
-        run = client.get_run(record["mlflow"]["run_id"])
-        launcher = client.get_run(run.data.tags["datspect.launched_by"])
-        assert run.data.metrics
-        assert launcher.info.run_id != run.info.run_id
-        assert (launcher.info.status, launcher.data.metrics) == ("FINISHED", {})
-
-
 def test_the_challenger_must_be_committed_and_pass_and_going_back_restores_the_first(
     graph: Graph, tiny_graph: Graph
 ) -> None:
+    graph.run("dvc", "exp", "apply", "dropless")
+    assert graph.metrics() != tiny_graph.metrics()
     code, output = graph.command("register")
     assert (code, "version 2" in output) == (0, True), output
     code, output = graph.command("promote")
@@ -169,9 +144,7 @@ def test_an_output_that_is_not_the_locked_one_is_not_registered(graph: Graph) ->
     assert "Traceback" not in output
 
 
-@pytest.mark.parametrize(
-    "path", ["reports/final/predictions.csv", "models/final/model.keras", "data/images/images.npy"]
-)
+@pytest.mark.parametrize("path", ["models/final/model.keras", "data/images/images.npy"])
 def test_damage_in_the_cache_that_dvc_does_not_see_is_seen(graph: Graph, path: str) -> None:
     """Version 1 is in the workspace, and version 2 is the champion."""
     expected = content_md5(graph.folder / path)
@@ -300,36 +273,6 @@ def test_a_version_names_the_commit_and_the_predictions_that_a_clean_clone_ends_
     assert version(graph, "1").tags["dvc.reports/predictor/predictions.csv"] == digest
 
 
-def test_with_another_split_they_are_compared_on_subjects_that_the_champion_never_trained_on(graph: Graph) -> None:
-    graph.set_params(split={"seed": 5})
-    graph.commit("another split")
-    graph.run("dvc", "repro", "predictor")  # all that a version is made of
-    graph.commit("its results")
-    code, output = graph.command("register")
-    assert code == 0, output
-    number = alias(graph, "challenger")
-    code, output = graph.command("promote", "--dry-run")
-    champion = json.loads(next(artifacts_of(graph, alias(graph, "champion"), "lineage.json")).read_text("utf-8"))
-    challenger = json.loads(next(artifacts_of(graph, number, "lineage.json")).read_text("utf-8"))
-    n_common = len(set(challenger["test"]) - set(champion["train"]))
-    assert n_common < len(challenger["test"])  # else the split has not changed
-    if "REFUSED" in output:  # so few that one class may be missing
-        assert f"only {n_common} of the challenger's" in output
-    else:
-        assert f"on {n_common} subjects" in output
-    graph.set_params(promotion={"min_common_subjects": 100})
-    code, output = graph.command("promote")
-    assert (code, "REFUSED, and --force would not help: subjects to compare on" in output) == (1, True), output
-    code, output = graph.command("promote", "--new-lineage", "--reason", "a new cohort begins")
-    assert code == 0, output
-    assert alias(graph, "champion") == number
-
-
-def artifacts_of(graph: Graph, number: str | None, name: str) -> Iterator[Path]:
-    assert number is not None
-    yield from (path for path in artifacts(graph, name) if version_of(graph, path) == number)
-
-
 def test_a_version_that_is_not_whole_any_more_fails_its_check(graph: Graph) -> None:
     (record,) = {path for path in artifacts(graph, "predictor.json") if version_of(graph, path) == "2"}
     before = record.read_bytes()
@@ -341,7 +284,7 @@ def test_a_version_that_is_not_whole_any_more_fails_its_check(graph: Graph) -> N
 
 
 def version_of(graph: Graph, path: Path) -> str:
-    for number in ("1", "2", "3"):
+    for number in ("1", "2"):
         if version(graph, number).source.removeprefix("models:/") in path.parts:
             return number
     return ""

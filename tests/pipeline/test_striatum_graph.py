@@ -1,4 +1,4 @@
-"""The graph with the striatum's recipe, as an experiment, through a kill -9, and on to the users of its model."""
+"""The graph with the striatum's recipe, as an experiment, by MLflow, through a kill -9, and on to its model's users."""
 
 import json
 import shutil
@@ -36,7 +36,7 @@ AHEAD = ("phantom", "preprocess", "split", "cameras")
 
 @pytest.fixture(scope="module")
 def striatal(tiny_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Graph:
-    """The tiny graph with a small recipe of the striatum in force, run and committed; an experiment came before it."""
+    """The tiny graph with a small recipe of the striatum in force, run by MLflow after an experiment, and committed."""
     graph = repository(tiny_graph, tmp_path_factory.mktemp("striatal") / "project")
     (graph.folder / "recipes" / "striatum.yaml").write_text(SMALL_RECIPE, "utf-8")
     graph.commit("a small recipe")
@@ -47,7 +47,7 @@ def striatal(tiny_graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Gra
     code, said = graph.command("recipe", "striatum")
     assert code == 0, said
     graph.commit("the small recipe is in force")
-    ran = stages_run(graph.repro())
+    ran = stages_run(graph.run("mlflow", "run", ".", "-e", "repro", "--env-manager", "local"))
     assert ran == [
         stage for stage in STAGES if stage not in (*AHEAD, "backbone", "features")
     ]  # the experiment made two
@@ -116,7 +116,7 @@ def test_the_report_tells_of_slabs_and_small_networks_and_of_no_other(striatal: 
     assert "InceptionV3" not in "\n".join(line for line in markdown.splitlines() if "InceptionV3, ImageNet" not in line)
 
 
-def test_mlflow_names_the_recipe_in_runs_and_has_a_child_for_every_fold(striatal: Graph) -> None:
+def test_mlflow_names_the_recipe_in_runs_of_their_own_and_has_a_child_for_every_fold(striatal: Graph) -> None:
     import mlflow
 
     client = mlflow.MlflowClient(f"sqlite:///{striatal.folder / 'mlflow.db'}")
@@ -129,6 +129,10 @@ def test_mlflow_names_the_recipe_in_runs_and_has_a_child_for_every_fold(striatal
         assert "recipe striatum" in run.data.tags["mlflow.note.content"].splitlines()[0]
         children = client.search_runs([run.info.experiment_id], f"tags.mlflow.parentRunId = '{run.info.run_id}'")
         assert len(children) == n_children
+        launcher = client.get_run(run.data.tags["datspect.launched_by"])
+        assert run.data.metrics
+        assert launcher.info.run_id != run.info.run_id
+        assert (launcher.info.status, launcher.data.metrics) == ("FINISHED", {})
         for child in children:
             points = client.get_metric_history(child.info.run_id, "epoch/validation_loss")
             assert sorted(point.step for point in points) == list(range(1, 9))

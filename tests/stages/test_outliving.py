@@ -112,13 +112,13 @@ def started() -> Iterator[list[psutil.Process]]:
 @pytest.mark.parametrize(
     ("stage", "killed", "signum"),
     [
-        ("cv", "dvc", signal.SIGTERM),
+        pytest.param("cv", "dvc", signal.SIGTERM, marks=pytest.mark.long),
         ("cv", "dvc", signal.SIGKILL),
         ("cv", "stage", signal.SIGTERM),
-        ("cv", "stage", signal.SIGKILL),
-        ("cv", "tree", signal.SIGKILL),
-        ("final", "dvc", signal.SIGKILL),
-        ("checks", "dvc", signal.SIGTERM),
+        pytest.param("cv", "stage", signal.SIGKILL, marks=pytest.mark.long),
+        pytest.param("cv", "tree", signal.SIGKILL, marks=pytest.mark.long),
+        pytest.param("final", "dvc", signal.SIGKILL, marks=pytest.mark.long),
+        pytest.param("checks", "dvc", signal.SIGTERM, marks=pytest.mark.long),
     ],
 )
 def test_the_second_start_has_the_last_word(

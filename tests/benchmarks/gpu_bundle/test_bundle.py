@@ -20,7 +20,7 @@ from datspect.io.tables import write_table
 from datspect.params.whole import load_params
 from datspect.stages import backbone, split
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parents[3]
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
