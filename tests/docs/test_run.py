@@ -156,18 +156,21 @@ def compared(reader: Reader, answered: str) -> str:
     return said
 
 
+@pytest.mark.long
 def test_the_tutorial_compares_an_experiment_and_goes_back(reader: Reader, compared: str) -> None:
     assert re.search(r"training\.epochs +\d+ +3", compared)
     assert reader.graph.git("status", "--porcelain", "params.yaml", "dvc.lock") == ""
     assert "up to date" in reader.follow("dvc status")
 
 
+@pytest.mark.long
 def test_an_experiment_is_compared_with_a_branch_and_a_version_with_another(reader: Reader, compared: str) -> None:
     reader.graph.git("branch", "--force", "--move", "main")
     said = reader.follow(BLOCKS["comparing-runs.md"][0])
     assert re.search(r"training\.epochs +60 +3", said)
 
 
+@pytest.mark.long
 def test_dvc_shows_an_experiment_and_keeps_it(reader: Reader, compared: str) -> None:
     shown, kept = (block.replace("wide", "short") for block in BLOCKS["experiments.md"])
     said = reader.follow(shown)

@@ -314,7 +314,9 @@ def test_noise_is_refused_and_so_is_noise_that_claims_mni_space(seed: int) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", HOPELESS)
+@pytest.mark.parametrize(
+    "kind", [*HOPELESS[:3], *(pytest.param(kind, marks=pytest.mark.long) for kind in HOPELESS[3:])]
+)
 def test_what_no_classifier_may_answer_is_refused(kind: str, capfd: pytest.CaptureFixture[str]) -> None:
     scan = hopeless_scan(kind, laboratory(), 0)  # type: ignore[arg-type]
     with pytest.raises(ScanError):

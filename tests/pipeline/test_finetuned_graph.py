@@ -164,6 +164,7 @@ def test_a_graph_that_fine_tunes_runs_on_jax_and_ends_the_same(story: Story, mon
     assert (difference < 0.05).mean() >= 0.9
 
 
+@pytest.mark.long
 def test_the_bank_and_the_heads_on_it_are_the_same_on_jax(
     tiny_graph: Graph, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

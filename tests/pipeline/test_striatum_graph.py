@@ -207,6 +207,7 @@ def results_of_cv(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in names}
 
 
+@pytest.mark.long
 def test_a_kill_amid_a_fold_changes_no_byte(striatal: Graph) -> None:
     striatal.set_params(training={"epochs": 40, "seed": 5}, executor={"checkpoint_minutes": 1e-6})
     kill_at_a_checkpoint(striatal)

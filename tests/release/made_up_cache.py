@@ -68,7 +68,10 @@ def cached(root: Path, md5: str) -> Path:
 
 
 def damage(path: Path) -> None:
-    """Change three characters of a file, nothing of its length or rights: DVC reads what is not write-protected."""
+    """Change three characters of a file, nothing of its length or rights: DVC reads what is not write-protected.
+
+    Done again, it takes that back.
+    """
     content, mode = bytearray(path.read_bytes()), path.stat().st_mode
     for at in (len(content) // 3, len(content) // 2, -1):
         content[at] ^= 1

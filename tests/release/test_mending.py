@@ -120,7 +120,13 @@ HARMS: dict[str, Callable[[Path, str], None]] = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("harm", HARMS)
+@pytest.mark.parametrize(
+    "harm",
+    [
+        pytest.param(harm, marks=[] if "brought back" in harm or "removed" in harm else pytest.mark.long)
+        for harm in HARMS
+    ],
+)
 def test_real_dvc_sees_no_harm_in_the_cache_and_is_whole_after_the_commands(
     made_by_dvc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str
 ) -> None:

@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.release.made_up_graph import add_run, write_graph_results
+from tests.release.repositories import commit_lock
 from tests.tracking.made_up_results import training_data
 
 from datspect.errors import PromotionError
 from datspect.io.records import read_json, write_json
 from datspect.io.tables import read_table
+from datspect.release.dvc_lock import content_md5
 from datspect.release.looks import LOOKS_TAG, SALT_TAG
 from datspect.release.membership import subject_digest
 from datspect.release.registering import OUTPUTS, read_registrable, register, version_tags
-from datspect.release.registry import CHALLENGER, Registry
+from datspect.release.registry import CHALLENGER, DIGEST_TAG, Registry
 from datspect.tracking import mark_superseded
 
 
@@ -111,6 +113,33 @@ def test_the_same_files_are_registered_once_and_only_named_again(
     assert register(registry, read_registrable(project)) == (first, False)
     assert registry.version(CHALLENGER) == first
     assert registry.version("3") is None
+
+
+def test_an_experiments_model_that_is_trained_again_from_a_commit_is_a_version_that_can_be_promoted(
+    registry: Registry, project: Path, run: dict[str, Any]
+) -> None:
+    changed = run | {"git": {"commit": "e" * 40, "dirty": True, "changed": ["params.yaml"]}}
+    trained_with(project, changed)
+    add_run(registry, project)
+    of_experiment, _ = register(registry, read_registrable(project))
+    assert of_experiment.tags["datspect.git_changed"] == "params.yaml"
+    assert register(registry, read_registrable(project)) == (of_experiment, False)
+    trained_with(project, run)
+    add_run(registry, project)
+    committed, is_new = register(registry, read_registrable(project))
+    assert (is_new, committed.number) == (True, "2")
+    assert (committed.tags["datspect.git_commit"], committed.tags["datspect.git_changed"]) == ("c" * 40, "")
+    assert committed.tags[DIGEST_TAG] == of_experiment.tags[DIGEST_TAG]
+    assert register(registry, read_registrable(project)) == (committed, False)
+    trained_with(project, changed)  # as `dvc exp apply` once more leaves it
+    assert register(registry, read_registrable(project)) == (committed, False)
+    assert registry.version(CHALLENGER) == committed
+
+
+def trained_with(project: Path, run: dict[str, Any]) -> None:
+    """Lock this record as that of stage `final`."""
+    write_json(project / "reports/final/run.json", run)
+    commit_lock(project, {path: content_md5(project / path) for path in OUTPUTS})
 
 
 def test_what_lists_of_versions_show_tells_nothing_of_the_test_set(

@@ -419,7 +419,7 @@ def test_what_was_given_up_is_said_with_its_reason(project: Path, monkeypatch: p
     assert given["attempts"] == [0, 1, 2, 3, 5]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_in_a_trial_ends_at_once_and_leaves_the_trial_to_the_next_start(project: Path) -> None:
     write_project(project, pruner="none", trials=3)
     _make_trials_long(project)

@@ -19,7 +19,16 @@ from datspect.release import membership
 from datspect.release.dvc_lock import commit_of, differing_outputs, locked_outputs
 from datspect.release.looks import count_look, name_of_test_set, subject_salt
 from datspect.release.panel_rules import wide_panel
-from datspect.release.registry import CHALLENGER, DIGEST_TAG, OUTPUT_TAG, Registry, Version
+from datspect.release.registry import (
+    CHALLENGER,
+    CHANGED_TAG,
+    COMMIT_TAG,
+    DIGEST_TAG,
+    OUTPUT_TAG,
+    Registry,
+    Version,
+    is_of_a_commit,
+)
 from datspect.release.reproduction import reproduction_tags
 from datspect.release.run_files import in_words, lost_files
 from datspect.reporting.card import CardInputs, card_page
@@ -122,7 +131,9 @@ def register(
 ) -> tuple[Version, bool]:
     """Make the version of these results the challenger; return it, and whether it is new.
 
-    `again` makes a new one though there is one: for a version without manifest, or one whose files were changed. The
+    Results that were trained from a commit get a version of their own if the one there is was not, as that of an
+    experiment is not: it could never be promoted. `again` makes a new one in any case: for a version without manifest,
+    or one whose files were changed. The
     card of a new version shows the test set, which is counted as one look at it. `share_subject_level`: whether answers
     to single real scans may go to a server beyond this machine, without names.
 
@@ -132,6 +143,8 @@ def register(
     """
     registry.ensure()
     version = None if again else registry.with_digest(results.digest)
+    if version and is_of_a_commit(version_tags(results)) and not is_of_a_commit(version.tags):
+        version = None
     is_new = version is None
     if version is None:
         version = _create(registry, results, share_subject_level)
@@ -215,8 +228,8 @@ def version_tags(results: Registrable) -> dict[str, str]:
     changed = run["git"].get("changed", ["unknown"] if run["git"]["dirty"] else [])
     tags = {
         DIGEST_TAG: results.digest,
-        "datspect.git_commit": run["git"]["commit"] or "none",
-        "datspect.git_changed": "\n".join(changed),
+        COMMIT_TAG: run["git"]["commit"] or "none",
+        CHANGED_TAG: "\n".join(changed),
         "datspect.result_id": run["result_id"],
         "datspect.code_sha256": run["code_sha256"],
         "datspect.params_sha256": run["params_sha256"],

@@ -28,6 +28,8 @@ from datspect.tracking.locality import beyond_this_machine
 NAME = "datspect"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 DIGEST_TAG = "datspect.model_digest"
+COMMIT_TAG, CHANGED_TAG = "datspect.git_commit", "datspect.git_changed"
+"""The commit at training, and the tracked files that differed from it then."""
 OUTPUT_TAG = "dvc."
 """Begins the tags that hold the hashes of outputs in dvc.lock."""
 
@@ -42,6 +44,15 @@ def made_by(which: str) -> str:
     ('datspect promote', 'datspect register', 'datspect register')
     """
     return "datspect promote" if which == CHAMPION else "datspect register"
+
+
+def is_of_a_commit(tags: Mapping[str, str]) -> bool:
+    """Return whether a version with these tags was trained from a commit, all tracked files as in it.
+
+    >>> is_of_a_commit({COMMIT_TAG: "1f2e3d", CHANGED_TAG: ""}), is_of_a_commit({COMMIT_TAG: "1f", CHANGED_TAG: "a.py"})
+    (True, False)
+    """
+    return tags.get(COMMIT_TAG, "none") != "none" and not tags.get(CHANGED_TAG)
 
 
 @dataclass(frozen=True)
@@ -135,13 +146,20 @@ class Registry:
         return version
 
     def with_digest(self, digest: str) -> Version | None:
-        """Return the earliest version whose predictor has this digest, one with a manifest if there is; or None."""
+        """Return a version whose predictor has this digest, or None.
+
+        If there are several it is one with a manifest, then one that was trained from a commit, then the earliest.
+        """
         with self.connection.protected():
             found = self.connection.client.search_model_versions(
                 f"name = '{NAME}' and tags.`{DIGEST_TAG}` = '{digest}'"
             )
         versions = [_version(each) for each in found]
-        return min(versions, key=lambda one: (MANIFEST_TAG not in one.tags, int(one.number)), default=None)
+        return min(
+            versions,
+            key=lambda one: (MANIFEST_TAG not in one.tags, not is_of_a_commit(one.tags), int(one.number)),
+            default=None,
+        )
 
     def create(
         self,

@@ -133,7 +133,8 @@ def traceable(
     rules = [_link("git commit at training", commit is not None, commit or "none: no git repository, or no commit")]
     listed = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
     finding = (
-        f"changed and not committed: {listed}; commit, then dvc repro --force -s final && dvc repro"
+        f"changed and not committed: {listed}; commit, then dvc repro --force -s final && dvc repro && "
+        "datspect register"
         if changed
         else "none"
     )
