@@ -168,7 +168,7 @@ def test_the_head_warms_up_alone(material: Material) -> None:
 
 @pytest.mark.slow
 @pytest.mark.own_process
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("precision", ["bfloat16", pytest.param("float16", marks=pytest.mark.long)])
 def test_lower_precisions_train_too(precision: Any, material: Material) -> None:
     one = head(n_epochs=12, rate=1e-3)
     fitted = fit_fold(one, planned(material, trainable=TOP, precision=precision))

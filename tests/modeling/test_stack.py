@@ -218,7 +218,7 @@ for some in (heads, heads[3:4]):
 """Print digests of one head, trained beside others and alone."""
 
 
-@pytest.mark.parametrize("n_threads", [1, 16])
+@pytest.mark.parametrize("n_threads", [1, pytest.param(16, marks=pytest.mark.long)])
 def test_the_last_bits_of_heads_do_not_depend_on_cores_and_on_other_heads(n_threads: int) -> None:
     def digests(n: int) -> list[str]:
         environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": str(n)}

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from .conftest import STAGES, Graph, stages_run
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 KILLED = ("features", "final")
 """Many files; runs in MLflow with a whole model."""

@@ -160,6 +160,7 @@ def test_a_wrong_parameter_stops_the_graph_with_its_name(graph: Graph) -> None:
     assert "Traceback" not in output
 
 
+@pytest.mark.long
 def test_with_a_group_the_report_holds_random_against_grouped_folds(tiny_graph: Graph, tmp_path: Path) -> None:
     assert "Random against grouped folds" not in (tiny_graph.folder / "reports/report.md").read_text("utf-8")
     graph = copied(tiny_graph, tmp_path / "project", "mlruns")

@@ -166,6 +166,7 @@ def test_folds_of_other_parameters_are_not_taken(tuned: Inputs, monkeypatch: pyt
 
 @pytest.mark.slow
 @pytest.mark.own_process
+@pytest.mark.long
 def test_folds_side_by_side_give_the_same(tuned: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitting, "release_convolutions", lambda: None)  # what made the inputs has used oneDNN
     one = tuned.cv("one")

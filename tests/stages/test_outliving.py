@@ -114,7 +114,7 @@ def started() -> Iterator[list[psutil.Process]]:
     [
         pytest.param("cv", "dvc", signal.SIGTERM, marks=pytest.mark.long),
         ("cv", "dvc", signal.SIGKILL),
-        ("cv", "stage", signal.SIGTERM),
+        pytest.param("cv", "stage", signal.SIGTERM, marks=pytest.mark.long),
         pytest.param("cv", "stage", signal.SIGKILL, marks=pytest.mark.long),
         pytest.param("cv", "tree", signal.SIGKILL, marks=pytest.mark.long),
         pytest.param("final", "dvc", signal.SIGKILL, marks=pytest.mark.long),

@@ -131,6 +131,7 @@ def test_from_the_laptop_to_the_cluster_and_back(
     assert mentions(first / "mlflow.db", second) == {}
 
 
+@pytest.mark.long
 def test_to_postgresql_with_files_behind_a_server(machines: tuple[Place, Place], tmp_path: Path) -> None:
     laptop, _ = machines
     before = listing(laptop.root / "datspect/mlruns")
