@@ -86,7 +86,7 @@ $(VENV)/.installed-studies $(VENV)/.installed-server $(VENV)/.installed-cluster 
 test: setup-dev ## run the tests but the long ones (TEST_WORKERS=2 at a time)
 	pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -m "not long"
 
-test-long: setup-dev ## run the long tests too: many repeats, JAX once more, the GPU bundle (an hour)
+test-long: setup-dev ## run the long tests alone: many repeats, graphs on JAX, the GPU bundle
 	pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder -m long
 
 test-fast: setup-dev ## run the tests that take seconds

@@ -133,9 +133,8 @@ def register(
 
     Results that were trained from a commit get a version of their own if the one there is was not, as that of an
     experiment is not: it could never be promoted. `again` makes a new one in any case: for a version without manifest,
-    or one whose files were changed. The
-    card of a new version shows the test set, which is counted as one look at it. `share_subject_level`: whether answers
-    to single real scans may go to a server beyond this machine, without names.
+    or one whose files were changed. The card of a new version shows the test set, which is counted as one look at it.
+    `share_subject_level`: whether answers to single real scans may go to a server beyond this machine, without names.
 
     Raises
     ------
