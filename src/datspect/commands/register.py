@@ -15,8 +15,8 @@ def register(
 ) -> None:
     """Register the model that dvc.lock names as a version of `datspect`, and make it the challenger.
 
-    A model is registered once. If it has a version already, the command only moves the alias to it, also to an earlier
-    model that was restored from DVC's cache.
+    A model is registered once, and again after it was trained from a commit if it was not before. If it has a version
+    already, the command only moves the alias to it, also to an earlier model that was restored from DVC's cache.
     """
     # Here, so that `datspect --help` does not wait for pandas and MLflow.
     from datspect.release import registering, registry
