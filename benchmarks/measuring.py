@@ -83,14 +83,19 @@ def publish(arguments: argparse.Namespace, parts: Sequence[str], result: Mapping
 def measured_by() -> str:
     """Return one line with the command, its minutes, the date, the commit, the machine and the versions."""
     minutes = (time.time() - psutil.Process().create_time()) / 60
-    git = ["git", "describe", "--always", "--exclude=*", "--dirty= with changed files"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or "not known"
+    commit = _git("describe", "--always", "--exclude=*") or "not known"
+    changed = " with changed files" if _git("status", "--porcelain", "-uno", "--", ".", ":!docs") else ""
     here = machine()
     sets = ", ".join(here["instruction_sets"]) or "instruction sets not known"
     hardware = f"{here['cpu']}, {here['cores']} cores, {here['memory_gb']} GB, {sets}, {here['system']}"
     software = ", ".join(f"{name} {number}" for name, number in versions().items())
-    command = shlex.join(["python", *_without_json(sys.argv)])
-    return f"`{command}`, {minutes:.1f} min, {date.today()}, commit {commit}; {hardware}; {software}."
+    script, *options = _without_json(sys.argv)
+    command = shlex.join(["python", os.path.relpath(script), *options])
+    return f"`{command}`, {minutes:.1f} min, {date.today()}, commit {commit}{changed}; {hardware}; {software}."
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _without_json(words: Sequence[str]) -> list[str]:

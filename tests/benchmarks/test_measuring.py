@@ -51,9 +51,27 @@ def test_machine_and_versions_are_known_and_can_be_written(tmp_path: Path) -> No
     assert {"python", "numpy", "keras"} <= set(found["versions"])
 
 
-def test_the_page_does_not_say_where_somebody_keeps_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.argv", ["benchmarks/heads.py", "--json", "/home/somebody/result.json", "--epochs", "9"])
+@pytest.mark.parametrize("script", ["benchmarks/heads.py", str(Path("benchmarks/heads.py").resolve())])
+def test_the_page_does_not_say_where_somebody_keeps_project_or_result(
+    monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    monkeypatch.setattr("sys.argv", [script, "--json", "/home/somebody/result.json", "--epochs", "9"])
     assert "`python benchmarks/heads.py --epochs 9`" in measured_by()
+
+
+def test_pages_that_grow_are_no_change_of_what_is_measured(empty_project: Path) -> None:
+    tracked = {name: empty_project / name for name in ("docs/page.md", "code.py")}
+    for path in tracked.values():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("before", encoding="utf-8")
+    somebody = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.org")
+    for words in (["init", "-q"], ["add", *tracked], [*somebody, "commit", "-qm", "both"]):
+        subprocess.run(["git", *words], check=True)
+    said = []
+    for path in tracked.values():
+        path.write_text("after", encoding="utf-8")
+        said.append("with changed files" in measured_by())
+    assert said == [False, True]
 
 
 def test_a_missed_goal_says_what_limits_it_and_a_met_one_does_not() -> None:
