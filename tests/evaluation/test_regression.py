@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -9,10 +10,12 @@ from sklearn.preprocessing import StandardScaler
 from datspect.evaluation.regression import fit_regression
 
 
-def test_it_says_what_the_pipeline_that_fitted_it_says(rng: np.random.Generator) -> None:
-    columns = rng.normal(size=(80, 3)) * [1, 10, 0.1] + [0, 50, 2]
+def test_it_says_what_a_pipeline_of_scikit_learn_says(rng: np.random.Generator) -> None:
+    columns = rng.normal(size=(80, 4)) * [1, 10, 0.1, 0] + [0, 50, 2, 0.1]  # the last never varies
     labels = (columns[:, 0] + columns[:, 1] / 10 + rng.normal(size=80) > 5).astype(np.int64)
-    pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, tol=1e-6, max_iter=10_000))
+    columns[rng.random(columns.shape) < 0.1] = np.nan
+    logistic = LogisticRegression(C=1.0, tol=1e-6, max_iter=10_000)
+    pipeline = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), logistic)
     expected = pipeline.fit(columns, labels).decision_function(columns)
     np.testing.assert_allclose(fit_regression(columns, labels, 1.0).log_odds(columns), expected, atol=1e-9)
 

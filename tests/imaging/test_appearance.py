@@ -40,12 +40,19 @@ def test_grain_is_the_noise_between_the_filters(head: np.ndarray) -> None:
     assert appearance(noisy(head, 0.1), 4.0)["grain"] == pytest.approx(expected, rel=0.05)
 
 
-def test_grain_is_to_the_last_digit_that_of_filters_over_the_whole_volume(head: np.ndarray) -> None:
-    scan, brain = noisy(head, 0.1).astype(np.float32), brain_voxels(2.5)
+@pytest.mark.parametrize("z_offset_voxels", [2.5, -20.0, 25.0])  # at the last the brain ends with the volume
+def test_grain_is_that_of_filters_over_the_whole_volume(head: np.ndarray, z_offset_voxels: float) -> None:
+    scan, brain = noisy(np.ones_like(head), 0.1).astype(np.float32), brain_voxels(z_offset_voxels)
     fine, coarse = (gaussian_filter(scan, mm / FWHM_PER_SD / 2, truncate=3.0) for mm in (4, 8))
     band = (fine - coarse)[brain]
     deviation = float(np.median(np.abs(band - np.median(band))))
-    assert appearance(scan, 2.5)["grain"] == 1.4826 * deviation / float(np.median(scan[brain]))
+    expected = 1.4826 * deviation / float(np.median(scan[brain]))
+    assert appearance(scan, z_offset_voxels)["grain"] == pytest.approx(expected, rel=2e-5)
+
+
+def test_the_order_of_axes_in_memory_does_not_matter(head: np.ndarray) -> None:
+    scan = noisy(head, 0.1).astype(np.float32)
+    assert appearance(np.asfortranarray(scan), 4.0) == appearance(scan, 4.0)
 
 
 def test_blur_and_few_grey_levels_lower_the_grain(head: np.ndarray) -> None:

@@ -39,19 +39,24 @@ def fit_regression(columns: FloatArray, targets: IntArray | BoolArray, c: float)
     Targets of one class give everyone its share, after a subject of each class is added.
     """
     # Here: what is fitted is applied without scikit-learn, which takes a second and 90 MB.
-    from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
     targets = np.asarray(targets, np.int64)
-    n_features = columns.shape[1]
     if len(np.unique(targets)) < 2:
-        n_positive, n = int(targets.sum()) + 1, len(targets) + 2
-        return Regression(np.zeros(n_features), np.zeros(n_features), float(np.log(n_positive / (n - n_positive))))
-    imputer = SimpleImputer(strategy="median", keep_empty_features=True)
-    scaler, logistic = StandardScaler(), LogisticRegression(C=c, tol=_TOLERANCE, max_iter=_MAX_ITERATIONS)
-    make_pipeline(imputer, scaler, logistic).fit(columns, targets)
-    weights = logistic.coef_[0] / scaler.scale_
-    intercept = float(logistic.intercept_[0] - scaler.mean_ @ weights)
-    return Regression(np.asarray(imputer.statistics_), np.asarray(weights), intercept)
+        n_positive, n, nothing = int(targets.sum()) + 1, len(targets) + 2, np.zeros(columns.shape[1])
+        return Regression(nothing, nothing, float(np.log(n_positive / (n - n_positive))))
+    medians = _medians(columns)
+    filled = np.where(np.isnan(columns), medians, columns)
+    means, sds = filled.mean(axis=0), filled.std(axis=0)
+    varies = sds > len(filled) * np.finfo(np.float64).eps * np.abs(means)  # by more than rounding
+    scales = np.where(varies, sds, 1.0)
+    logistic = LogisticRegression(C=c, tol=_TOLERANCE, max_iter=_MAX_ITERATIONS).fit((filled - means) / scales, targets)
+    weights = logistic.coef_[0] / scales
+    return Regression(medians, np.asarray(weights), float(logistic.intercept_[0] - means @ weights))
+
+
+def _medians(columns: FloatArray) -> FloatArray:
+    """Return the median of the values of each column, shape (F,); 0 of one without any."""
+    missing = np.isnan(columns)
+    known = np.where(missing.all(axis=0), 0.0, columns)
+    return np.asarray(np.nanmedian(known, axis=0) if missing.any() else np.median(columns, axis=0))
