@@ -13,6 +13,7 @@ from datspect.modeling.classifier import build_classifier
 from datspect.modeling.heads import HeadWeights
 from datspect.prediction.attribution import IntegratedGradients, Noise
 from datspect.prediction.keras_network import DifferentiableModel, KerasNetwork, logit_model
+from datspect.prediction.networks import GRADIENTS_AT_ONCE
 
 SHAPE = (75, 75)
 
@@ -121,6 +122,19 @@ def test_log_odds_are_those_of_the_classifier(rng: np.random.Generator) -> None:
     batch = np.stack(images(rng, SHAPE))
     probabilities = classifier.predict(batch, verbose=0).astype(np.float64)
     np.testing.assert_allclose(logit_model(classifier).predict(batch, verbose=0), logit(probabilities), atol=1e-3)
+
+
+@pytest.mark.slow
+def test_gradients_are_slopes_of_the_log_odds_and_do_not_depend_on_their_number(rng: np.random.Generator) -> None:
+    network = KerasNetwork(random_classifier(1))
+    seen = rng.random((GRADIENTS_AT_ONCE + 2, *SHAPE, 3)).astype(np.float32)
+    gradients = network.gradient(seen)
+    np.testing.assert_allclose(
+        network.gradient(seen[-2:]), gradients[-2:], rtol=1e-3, atol=1e-5 * np.abs(gradients).max()
+    )
+    steepest = 1e-5 * gradients / np.abs(gradients).max()
+    risen = network.log_odds(seen + steepest) - network.log_odds(seen - steepest)
+    np.testing.assert_allclose(risen, 2 * (gradients * steepest).sum(axis=(1, 2, 3)), rtol=0.05)
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter
 
 from datspect.arrays import FloatArray
 from datspect.imaging.volume import FWHM_PER_SD
-from datspect.prediction.networks import Differentiable
+from datspect.prediction.networks import GRADIENTS_AT_ONCE, Differentiable
 
 ENOUGH = 0.05
 """No more gradients are taken once the attributions add up to the difference within this share of it, that of the paper
@@ -17,7 +17,6 @@ COMPLETENESS = 0.1
 LEAST_DIFFERENCE = 1.0
 """A smaller difference of log odds counts as this much in both shares."""
 _FIRST_STEPS, _MOST_GRADIENTS = 16, 1024
-_BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -119,8 +118,8 @@ class IntegratedGradients:
         """Return gradient times way, summed over all ways, shape (n, H, W, C), and places: roots of the way gone."""
         total = np.zeros(base.shape, np.float64)
         points = [(way, place) for way in ways for place in places.astype(np.float32)]
-        for start in range(0, len(points), _BATCH):
-            some, at = (np.stack(each) for each in zip(*points[start : start + _BATCH], strict=True))
+        for start in range(0, len(points), GRADIENTS_AT_ONCE):
+            some, at = (np.stack(each) for each in zip(*points[start : start + GRADIENTS_AT_ONCE], strict=True))
             at = at[:, None, None, None]
             gradients = self.network.gradient(base + at**2 * some)
             total += (2 * at * gradients.astype(np.float64) * some).sum(axis=0)

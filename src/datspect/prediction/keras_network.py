@@ -11,7 +11,7 @@ from datspect.arrays import FloatArray
 from datspect.modeling.compilation import gradient_of
 from datspect.modeling.folding import folded
 from datspect.modeling.model_files import read_model
-from datspect.prediction.networks import BATCH_SIZE, Outputs
+from datspect.prediction.networks import BATCH_SIZE, GRADIENTS_AT_ONCE, Outputs
 
 _FEW = 8
 """So few images are predicted without compiling a program, which would take longer than they do."""
@@ -50,8 +50,7 @@ class KerasNetwork:
             features, probabilities = (keras.ops.convert_to_numpy(each) for each in self._network(seen))
         else:
             size = next((size for size in _SIZES if self._stays and len(seen) <= size), BATCH_SIZE)
-            # A program is compiled for each size of batch: the last one is filled up.
-            filled = np.concatenate([seen, np.repeat(seen[-1:], -len(seen) % size, axis=0)])
+            filled = _filled_up(seen, size)
             batches = [
                 self._network.predict_on_batch(filled[start : start + size]) for start in range(0, len(filled), size)
             ]
@@ -67,13 +66,17 @@ class KerasNetwork:
         return self._differentiable.gradient(seen)
 
     @cached_property
+    def _folded(self) -> keras.Model:
+        return folded(self.model)
+
+    @cached_property
     def _network(self) -> keras.Model:
-        network = folded(self.model)
-        return keras.Model(network.input, [network.get_layer("features").output, network.output], name="predictor")
+        features = self._folded.get_layer("features").output
+        return keras.Model(self._folded.input, [features, self._folded.output], name="predictor")
 
     @cached_property
     def _differentiable(self) -> "DifferentiableModel":
-        return DifferentiableModel(logit_model(self.model))
+        return DifferentiableModel(logit_model(self._folded))
 
 
 class DifferentiableModel:
@@ -87,8 +90,13 @@ class DifferentiableModel:
         return np.asarray(keras.ops.convert_to_numpy(self._model(seen)))[:, 0]
 
     def gradient(self, seen: FloatArray) -> FloatArray:
-        """Return the gradient of the log odds, of the shape of `seen`; it is compiled once."""
-        return np.asarray(self._gradient(seen))
+        """Return the gradient of the log odds, of the shape of `seen`."""
+        return np.asarray(self._gradient(_filled_up(seen, GRADIENTS_AT_ONCE)))[: len(seen)]
+
+
+def _filled_up(seen: FloatArray, size: int) -> FloatArray:
+    """Return whole batches of `size`: a program is compiled for each size of a batch, which takes seconds."""
+    return np.concatenate([seen, np.repeat(seen[-1:], -len(seen) % size, axis=0)])
 
 
 def logit_model(model: keras.Model) -> keras.Model:
