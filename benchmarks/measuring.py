@@ -84,13 +84,14 @@ def measured_by() -> str:
     """Return one line with the command, its minutes, the date, the commit, the machine and the versions."""
     minutes = (time.time() - psutil.Process().create_time()) / 60
     commit = _git("describe", "--always", "--exclude=*") or "not known"
-    changed = " with changed files" if _git("status", "--porcelain", "-uno", "--", ".", ":!docs") else ""
+    changed = " with changed files" if _git("status", "--porcelain", "-uno", "--", ":/", ":(top,exclude)docs") else ""
     here = machine()
     sets = ", ".join(here["instruction_sets"]) or "instruction sets not known"
     hardware = f"{here['cpu']}, {here['cores']} cores, {here['memory_gb']} GB, {sets}, {here['system']}"
     software = ", ".join(f"{name} {number}" for name, number in versions().items())
     script, *options = _without_json(sys.argv)
-    command = shlex.join(["python", os.path.relpath(script), *options])
+    shown = os.path.relpath(script) if Path(script).is_relative_to(Path.cwd()) else script
+    command = shlex.join(["python", shown, *options])
     return f"`{command}`, {minutes:.1f} min, {date.today()}, commit {commit}{changed}; {hardware}; {software}."
 
 

@@ -7,7 +7,7 @@
 
     python benchmarks/predicting.py [--quick] [--rounds 5] [--alias champion] [--json FILE] [--into PAGE]
 
-Needs the results of `dvc repro`; the alias is left out where there is none. About five minutes on two cores.
+Needs the results of `dvc repro`; the alias is left out where there is none. Five to nine minutes on two cores.
 """
 
 import argparse

@@ -32,6 +32,12 @@ def test_one_class_gives_everyone_its_share() -> None:
     assert found.log_odds(np.array([[3.0, -9.0]])) == pytest.approx(np.log(7))
 
 
+def test_rounding_of_a_column_that_never_varies_tells_nothing() -> None:
+    columns = np.column_stack([np.full(100, 0.1), np.arange(100)]).astype(np.float32)
+    found = fit_regression(columns, np.arange(100) >= 50, 1.0)
+    assert abs(found.weights[0]) < 1e-6
+
+
 def test_columns_without_a_value_or_without_a_spread_tell_nothing() -> None:
     columns = np.column_stack([np.full(10, np.nan), np.full(10, 4.0), np.arange(10.0)])
     found = fit_regression(columns, np.arange(10) >= 5, 1.0)

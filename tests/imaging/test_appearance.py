@@ -40,14 +40,14 @@ def test_grain_is_the_noise_between_the_filters(head: np.ndarray) -> None:
     assert appearance(noisy(head, 0.1), 4.0)["grain"] == pytest.approx(expected, rel=0.05)
 
 
-@pytest.mark.parametrize("z_offset_voxels", [2.5, -20.0, 25.0])  # at the last the brain ends with the volume
+@pytest.mark.parametrize("z_offset_voxels", [2.5, -20.0, 25.0])  # at the others a filter reaches beyond the volume
 def test_grain_is_that_of_filters_over_the_whole_volume(head: np.ndarray, z_offset_voxels: float) -> None:
     scan, brain = noisy(np.ones_like(head), 0.1).astype(np.float32), brain_voxels(z_offset_voxels)
     fine, coarse = (gaussian_filter(scan, mm / FWHM_PER_SD / 2, truncate=3.0) for mm in (4, 8))
     band = (fine - coarse)[brain]
     deviation = float(np.median(np.abs(band - np.median(band))))
     expected = 1.4826 * deviation / float(np.median(scan[brain]))
-    assert appearance(scan, z_offset_voxels)["grain"] == pytest.approx(expected, rel=2e-5)
+    assert appearance(scan, z_offset_voxels)["grain"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_order_of_axes_in_memory_does_not_matter(head: np.ndarray) -> None:

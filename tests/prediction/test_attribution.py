@@ -122,19 +122,19 @@ def test_log_odds_are_those_of_the_classifier(rng: np.random.Generator) -> None:
     batch = np.stack(images(rng, SHAPE))
     probabilities = classifier.predict(batch, verbose=0).astype(np.float64)
     np.testing.assert_allclose(logit_model(classifier).predict(batch, verbose=0), logit(probabilities), atol=1e-3)
+    np.testing.assert_allclose(KerasNetwork(classifier).log_odds(batch), logit(probabilities)[:, 0], atol=1e-3)
 
 
 @pytest.mark.slow
-def test_gradients_are_slopes_of_the_log_odds_and_do_not_depend_on_their_number(rng: np.random.Generator) -> None:
-    network = KerasNetwork(random_classifier(1))
+def test_gradients_are_those_of_the_trained_model_however_many_are_asked_for(rng: np.random.Generator) -> None:
+    """But for units so near their kink that rounding decides."""
+    classifier = random_classifier(1)
+    network = KerasNetwork(classifier)
     seen = rng.random((GRADIENTS_AT_ONCE + 2, *SHAPE, 3)).astype(np.float32)
-    gradients = network.gradient(seen)
-    np.testing.assert_allclose(
-        network.gradient(seen[-2:]), gradients[-2:], rtol=1e-3, atol=1e-5 * np.abs(gradients).max()
-    )
-    steepest = 1e-5 * gradients / np.abs(gradients).max()
-    risen = network.log_odds(seen + steepest) - network.log_odds(seen - steepest)
-    np.testing.assert_allclose(risen, 2 * (gradients * steepest).sum(axis=(1, 2, 3)), rtol=0.05)
+    expected = DifferentiableModel(logit_model(classifier)).gradient(seen)
+    for found in (network.gradient(seen), np.concatenate([network.gradient(seen[:1]), network.gradient(seen[1:])])):
+        missed = np.linalg.norm((found - expected).reshape(len(seen), -1), axis=1)
+        assert (missed < 0.05 * np.linalg.norm(expected.reshape(len(seen), -1), axis=1)).all()
 
 
 @pytest.mark.slow

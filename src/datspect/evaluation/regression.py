@@ -41,7 +41,7 @@ def fit_regression(columns: FloatArray, targets: IntArray | BoolArray, c: float)
     # Here: what is fitted is applied without scikit-learn, which takes a second and 90 MB.
     from sklearn.linear_model import LogisticRegression
 
-    targets = np.asarray(targets, np.int64)
+    columns, targets = np.asarray(columns, np.float64), np.asarray(targets, np.int64)
     if len(np.unique(targets)) < 2:
         n_positive, n, nothing = int(targets.sum()) + 1, len(targets) + 2, np.zeros(columns.shape[1])
         return Regression(nothing, nothing, float(np.log(n_positive / (n - n_positive))))

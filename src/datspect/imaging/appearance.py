@@ -3,6 +3,7 @@
 Whatever is no DaT scan of a head in its place, or is stored on another scale, differs in one of the three.
 """
 
+import math
 from functools import cache
 
 import numpy as np
@@ -62,7 +63,7 @@ def _grain(data: FloatArray, z_offset_voxels: float) -> float:
 def _filtered(data: FloatArray, box: tuple[slice, slice, slice], sd_voxels: float) -> NDArray[np.float32]:
     """Return a box of the volume after a Gaussian filter; what lies around it is filtered only as far as it counts.
 
-    Products and sums of whole arrays: the same on every processor, and four times as fast as SciPy's filter.
+    By products and sums of whole arrays: four times as fast as SciPy's filter.
     """
     kernel = _half_kernel(sd_voxels)
     reach = len(kernel) - 1
@@ -77,7 +78,10 @@ def _filtered(data: FloatArray, box: tuple[slice, slice, slice], sd_voxels: floa
 
 
 def _along_first_axis(seen: NDArray[np.float32], kernel: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the weighted sums of neighbours along the first axis; the kernel is symmetric and begins in its middle."""
+    """Return weighted sums of neighbours along the first axis, which loses the kernel's reach at either end.
+
+    kernel : symmetric, from its middle on, shape (reach + 1,)
+    """
     reach = len(kernel) - 1
     n = len(seen) - 2 * reach
     summed = kernel[0] * seen[reach : reach + n]
@@ -91,9 +95,10 @@ def _along_first_axis(seen: NDArray[np.float32], kernel: NDArray[np.float32]) ->
 
 @cache
 def _half_kernel(sd_voxels: float) -> NDArray[np.float32]:
-    """Return a Gaussian of sum 1 from its middle to where it is cut."""
+    """Return a Gaussian of sum 1 from its middle to where it is cut, shape (reach + 1,)."""
     reach = int(_TRUNCATE * sd_voxels + 0.5)
-    half = np.exp(-np.square(np.arange(reach + 1) / sd_voxels) / 2)
+    # NumPy's exponentials differ between processors.
+    half = np.array([math.exp(-((k / sd_voxels) ** 2) / 2) for k in range(reach + 1)])
     return np.asarray(half / (2 * half.sum() - half[0]), np.float32)
 
 

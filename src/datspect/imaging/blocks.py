@@ -10,7 +10,7 @@ Size = tuple[int, int, int]
 
 
 def block_means(data: FloatArray | IntArray, size: Size) -> NDArray[np.float64]:
-    """Return means of whole blocks, shape (X, Y, Z) in blocks; voxels at the edges are left out evenly.
+    """Return means of whole blocks, in the unit of `data`, shape (X, Y, Z) in blocks; edges are left out evenly.
 
     >>> block_means(np.arange(12).reshape(1, 3, 4), (1, 2, 2))
     array([[[2.5, 4.5]]])

@@ -74,7 +74,7 @@ def _best_offsets(slices: Slices) -> dict[Flips, tuple[float, float]]:
 
 
 def _peak(correlations: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the highest correlation, and its offset in voxels, refined by a parabola."""
+    """Return the highest of correlations, shape (offsets,), and its offset in voxels, refined by a parabola."""
     peak = int(np.argmax(correlations[1:-1])) + 1
     below, top, above = correlations[peak - 1 : peak + 2]
     bend = below - 2 * top + above
@@ -86,7 +86,8 @@ def _correlations(products: NDArray[np.float64], moments: NDArray[np.float64], n
     """Return Pearson's r of a scan and the template moved by up to `LARGEST_OFFSET` slices, where they overlap.
 
     products : sums over a slice of the scan times one of the template, shape (slices, slices)
-    moments : of the scan; n_blocks : in a slice
+    moments : of the scan, as `_moments` returns them
+    n_blocks : in a slice
     """
     count = n_blocks * (len(products) - np.abs(_OFFSETS))
     _, template_moments = _template()

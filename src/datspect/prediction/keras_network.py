@@ -26,7 +26,7 @@ class KerasNetwork:
     """
 
     def __init__(self, model: keras.Model, *, stays: bool = False) -> None:
-        self.model = model
+        self._model = folded(model)
         self._stays = stays
 
     @classmethod
@@ -42,7 +42,7 @@ class KerasNetwork:
     @property
     def input_shape(self) -> tuple[int, ...]:
         """The shape of one image."""
-        return tuple(self.model.input_shape[1:])
+        return tuple(self._model.input_shape[1:])
 
     def outputs(self, seen: FloatArray) -> Outputs:
         """Return features and probabilities."""
@@ -66,17 +66,13 @@ class KerasNetwork:
         return self._differentiable.gradient(seen)
 
     @cached_property
-    def _folded(self) -> keras.Model:
-        return folded(self.model)
-
-    @cached_property
     def _network(self) -> keras.Model:
-        features = self._folded.get_layer("features").output
-        return keras.Model(self._folded.input, [features, self._folded.output], name="predictor")
+        features = self._model.get_layer("features").output
+        return keras.Model(self._model.input, [features, self._model.output], name="predictor")
 
     @cached_property
     def _differentiable(self) -> "DifferentiableModel":
-        return DifferentiableModel(logit_model(self._folded))
+        return DifferentiableModel(logit_model(self._model))
 
 
 class DifferentiableModel:
@@ -91,7 +87,9 @@ class DifferentiableModel:
 
     def gradient(self, seen: FloatArray) -> FloatArray:
         """Return the gradient of the log odds, of the shape of `seen`."""
-        return np.asarray(self._gradient(_filled_up(seen, GRADIENTS_AT_ONCE)))[: len(seen)]
+        filled, size = _filled_up(seen, GRADIENTS_AT_ONCE), GRADIENTS_AT_ONCE
+        gradients = [self._gradient(filled[start : start + size]) for start in range(0, len(filled), size)]
+        return np.concatenate(gradients)[: len(seen)]
 
 
 def _filled_up(seen: FloatArray, size: int) -> FloatArray:

@@ -16,7 +16,7 @@ from datspect.prediction.files import MODEL_NAME
 BATCH_SIZE = 64
 """Scans that a network is given at once."""
 GRADIENTS_AT_ONCE = 16
-"""Images whose gradients it is asked for at once."""
+"""Gradients that a network is asked for at once."""
 
 
 class Outputs(NamedTuple):
