@@ -3,6 +3,9 @@
 import time
 from collections.abc import Callable
 
+import datspect  # noqa: F401 - first, since TensorFlow reads what the package sets while it is loaded
+
+# isort: split
 import keras
 import numpy as np
 from numpy.typing import NDArray

@@ -15,6 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import datspect  # noqa: F401 - first, since TensorFlow reads what the package sets while it is loaded
+
+# isort: split
 import keras
 import numpy as np
 

@@ -9,6 +9,9 @@ stack and half after it.
 import time
 from typing import Any
 
+import datspect  # noqa: F401 - first, since TensorFlow reads what the package sets while it is loaded
+
+# isort: split
 import keras
 import numpy as np
 import pandas as pd

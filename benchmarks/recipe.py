@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import datspect  # noqa: F401 - first, since TensorFlow reads what the package sets while it is loaded
+
+# isort: split
 import keras
 import numpy as np
 from keras.src.legacy.preprocessing.image import ImageDataGenerator

@@ -15,6 +15,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import datspect  # noqa: F401 - first, since TensorFlow reads what the package sets while it is loaded
+
+# isort: split
 # What is packed is set up by Keras on the CPU, whichever backend is installed.
 import keras
 import numpy as np

@@ -24,6 +24,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import datspect  # noqa: F401 - first, since TensorFlow reads what the package sets while it is loaded
+
+# isort: split
 import jax
 import keras
 import numpy as np

@@ -13,6 +13,9 @@ from multiprocessing import get_context
 from typing import Any
 from unittest.mock import patch
 
+import datspect  # noqa: F401 - first, since TensorFlow reads what the package sets while it is loaded
+
+# isort: split
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray

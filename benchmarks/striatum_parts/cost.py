@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import datspect  # noqa: F401 - first, since TensorFlow reads what the package sets while it is loaded
+
+# isort: split
 import keras
 import numpy as np
 
