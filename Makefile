@@ -98,7 +98,7 @@ fuzz: setup-dev ## throw damaged files at the readers (FUZZ_INPUTS=10000, some m
 attack: setup-dev ## attack the server, the readers and all else on this machine, after make repro (MINUTES=3; half an hour)
 	python benchmarks/attack.py --minutes $(MINUTES) --campaigns $(ATTACK_INPUTS)
 
-bench: setup-dev ## measure speed into docs/measurements.md, after make repro (about 40 minutes, quiet machine)
+bench: setup-dev ## measure speed into docs/measurements.md, after make repro (40 to 70 minutes, quiet machine)
 	python benchmarks/run_all.py
 
 bench-tuning: setup-dev ## measure a trial against plain fit, after make repro (about 10 minutes, quiet machine)

@@ -2,7 +2,7 @@
 
     python benchmarks/run_all.py [--quick]
 
-Needs the results of `dvc repro` and a quiet machine; about 40 minutes on two cores. `--quick` prints a short run of
+Needs the results of `dvc repro` and a quiet machine; 40 to 70 minutes on two cores. `--quick` prints a short run of
 each and leaves the page alone. If a benchmark fails, the others still run and the exit code is 1.
 """
 
