@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -15,12 +16,13 @@ HELD = (*arithmetic._SETTINGS, "XLA_FLAGS")
 
 @pytest.fixture
 def linux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The list of a processor with AVX2 and AVX-512, and an environment that says nothing."""
+    """The list of a processor with AVX2 and AVX-512, an environment that says nothing, and no TensorFlow."""
     path = tmp_path / "cpuinfo"
     path.write_text("flags : fpu avx2 avx512f\n", encoding="utf-8")
     monkeypatch.setattr(arithmetic, "_CPU_INFO", path)
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
     for name in HELD:
         monkeypatch.setenv(name, "")  # so that what is set below ends with the test
         monkeypatch.delenv(name)
@@ -47,6 +49,27 @@ def test_what_the_environment_says_stays(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_max_isa=AVX512")
     arithmetic.hold_instruction_set()
     assert os.environ["XLA_FLAGS"] == "--xla_cpu_max_isa=AVX512"
+
+
+@pytest.mark.usefixtures("linux")
+def test_a_tensorflow_that_chose_already_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", ModuleType("tensorflow"))
+    with pytest.warns(RuntimeWarning, match="import datspect first, or set TF_ENABLE_ONEDNN_OPTS=1"):
+        arithmetic.hold_instruction_set()
+    arithmetic.hold_instruction_set()  # the environment has it now: no second warning, which would be an error
+
+
+@pytest.mark.skipif(not arithmetic._has_avx2(), reason="needs Linux on x86 with AVX2")
+@pytest.mark.parametrize("first", ["tensorflow", "datspect"])
+def test_the_warning_names_the_line_that_imports_datspect_too_late(tmp_path: Path, first: str) -> None:
+    (tmp_path / "tensorflow.py").touch()
+    second = {"tensorflow": "datspect", "datspect": "tensorflow"}[first]
+    (tmp_path / "notebook.py").write_text(f"import {first}\nimport {second}\n", encoding="utf-8")
+    environment = {name: value for name, value in os.environ.items() if name not in HELD}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(tmp_path), environment.get("PYTHONPATH"))))
+    command = [sys.executable, str(tmp_path / "notebook.py")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert ("notebook.py:2: RuntimeWarning: TensorFlow was imported before" in done.stderr) == (first == "tensorflow")
 
 
 @pytest.mark.parametrize("case", ["no AVX2", "no list", "another system", "another architecture"])

@@ -63,7 +63,7 @@ def _grain(data: FloatArray, z_offset_voxels: float) -> float:
 def _filtered(data: FloatArray, box: tuple[slice, slice, slice], sd_voxels: float) -> NDArray[np.float32]:
     """Return a box of the volume after a Gaussian filter; what lies around it is filtered only as far as it counts.
 
-    By products and sums of whole arrays: four times as fast as SciPy's filter.
+    By products and sums of whole arrays: two to four times as fast as SciPy's filter.
     """
     kernel = _half_kernel(sd_voxels)
     reach = len(kernel) - 1

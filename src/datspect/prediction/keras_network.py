@@ -20,7 +20,7 @@ _SIZES = (1, _FEW, BATCH_SIZE)
 
 
 class KerasNetwork:
-    """A whole model, features and head, as a `Network`; what it needs is built when it is first asked for.
+    """A whole model, features and head, as a `Network`; its programs are built when they are first asked for.
 
     One that `stays`, in a server, compiles programs for few images too.
     """
